@@ -1,0 +1,1 @@
+"""Amortized guides, one file each."""
