@@ -1,0 +1,306 @@
+"""The prior over graphs that all engines share, and what is known about the graph beforehand.
+
+The default is uniform over DAGs. Everything here is modular, p(G) proportional to a product over variables of
+a factor of their parents, so that it adds to a local score. An order-modular prior (Koivisto & Sood, JMLR
+2004) multiplies this by the number of orders that agree with the graph; it is another prior, not another
+algorithm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pyro_lcm.discovery.scores import BoolArray, FloatArray, as_parent_sets
+
+MAX_PARENT_SETS = 2_000_000
+"""Most parent sets of one variable that are listed."""
+MAX_LINEAR_EXTENSIONS = 20
+"""Most variables for which orders are counted (2^d states)."""
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class GraphPrior:
+    """A prior over DAGs: uniform unless told otherwise.
+
+    Attributes:
+        edge_probability: Each edge multiplies the prior by p / (1 - p), 0 < p < 1; 0.5 is uniform.
+        sparsity: Penalty for each edge in nats, the same factor said otherwise: exp(-sparsity).
+        max_parents: Most parents of any variable; None: no limit.
+        required: Edges (parent, child), 0-based, that every graph has.
+        forbidden: Edges (parent, child), 0-based, that no graph has.
+        tiers: Groups of variables, earliest first: no edge leads from a later group to an earlier one. Edges
+            within a group and edges of variables in no group are free.
+        order_modular: Multiply by the number of linear extensions (orders of the variables that agree with
+            the graph), the prior that an order with independent parent sets implies.
+
+    Raises:
+        ValueError: If the settings contradict each other: both edge_probability and sparsity, an edge
+            required and forbidden, a required cycle, a variable in two tiers, more required parents than
+            max_parents.
+
+    Example:
+        >>> prior = GraphPrior(max_parents=1, forbidden=((0, 1),))
+        >>> prior.allowed_parent_sets(1, 3).astype(int).tolist()
+        [[0, 0, 0], [0, 0, 1]]
+    """
+
+    edge_probability: float | None = None
+    sparsity: float = 0.0
+    max_parents: int | None = None
+    required: tuple[Edge, ...] = ()
+    forbidden: tuple[Edge, ...] = ()
+    tiers: tuple[tuple[int, ...], ...] = ()
+    order_modular: bool = False
+
+    def __post_init__(self) -> None:
+        if self.edge_probability is not None:
+            if not 0.0 < self.edge_probability < 1.0:
+                raise ValueError(f"edge_probability: got {self.edge_probability}, expected between 0 and 1")
+            if self.sparsity:
+                raise ValueError("sparsity: given along with edge_probability, expected one of the two")
+        if not math.isfinite(self.sparsity):
+            raise ValueError(f"sparsity: got {self.sparsity}, expected a finite number of nats")
+        if self.max_parents is not None and self.max_parents < 0:
+            raise ValueError(f"max_parents: got {self.max_parents}, expected 0 or more")
+        for name in ("required", "forbidden"):
+            edges = tuple((int(parent), int(child)) for parent, child in getattr(self, name))
+            if any(parent == child for parent, child in edges):
+                raise ValueError(f"{name}: got {edges}, expected edges between different variables")
+            object.__setattr__(self, name, edges)
+        object.__setattr__(self, "tiers", tuple(tuple(int(i) for i in tier) for tier in self.tiers))
+        self._check_knowledge()
+
+    @classmethod
+    def with_names(
+        cls,
+        names: Sequence[str],
+        *,
+        required: Iterable[tuple[str, str]] = (),
+        forbidden: Iterable[tuple[str, str]] = (),
+        tiers: Iterable[Iterable[str]] = (),
+        **options: Any,
+    ) -> GraphPrior:
+        """Build a prior from knowledge that is stated in names.
+
+        Args:
+            names: The d names, in the order of the data's columns.
+            required: Edges as (parent name, child name).
+            forbidden: Edges as (parent name, child name).
+            tiers: Groups of names, earliest first.
+            **options: The remaining attributes.
+
+        Raises:
+            ValueError: If a name is not among names, or the knowledge contradicts itself.
+        """
+        index = {name: i for i, name in enumerate(names)}
+
+        def find(name: str) -> int:
+            if name not in index:
+                raise ValueError(f"names: got {name!r}, expected one of {list(names)}")
+            return index[name]
+
+        return cls(
+            required=tuple((find(a), find(b)) for a, b in required),
+            forbidden=tuple((find(a), find(b)) for a, b in forbidden),
+            tiers=tuple(tuple(find(name) for name in tier) for tier in tiers),
+            **options,
+        )
+
+    @property
+    def edge_weight(self) -> float:
+        """Log prior factor of one edge, in nats."""
+        if self.edge_probability is None:
+            return -self.sparsity
+        return math.log(self.edge_probability) - math.log1p(-self.edge_probability)
+
+    def check(self, num_variables: int) -> None:
+        """Raise ValueError if the prior speaks of variables beyond ``num_variables``."""
+        named = [i for edge in (*self.required, *self.forbidden, *self.tiers) for i in edge]
+        beyond = sorted({i for i in named if not 0 <= i < num_variables})
+        if beyond:
+            raise ValueError(f"prior: speaks of variables {beyond}, expected 0 ... {num_variables - 1}")
+
+    def required_edges(self, num_variables: int) -> BoolArray:
+        """(d, d) booleans [parent, child], true where the edge must be."""
+        return _edge_matrix(self.required, num_variables)
+
+    def allowed_edges(self, num_variables: int) -> BoolArray:
+        """(d, d) booleans [parent, child], true where the edge may be."""
+        self.check(num_variables)
+        allowed = ~np.eye(num_variables, dtype=bool) & ~_edge_matrix(self.forbidden, num_variables)
+        for late, tier in enumerate(self.tiers):
+            for early in self.tiers[:late]:
+                allowed[np.ix_(tier, early)] = False
+        return allowed
+
+    def allowed_parent_sets(self, child: int, num_variables: int) -> BoolArray:
+        """All parent sets of a variable that the prior allows, smaller ones first.
+
+        Args:
+            child: The variable, 0-based.
+            num_variables: Number of variables d.
+
+        Returns:
+            (n, d) booleans.
+
+        Raises:
+            ValueError: If there are more than two million; a smaller max_parents helps.
+        """
+        need = np.flatnonzero(self.required_edges(num_variables)[:, child])
+        free = np.flatnonzero(self.allowed_edges(num_variables)[:, child])
+        free = free[~np.isin(free, need)]
+        most = len(free) if self.max_parents is None else min(len(free), self.max_parents - len(need))
+        count = sum(math.comb(len(free), size) for size in range(most + 1))
+        if count > MAX_PARENT_SETS:
+            raise ValueError(
+                f"max_parents: {self.max_parents} leaves {count} parent sets for variable {child}, "
+                f"expected at most {MAX_PARENT_SETS}, set a smaller max_parents"
+            )
+        sets = np.zeros((count, num_variables), dtype=bool)
+        sets[:, need] = True
+        start = 0
+        for size in range(most + 1):
+            chosen = np.array(list(combinations(free.tolist(), size)), dtype=np.int64)
+            chosen = chosen.reshape(math.comb(len(free), size), size)
+            rows = np.arange(start, start + len(chosen))
+            sets[rows[:, None], chosen] = True
+            start += len(chosen)
+        return sets
+
+    def log_local(self, child: int, parent_sets: ArrayLike) -> FloatArray:
+        """Modular part of the log prior: the factor of one variable's parents.
+
+        Args:
+            child: The variable, 0-based.
+            parent_sets: (n, d) booleans.
+
+        Returns:
+            (n,) log factors, -inf for a set that is not allowed.
+        """
+        width = np.shape(parent_sets)[-1]
+        sets = as_parent_sets(child, parent_sets, width)
+        counts = sets.sum(axis=1)
+        allowed = ~(sets & ~self.allowed_edges(width)[:, child]).any(axis=1)
+        allowed &= sets[:, self.required_edges(width)[:, child]].all(axis=1)
+        if self.max_parents is not None:
+            allowed &= counts <= self.max_parents
+        return np.where(allowed, self.edge_weight * counts, -np.inf)
+
+    def log_prob(self, adjacency: ArrayLike) -> FloatArray:
+        """Log prior of graphs, up to a constant that depends only on d and the settings.
+
+        Args:
+            adjacency: (..., d, d) zeros and ones, ``adjacency[..., parent, child]``.
+
+        Returns:
+            (...) values, -inf for graphs with a cycle and graphs that are not allowed.
+
+        Raises:
+            ValueError: If the shape is not (..., d, d), or orders must be counted for more than 20 variables.
+        """
+        graphs = np.asarray(adjacency) != 0
+        if graphs.ndim < 2 or graphs.shape[-1] != graphs.shape[-2]:
+            raise ValueError(f"adjacency: got shape {graphs.shape}, expected (..., d, d)")
+        size = graphs.shape[-1]
+        flat = graphs.reshape(-1, size, size)
+        result = np.where(_acyclic(flat), 0.0, -np.inf)
+        for child in range(size):
+            keep = np.isfinite(result)
+            result[keep] += self.log_local(child, flat[keep][:, :, child])
+        if self.order_modular:
+            keep = np.isfinite(result)
+            result[keep] += log_linear_extensions(flat[keep])
+        return result.reshape(graphs.shape[:-2])
+
+    def _check_knowledge(self) -> None:
+        both = sorted(set(self.required) & set(self.forbidden))
+        if both:
+            raise ValueError(f"required: edges {both} are forbidden too, expected no contradiction")
+        graph = nx.DiGraph(self.required)
+        if not nx.is_directed_acyclic_graph(graph):
+            cycle = [parent for parent, _ in nx.find_cycle(graph)]
+            raise ValueError(f"required: edges form the cycle {cycle}, expected no cycle")
+        tier_of: dict[int, int] = {}
+        for number, tier in enumerate(self.tiers):
+            for variable in tier:
+                if variable in tier_of:
+                    raise ValueError(f"tiers: variable {variable} appears twice, expected at most once")
+                tier_of[variable] = number
+        against = [(a, b) for a, b in self.required if tier_of.get(a, -1) > tier_of.get(b, len(self.tiers))]
+        if against:
+            raise ValueError(f"required: edges {against} lead to an earlier tier, expected no contradiction")
+        if self.max_parents is not None:
+            crowded = [int(node) for node, degree in graph.in_degree() if degree > self.max_parents]
+            if crowded:
+                raise ValueError(
+                    f"required: variables {crowded} have more required parents than "
+                    f"max_parents = {self.max_parents}, expected no contradiction"
+                )
+
+
+def log_linear_extensions(adjacency: ArrayLike) -> FloatArray:
+    """Log number of orders of the variables in which every parent comes before its children.
+
+    Counted by dynamic programming over sets of variables that can come first, 2^d states for each graph.
+
+    Args:
+        adjacency: (n, d, d) DAGs.
+
+    Returns:
+        (n,) logs of the counts.
+
+    Raises:
+        ValueError: If d is above 20.
+
+    Example:
+        >>> np.exp(log_linear_extensions([[[0, 0, 0], [0, 0, 1], [0, 0, 0]]])).round(6).tolist()
+        [3.0]
+    """
+    graphs = np.asarray(adjacency) != 0
+    size = graphs.shape[-1]
+    if size > MAX_LINEAR_EXTENSIONS:
+        raise ValueError(
+            f"adjacency: {size} variables, expected at most {MAX_LINEAR_EXTENSIONS} to count orders"
+        )
+    unique, inverse = np.unique(graphs.reshape(len(graphs), -1), axis=0, return_inverse=True)
+    counts = [_count_orders(flat.reshape(size, size)) for flat in unique]
+    return np.log(np.asarray(counts, dtype=np.float64))[inverse.ravel()]
+
+
+def _count_orders(graph: BoolArray) -> int:
+    parents = [sum(1 << int(i) for i in np.flatnonzero(graph[:, j])) for j in range(len(graph))]
+    layer = {0: 1}
+    for _ in parents:
+        following: dict[int, int] = {}
+        for placed, count in layer.items():
+            for child, needed in enumerate(parents):
+                if not placed >> child & 1 and needed & ~placed == 0:
+                    grown = placed | 1 << child
+                    following[grown] = following.get(grown, 0) + count
+        layer = following
+    return sum(layer.values())
+
+
+def _edge_matrix(edges: tuple[Edge, ...], num_variables: int) -> BoolArray:
+    matrix = np.zeros((num_variables, num_variables), dtype=bool)
+    for parent, child in edges:
+        matrix[parent, child] = True
+    return matrix
+
+
+def _acyclic(graphs: BoolArray) -> BoolArray:
+    """Peel roots off (n, d, d) graphs until nothing is left."""
+    left = np.ones(graphs.shape[:2], dtype=bool)
+    for _ in range(graphs.shape[-1]):
+        left &= (graphs & left[:, :, None]).any(axis=1)
+    return ~left.any(axis=1)
