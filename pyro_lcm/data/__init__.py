@@ -1,1 +1,5 @@
-"""."""
+"""Pairs of observations: the container, its files, its standardisation, and simulators that make them."""
+
+from pyro_lcm.data.pairs import UNKNOWN_TARGET, InterventionPairs
+
+__all__ = ["UNKNOWN_TARGET", "InterventionPairs"]

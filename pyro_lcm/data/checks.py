@@ -1,0 +1,119 @@
+"""What a set of pairs must satisfy; every violation is a ValueError that names the array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.causal.dag import as_adjacency, topological_order
+
+CHUNK_BYTES = 2**26
+"""Arrays are read in pieces of this size, so that checking a memory-mapped file does not load it."""
+
+_LATENT_KEYS = ("z", "z_after", "noise", "noise_after")
+
+
+def chunks(array: NDArray[Any], chunk_bytes: int = CHUNK_BYTES) -> list[slice]:
+    """Cut the rows of an array into slices of about ``chunk_bytes``.
+
+    Args:
+        array: Any array, at least 1-d.
+        chunk_bytes: Size of a piece in bytes; a piece has at least one row.
+
+    Returns:
+        Slices that cover all rows in order.
+
+    >>> chunks(np.zeros((5, 2)), chunk_bytes=32)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    row_bytes = max(1, array.itemsize * int(np.prod(array.shape[1:], dtype=np.int64)))
+    step = max(1, chunk_bytes // row_bytes)
+    return [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check the arrays of :class:`pyro_lcm.data.InterventionPairs`.
+
+    Args:
+        arrays: By name; ``x`` and ``x_after`` must be there.
+
+    Raises:
+        ValueError: If anything is wrong; the message names the array, what came and what was expected.
+    """
+    for key, array in arrays.items():
+        _check_dtype(key, array)
+    x, x_after = arrays["x"], arrays["x_after"]
+    if x.ndim < 2:
+        raise ValueError(f"x: got shape {x.shape}, expected (N, D) or (N, ...) with at least two axes")
+    if x.size == 0:
+        raise ValueError(
+            f"x: got shape {x.shape}, which is empty; expected at least one pair and one feature"
+        )
+    if x_after.shape != x.shape:
+        raise ValueError(f"x_after: got shape {x_after.shape}, expected the shape of x, {x.shape}")
+    dim = _check_latents(arrays, len(x))
+    if "targets" in arrays:
+        _check_targets(arrays["targets"], len(x), dim)
+    if "adjacency" in arrays:
+        _check_graph(arrays["adjacency"], dim)
+    for key, array in arrays.items():
+        _check_finite(key, array)
+
+
+def _check_dtype(key: str, array: NDArray[Any]) -> None:
+    if key == "adjacency":
+        allowed, words = "biuf", "zeros and ones"
+    elif key == "targets":
+        allowed, words = "iu", "integers"
+    else:
+        allowed, words = "iuf", "floats or integers"
+    if array.dtype.kind not in allowed:
+        raise ValueError(f"{key}: got dtype {array.dtype}, expected {words}")
+
+
+def _check_latents(arrays: Mapping[str, NDArray[Any]], n_pairs: int) -> int | None:
+    """Check the shapes of causal variables and noise encodings and return their number, if any is there."""
+    dim: int | None = None
+    for key in _LATENT_KEYS:
+        if key not in arrays:
+            continue
+        shape = arrays[key].shape
+        if len(shape) != 2 or shape[0] != n_pairs or shape[1] == 0:
+            raise ValueError(f"{key}: got shape {shape}, expected ({n_pairs}, d), one row for each of x")
+        if dim is not None and shape[1] != dim:
+            raise ValueError(f"{key}: got shape {shape}, expected ({n_pairs}, {dim}) as the other latents")
+        dim = shape[1]
+    return dim
+
+
+def _check_targets(targets: NDArray[Any], n_pairs: int, dim: int | None) -> None:
+    if targets.shape != (n_pairs,):
+        raise ValueError(f"targets: got shape {targets.shape}, expected ({n_pairs},), one for each row of x")
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or (dim is not None and high > dim):
+        limit = "d" if dim is None else str(dim)
+        raise ValueError(
+            f"targets: got values {low} to {high}, expected 0 (none) to {limit} (the last variable)"
+        )
+
+
+def _check_graph(adjacency: NDArray[Any], dim: int | None) -> None:
+    matrix = as_adjacency(adjacency)
+    if dim is not None and len(matrix) != dim:
+        raise ValueError(f"adjacency: got shape {matrix.shape}, expected ({dim}, {dim}) as the latents")
+    topological_order(matrix)
+
+
+def _check_finite(key: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind != "f":
+        return
+    for rows in chunks(array):
+        finite = np.isfinite(array[rows])
+        if not finite.all():
+            place = np.argwhere(~finite)[0]
+            place[0] += rows.start
+            value = array[tuple(place)]
+            raise ValueError(f"{key}: got {value} at index {tuple(place.tolist())}, expected finite numbers")

@@ -1,0 +1,115 @@
+"""Named arrays in .npz files and folders of .npy files: read, memory-map, write; nothing is unpickled."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+_LOCAL_HEADER = struct.Struct("<26x2H")
+"""Local file header of a zip member (APPNOTE.TXT section 4.3.7): the lengths of name and extra field at its end."""
+
+
+def read_arrays(path: Path, *, mmap: bool) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an .npz file or of a folder of .npy files.
+
+    Args:
+        path: The file or folder.
+        mmap: Whether to map the arrays into memory, read-only, rather than read them.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is neither, an array needs unpickling, or a compressed file was to be mapped.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return {file.stem: _read_npy(file, mmap=mmap) for file in sorted(path.glob("*.npy"))}
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not an .npz file, nor a folder of .npy files")
+    if mmap:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                info.filename.removesuffix(".npy"): _map_member(path, info)
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            }
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: _read_member(path, archive, key) for key in archive.files}
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a sound .npz file: {error}") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays to an uncompressed .npz file, beside its place first and then renamed.
+
+    Args:
+        path: Where to; its suffix must be .npz.
+        arrays: By name; none of them holds Python objects.
+
+    Raises:
+        ValueError: If the suffix is another one.
+    """
+    if path.suffix != ".npz":
+        raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .npz")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read_npy(path: Path, *, mmap: bool) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)  # type: ignore[no-any-return]
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not a plain .npy array: {error}") from error
+
+
+def _read_member(path: Path, archive: Any, key: str) -> NDArray[Any]:
+    try:
+        return np.asarray(archive[key])
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: {key}: not a plain array: {error}") from error
+
+
+def _map_member(path: Path, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """Map a member of an .npz file: stored without compression it is an .npy file at an offset."""
+    key = info.filename.removesuffix(".npy")
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(
+            f"{path}: {key}: compressed, which cannot be memory-mapped; write it with numpy.savez or "
+            "InterventionPairs.save, or use a folder of .npy files"
+        )
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        try:
+            version = npy.read_magic(file)
+            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = read_header(file)
+        except ValueError as error:
+            raise ValueError(f"{path}: {key}: not a plain array: {error}") from error
+        offset = file.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{path}: {key}: holds Python objects, which would have to be unpickled")
+    if 0 in shape or not shape:  # nothing that could be mapped, nor anything the checks let through
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
