@@ -34,8 +34,8 @@ class GraphData:
         weights: None, or (N,) or (N, d) weights >= 0. Row n counts ``weights[n, j]`` times in the score of
             variable j, so that 1 - q(I = j) masks an uncertain target softly.
         imperfect: Where a target was hit imperfectly: a boolean that broadcasts to (N, d), for instance
-            (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a mechanism of
-            their own (same parents, separate parameters), one for each regime.
+            (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a
+            mechanism of their own (same parents, separate parameters), one for each regime.
         regimes: (N,) integers that label the intervention of each row; imperfect rows of one variable share
             parameters within a regime. One regime when None.
 
