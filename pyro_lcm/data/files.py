@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
-"""Local file header of a zip member (APPNOTE.TXT section 4.3.7): the lengths of name and extra field at its end."""
+"""Local header of a zip member (APPNOTE.TXT section 4.3.7); it ends in the lengths of two further fields."""
 
 
 def read_arrays(path: Path, *, mmap: bool) -> dict[str, NDArray[Any]]:

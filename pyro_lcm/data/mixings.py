@@ -1,4 +1,4 @@
-"""Mixings of the scaling simulator: smooth or piecewise linear bijections from causal variables to observations.
+"""Mixings of the scaling simulator: bijections that turn causal variables into observations.
 
 The linear one is that of the scaling data of Brehmer et al. (NeurIPS 2022, arXiv 2203.16437): a rotation
 ``R = exp(A - A^T)`` with standard normal entries. Every mixing knows its inverse, for tests and for oracles.
@@ -72,7 +72,7 @@ class LeakyReLU(Mixing):
 
 
 class TanhResidual(Mixing):
-    """``x = z + 0.8 V tanh(W z + b)`` with rotations V and W: the residual is a contraction, hence a bijection.
+    """``x = z + 0.8 V tanh(W z + b)`` with rotations V and W; a contracting residual makes it a bijection.
 
     A residual flow in the sense of Behrmann et al. (ICML 2019, arXiv 1811.00995); the inverse is the fixed
     point of ``z = x - 0.8 V tanh(W z + b)``.

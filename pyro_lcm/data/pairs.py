@@ -1,4 +1,4 @@
-"""Pairs of observations: a system before and after an unknown intervention on one of its variables, or on none.
+"""Pairs of observations: a system before and after an unknown intervention on one variable, or on none.
 
 The data of weakly supervised causal representation learning (Brehmer, de Haan, Lippe, Cohen, NeurIPS 2022,
 arXiv 2203.16437), with the truth beside them where a simulator knows it.
@@ -46,13 +46,13 @@ class InterventionPairs:
         z: True causal variables before, shape (N, d).
         z_after: True causal variables after, shape (N, d).
         noise: True noise encodings before, shape (N, d).
-        noise_after: True noise encodings after, shape (N, d): s^-1(z_after) with the solution function s of the
-            model without interventions, which differs from ``noise`` in the target's component only.
+        noise_after: True noise encodings after, shape (N, d): s^-1(z_after) with the solution function s of
+            the model without interventions, which differs from ``noise`` in the target's component only.
         adjacency: True graph, ``[parent, child]``, shape (d, d), acyclic.
 
     Raises:
-        ValueError: If an array has the wrong shape, dtype, length or values; the message names the array, what
-            came and what was expected.
+        ValueError: If an array has the wrong shape, dtype, length or values; the message names the array,
+            what came and what was expected.
 
     >>> pairs = InterventionPairs([[0.0, 1.0], [2.0, 3.0]], [[0.0, 5.0], [2.0, 3.0]], targets=[2, 0])
     >>> len(pairs), pairs.observation_shape, sorted(pairs.batch([0]))
@@ -119,8 +119,8 @@ class InterventionPairs:
         """Read a pairs file.
 
         Args:
-            path: An .npz file with ``x``, ``x_after`` and optionally the truth (names as in the constructor), or
-                a folder of .npy files with these names. Other keys are ignored, with a warning in the log.
+            path: An .npz file with ``x``, ``x_after`` and optionally the truth (names as in the constructor),
+                or a folder of .npy files with these names. Other keys are ignored, with a warning in the log.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
                 .npz file must then be uncompressed, as :meth:`save` writes it.
 
@@ -323,7 +323,7 @@ class InterventionPairs:
         known = np.ones(len(self), dtype=bool) if rows is None else np.asarray(rows)
         if known.shape != (len(self),) or known.dtype != bool:
             raise ValueError(
-                f"rows: got shape {known.shape} and dtype {known.dtype}, expected a boolean mask ({len(self)},)"
+                f"rows: got shape {known.shape}, dtype {known.dtype}, expected a boolean mask ({len(self)},)"
             )
         masked = np.where(known, targets.astype(np.int64), UNKNOWN_TARGET)
         return self._of_checked(self._arrays, self._rows, masked, self._mapped)

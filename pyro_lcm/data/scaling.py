@@ -2,8 +2,8 @@
 
 By default the distribution of the scaling experiment of Brehmer, de Haan, Lippe, Cohen (NeurIPS 2022,
 arXiv 2203.16437): each edge of a fixed order with probability 0.5, linear mechanisms with weights
-``sign * (1 + 0.3 N(0, 1))`` and unit normal noise, interventions ``N(0, 1)``, targets uniform over none and the
-d variables, and ``x = R z`` with a random rotation. The other options leave that distribution one at a time.
+``sign * (1 + 0.3 N(0, 1))`` and unit normal noise, interventions ``N(0, 1)``, targets uniform over none and
+the d variables, and ``x = R z`` with a random rotation. Other options leave that distribution one at a time.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ScalingSystem:
         mechanisms: ``linear`` or ``nonlinear`` (heteroscedastic).
         mixing: ``linear``, ``leaky_relu``, ``tanh_residual`` or ``coupling``.
         noise: Distribution of the SCM's noise, of unit variance: ``gaussian``, ``laplace`` or ``uniform``.
-        intervention: Distribution of a variable after an intervention on it: ``normal`` is N(0, 1), ``uniform``
-            is uniform on [-sqrt(3), sqrt(3)], with the same mean and variance.
+        intervention: Distribution of a variable after an intervention on it: ``normal`` is N(0, 1), and
+            ``uniform`` is uniform on [-sqrt(3), sqrt(3)], with the same mean and variance.
         observation_noise: Standard deviation of the normal noise on every feature of x, as a fraction of the
             standard deviation of x (root mean square over features, before an intervention).
         target_weights: Weights of the targets none, 1, ..., d; non-negative; by default all equal.
@@ -100,7 +100,7 @@ class ScalingSystem:
             weights = np.asarray(self.target_weights, dtype=float)
             if weights.shape != (self.dim + 1,) or not np.isfinite(weights).all() or (weights < 0).any():
                 raise ValueError(
-                    f"target_weights: got {self.target_weights}, expected {self.dim + 1} numbers of at least 0"
+                    f"target_weights: got {self.target_weights}, expected {self.dim + 1} numbers >= 0"
                 )
             if weights.sum() == 0:
                 raise ValueError("target_weights: got only zeros, expected at least one positive weight")

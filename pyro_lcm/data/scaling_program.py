@@ -91,8 +91,8 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
     def world(self, noise: Tensor) -> World:
         """Run the SCM and the mixing: sites ``z1``, ..., ``zd``, ``causal`` and ``x``.
 
-        Intervene on a variable by ``pyro.do(program.world, {"z2": value})``, with a float or a tensor that has
-        one value a row, and read the result from what is returned (the site ``z2`` itself keeps the
+        Intervene on a variable by ``pyro.do(program.world, {"z2": value})``, with a float or a tensor that
+        has one value a row, and read the result from what is returned (the site ``z2`` itself keeps the
         value it would have had).
 
         Args:
@@ -122,7 +122,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         return torch.stack(encodings, dim=-1)
 
     def forward(self, size: int) -> PairOfWorlds:
-        """Draw pairs: sites ``target``, ``noise`` and ``intervention``, and a world in ``before`` and ``after``.
+        """Draw pairs: sites ``target``, ``noise``, ``intervention``; a world ``before`` and one ``after``.
 
         Args:
             size: Number of pairs, the size of the plate ``pairs``.
@@ -148,8 +148,8 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
     def _world_after(self, noise: Tensor, target: Tensor, value: Tensor) -> World:
         """Run the world with a target that differs from row to row.
 
-        ``pyro.do`` cannot act on some rows only, so each variable is set to its new value in the rows where it
-        is the target and, in the others, to the value its mechanism gives it in this world.
+        ``pyro.do`` cannot act on some rows only, so each variable is set to its new value in the rows where
+        it is the target and, in the others, to the value its mechanism gives it in this world.
         """
         values: list[Tensor] = [noise[..., 0]] * self.dim
         for variable in self.order:
@@ -161,7 +161,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
 
     def _variable(self, variable: int, value: Tensor) -> Tensor:
         node: Tensor = pyro.deterministic(_name(variable), value, event_dim=0)
-        return node
+        return node.to(value).expand(value.shape)  # an intervention may be a plain number
 
     def _observe(self, values: list[Tensor]) -> World:
         causal = pyro.deterministic("causal", torch.stack(values, dim=-1), event_dim=1)
