@@ -1,0 +1,276 @@
+"""The training driver: `fit` optimises an objective on a source of data through phases.
+
+An objective maps a batch of named tensors to a loss. The driver knows nothing else about it, so that any
+model and guide, and anything that is not a pair of those, trains by the same code. Devices, precision and
+several processes are the job of Lightning Fabric.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pyro_lcm.training import random_state
+from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
+from pyro_lcm.training.logs import MetricsTable, ProgressBar, make_loggers
+from pyro_lcm.training.loop import Cadence, TrainingLoop
+from pyro_lcm.training.optimizers import OptimizerFactory, adam, check_prefixes, unfused_adam
+from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.result import FitResult
+from pyro_lcm.training.sources import DataSource, PlacedSource, as_source, fingerprint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["fit"]
+
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
+_FORMAT = 1
+
+
+def fit(
+    objective: nn.Module,
+    data: DataSource | Mapping[str, Tensor],
+    phases: Sequence[Phase],
+    *,
+    seed: int,
+    out: str | Path | None = None,
+    validation: DataSource | Mapping[str, Tensor] | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    log_every: int = 100,
+    validate_every: int = 1000,
+    checkpoint_every: int = 1000,
+    validation_batch_size: int = 1024,
+    optimizer: OptimizerFactory | None = None,
+    progress: bool | None = None,
+    loggers: Sequence[Any] = (),
+    resume: bool = False,
+    fabric: Fabric | None = None,
+) -> FitResult:
+    """Optimise the parameters of an objective in place.
+
+    Each step calls ``objective(tensors, size=N, index=index, **settings)`` with a batch of named tensors, the
+    number N of items in ``data``, the rows (B,) of the batch and the phase's settings. It returns a scalar
+    loss, or a loss and a mapping of scalar metrics to log. With several processes (``torchrun``) each takes
+    an equal slice of the batch and gradients are averaged, so the loss should be a mean over items.
+
+    A run with ``out`` writes ``metrics.csv`` and ``checkpoint/`` there. If it is killed, the same call with
+    ``resume=True``, given an objective built in the same way, ends with the same parameters, bit for bit, as
+    a run left alone on the same kind of machine (on a GPU, as far as its kernels are deterministic). The
+    global random generators are seeded for the run and get their state back at its end.
+
+    Args:
+        objective: The module to optimise; moved to the device. Values of its parameters and buffers are
+            saved, not its structure.
+        data: Training data: a source, or a mapping of tensors whose first dimensions count items.
+        phases: What to do, in order; at least one.
+        seed: Seed of batches, noise and hooks, at least 0.
+        out: The run folder, or None to write nothing.
+        validation: Held-out data; its loss is logged, and decides for phases with ``keep="best"``.
+        device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        precision: Precision as Lightning Fabric names it.
+        log_every: Steps between readings of the loss. A loss that is not finite is noticed then.
+        validate_every: Steps between validations; there is one at the end of each phase too.
+        checkpoint_every: Steps between checkpoints; there is one around the start of each phase too.
+        validation_batch_size: Items at a time in validation, which bounds its memory.
+        optimizer: Makes an optimizer from parameter groups; by default AdamW.
+        progress: Whether to show a progress bar; by default if stderr is a terminal.
+        loggers: Lightning Fabric loggers, or ``"tensorboard"``.
+        resume: Whether to go on from the checkpoint in ``out``; without one the run starts from scratch.
+        fabric: A launched Fabric, which takes the place of ``device`` and ``precision``.
+
+    Returns:
+        How the run ended, with its history.
+
+    Raises:
+        ValueError: If an argument is wrong, ``out`` holds a checkpoint and ``resume`` is off, or the
+            checkpoint is of a run with another seed, other phases or other data; the message says what
+            differs.
+        TrainingDiverged: If a loss, gradient norm or parameter is not finite; the objective then has the
+            parameters of the last good checkpoint.
+
+    >>> class Mean(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.mean = nn.Parameter(torch.zeros(2))
+    ...
+    ...     def forward(self, tensors, *, size, index):
+    ...         return (tensors["x"] - self.mean).square().sum(-1).mean()
+    >>> objective = Mean()
+    >>> data = {"x": torch.tensor([[1.0, 2.0]])}
+    >>> result = fit(objective, data, [Phase("all", 300, learning_rate=0.1)], seed=0)
+    >>> objective.mean.detach().round(decimals=2).tolist(), result.steps
+    ([1.0, 2.0], 300)
+    """
+    _check(objective, phases, seed, out, validation, resume)
+    cadence = Cadence(log_every, validate_every, checkpoint_every)
+    fabric = fabric if fabric is not None else _make_fabric(device, precision)
+    source = as_source(data, "data")
+    held_out = None if validation is None else as_source(validation, "validation")
+    if held_out is not None and len(held_out) < fabric.world_size:
+        raise ValueError(f"validation: expected at least {fabric.world_size} items, got {len(held_out)}")
+    names = [name for name, parameter in objective.named_parameters() if parameter.requires_grad]
+    for phase in phases:
+        check_prefixes(phase, names)
+    if optimizer is None:
+        scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
+        optimizer = unfused_adam if scaled else adam
+    identity = {
+        "format": _FORMAT,
+        "seed": int(seed),
+        "phases": [phase.to_dict() | {"start": _describe(phase.start)} for phase in phases],
+        "data": fingerprint(source),
+        "validation": None if held_out is None else fingerprint(held_out),
+        "validate_every": validate_every,
+        "validation_batch_size": validation_batch_size,
+        "optimizer": _describe(optimizer),
+        "precision": str(fabric.strategy.precision.precision),
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+    }
+    folder = None if out is None else CheckpointFolder(Path(out) / "checkpoint")
+    saved = _saved_state(folder, identity, resume)
+    modes = [(module, module.training) for module in objective.modules()]
+    fabric.strategy.precision.convert_module(fabric.to_device(objective))
+    objective.train()
+    noise_seed = random_state.derive_seed(seed, "noise", fabric.global_rank)
+    try:
+        with random_state.isolated(noise_seed, fabric.device):
+            loop = TrainingLoop(
+                objective,
+                PlacedSource(source, fabric.device),
+                phases,
+                seed=seed,
+                fabric=fabric,
+                validation=None if held_out is None else PlacedSource(held_out, fabric.device),
+                validation_batch_size=validation_batch_size,
+                cadence=cadence,
+                optimizer=optimizer,
+                folder=folder,
+                identity=identity,
+            )
+            rows = 0 if saved is None else loop.restore(saved)
+            start = loop.step
+            table = _run(loop, Path(out) if out is not None else None, rows, progress, loggers, phases)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    fabric.barrier()
+    return FitResult(
+        steps=loop.step,
+        phases=tuple(loop.finished),
+        history=tuple(table.rows),
+        resumed_at=None if saved is None else start,
+        checkpoint=None if folder is None else folder.latest(),
+    )
+
+
+def _run(
+    loop: TrainingLoop,
+    out: Path | None,
+    rows: int,
+    progress: bool | None,
+    loggers: Sequence[Any],
+    phases: Sequence[Phase],
+) -> MetricsTable:
+    """Run the loop with its logs, which only the first process writes; return the table."""
+    first = loop.fabric.is_global_zero
+    opened = make_loggers(loggers, out, loop.step) if first else []
+    table = MetricsTable(out / "metrics.csv" if out is not None else None, rows, write=first)
+    bar = ProgressBar(sum(phase.steps for phase in phases), loop.step, progress if first else False)
+    try:
+        loop.run(table, bar, opened)
+    finally:
+        bar.close()
+        table.close()
+        for logger in opened:
+            logger.finalize("finished")
+    return table
+
+
+def _check(
+    objective: nn.Module,
+    phases: Sequence[Phase],
+    seed: int,
+    out: str | Path | None,
+    validation: object,
+    resume: bool,
+) -> None:
+    if not isinstance(objective, nn.Module):
+        raise ValueError(f"objective: expected a torch module, got {type(objective).__name__}")
+    if not phases or not all(isinstance(phase, Phase) for phase in phases):
+        raise ValueError(f"phases: expected a sequence of at least one Phase, got {phases!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed: expected an integer of at least 0, got {seed!r}")
+    if resume and out is None:
+        raise ValueError("resume: expected a run folder to go on from; pass out")
+    if validation is None:
+        for phase in phases:
+            if phase.keep == "best":
+                raise ValueError(f"phase {phase.name!r}: keep: 'best' needs validation data; pass validation")
+
+
+def _saved_state(
+    folder: CheckpointFolder | None, identity: Mapping[str, Any], resume: bool
+) -> dict[str, Any] | None:
+    """Return the state to go on from, or None to start from scratch."""
+    latest = None if folder is None else folder.latest()
+    if latest is None:
+        return None
+    if not resume:
+        raise ValueError(f"out: {latest.parent} holds the checkpoint of a run; use resume, or another folder")
+    tree = read_tree(latest)
+    if lines := differences(tree["identity"], identity):
+        raise ValueError(f"resume: {latest} is of another run: {'; '.join(lines)}")
+    return tree
+
+
+def _make_fabric(device: str, precision: str) -> Fabric:
+    """Return a launched Fabric: one device, or the processes that torchrun started.
+
+    Raises:
+        ValueError: If the device or the precision is unknown or not there.
+    """
+    from lightning_fabric import Fabric
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    options: dict[str, Any] = {"devices": [int(number)] if number.isdecimal() else 1}
+    if torch.distributed.is_torchelastic_launched():
+        # Settings switch parts of an objective on and off, so some parameters have no gradient in some steps.
+        options = {"strategy": "ddp_find_unused_parameters_true", **_torchrun_layout()}
+    try:
+        fabric = Fabric(accelerator=kind, precision=precision, **options)
+        fabric.launch()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"device {device!r} with precision {precision!r} cannot be used: {error}") from error
+    return fabric
+
+
+def _torchrun_layout() -> dict[str, int]:
+    import os
+
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return {"devices": local, "num_nodes": int(os.environ["WORLD_SIZE"]) // local}
+
+
+def _describe(function: Any) -> str | None:
+    """Return a text that tells callables apart and is the same in another process."""
+    if function is None:
+        return None
+    if isinstance(function, functools.partial):
+        plain = {
+            key: value
+            for key, value in function.keywords.items()
+            if isinstance(value, bool | int | float | str)
+        }
+        return f"{_describe(function.func)}({plain})"
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

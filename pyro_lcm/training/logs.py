@@ -1,0 +1,177 @@
+"""Logs of a run: the table of metrics as CSV, the progress bar, and other loggers.
+
+The table depends on steps alone, never on the clock: a run that was killed and resumed leaves the same file
+as one that was left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from pyro_lcm.training.checkpoint import sync
+
+__all__ = ["MetricsTable", "ProgressBar", "Row", "make_loggers"]
+
+Row = dict[str, float | int | str]
+_TEXT = ("phase",)
+_INTEGER = ("step",)
+
+
+class MetricsTable:
+    """Rows of metrics, kept in memory and, where there is a path, in a CSV file that grows row by row.
+
+    A column appears when a row first has it; rows without it are empty there.
+
+    Args:
+        path: The file, or None.
+        rows: How many rows of an existing file to keep; what comes after them is of steps that will be
+            repeated.
+        write: Whether this process writes the file, or only reads what it is to keep.
+
+    Raises:
+        ValueError: If the file has fewer rows than that.
+    """
+
+    def __init__(self, path: Path | None = None, rows: int = 0, *, write: bool = True) -> None:
+        self.path = path if write else None
+        self.rows: list[Row] = []
+        self._columns: list[str] = ["step", "phase", "learning_rate", "loss"]
+        self._file: TextIO | None = None
+        if path is not None and rows:
+            self.rows = _read(path)[:rows]
+            if len(self.rows) < rows:
+                raise ValueError(f"{path}: expected at least {rows} rows, got {len(self.rows)}")
+        self._extend_columns(self.rows)
+        self._rewrite()
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def append(self, row: Row) -> None:
+        """Add a row; the file has it when this returns."""
+        self.rows.append(row)
+        if self._extend_columns([row]):
+            self._rewrite()
+        elif self._file is not None:
+            self._writer(self._file).writerow(_to_text(row))
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Flush the file to the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; the rows stay."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _extend_columns(self, rows: Iterable[Row]) -> bool:
+        before = len(self._columns)
+        for row in rows:
+            self._columns.extend(name for name in row if name not in self._columns)
+        return len(self._columns) > before
+
+    def _writer(self, file: TextIO) -> csv.DictWriter[str]:
+        return csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
+
+    def _rewrite(self) -> None:
+        """Write the whole table, atomically, and go on at its end."""
+        if self.path is None:
+            return
+        self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(_to_text(row) for row in self.rows)
+        sync(partial)
+        os.replace(partial, self.path)
+        self._file = self.path.open("a", newline="", encoding="utf-8")
+
+
+class ProgressBar:
+    """A bar over the steps of all phases: phase, loss, steps a second.
+
+    Args:
+        total: Steps of the whole run.
+        done: Steps done before.
+        show: Whether to show it; None shows it where stderr is a terminal.
+    """
+
+    def __init__(self, total: int, done: int, show: bool | None) -> None:
+        hidden = not (sys.stderr.isatty() if show is None else show)
+        self._bar = tqdm(
+            total=total, initial=done, disable=hidden, unit="step", dynamic_ncols=True, file=sys.stderr
+        )
+        self.step = self._bar.update
+
+    def phase(self, name: str) -> None:
+        """Show the name of the phase."""
+        self._bar.set_description(name)
+
+    def show(self, values: Mapping[str, float]) -> None:
+        """Show numbers after the bar."""
+        self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def make_loggers(loggers: Sequence[Any], out: Path | None, step: int) -> list[Any]:
+    """Return Lightning Fabric loggers; ``"tensorboard"`` becomes one that writes to ``out/tensorboard``.
+
+    Args:
+        loggers: Loggers, or names of them.
+        out: The run folder.
+        step: The step a resumed run goes on at; TensorBoard forgets what came later.
+
+    Raises:
+        ValueError: If a name is unknown, its package is not installed, or there is no folder.
+    """
+    return [_make_logger(logger, out, step) if isinstance(logger, str) else logger for logger in loggers]
+
+
+def _make_logger(name: str, out: Path | None, step: int) -> Any:
+    if name != "tensorboard":
+        raise ValueError(f"loggers: expected 'tensorboard' or a Lightning Fabric logger, got {name!r}")
+    if out is None:
+        raise ValueError("loggers: 'tensorboard' needs a folder; pass out")
+    if not any(importlib.util.find_spec(package) for package in ("tensorboard", "tensorboardX")):
+        raise ValueError("loggers: 'tensorboard' is not installed; pip install 'pyro-lcm[tensorboard]'")
+    from lightning_fabric.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(root_dir=out, name="tensorboard", version="", purge_step=step + 1)
+
+
+def _to_text(row: Row) -> dict[str, str]:
+    return {name: repr(value) if isinstance(value, float) else str(value) for name, value in row.items()}
+
+
+def _read(path: Path) -> list[Row]:
+    """Read the complete lines of a table."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    complete = [line for line in lines if line.endswith("\n")]
+    return [
+        {name: _parse(name, text) for name, text in row.items() if text} for row in csv.DictReader(complete)
+    ]
+
+
+def _parse(name: str, text: str) -> float | int | str:
+    if name in _TEXT:
+        return text
+    return int(text) if name in _INTEGER else float(text)
