@@ -42,7 +42,8 @@ def draw_weights(adjacency: NDArray[np.int8], rng: np.random.Generator) -> NDArr
         Weights ``[parent, child]``, shape (d, d), zero where there is no edge.
     """
     signs = rng.choice([-1.0, 1.0], size=adjacency.shape)
-    return adjacency * signs * (1 + 0.3 * rng.standard_normal(adjacency.shape))
+    weights: NDArray[np.float64] = adjacency * signs * (1 + 0.3 * rng.standard_normal(adjacency.shape))
+    return weights
 
 
 class LinearMechanisms(nn.Module):

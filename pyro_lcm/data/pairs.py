@@ -328,6 +328,26 @@ class InterventionPairs:
         masked = np.where(known, targets.astype(np.int64), UNKNOWN_TARGET)
         return self._of_checked(self._arrays, self._rows, masked, self._mapped)
 
+    def with_observations(self, x: ArrayLike, x_after: ArrayLike) -> InterventionPairs:
+        """Put other observations in the place of x, e.g. standardised or encoded ones, and keep the truth.
+
+        Args:
+            x: Observations before, shape (N, ...).
+            x_after: Observations after, the same shape.
+
+        Returns:
+            Pairs in memory with these observations and the targets known here, if any.
+
+        Raises:
+            ValueError: If an array is not as in the constructor or has another number of rows.
+        """
+        arrays = {key: self._get(key) for key in self._arrays}
+        if len(np.asarray(x)) != len(self):
+            raise ValueError(f"x: got {len(np.asarray(x))} rows, expected {len(self)}")
+        arrays |= {"x": np.asarray(x), "x_after": np.asarray(x_after)}
+        check_arrays(arrays)
+        return self._of_checked(arrays, None, self._known_targets)
+
     def batch(self, index: Sequence[int] | Array | slice | torch.Tensor) -> dict[str, torch.Tensor]:
         """Read some pairs as tensors: what a training step sees.
 

@@ -23,7 +23,7 @@ Mode = Literal["whiten", "standardize", "image"]
 MODES = ("whiten", "standardize", "image")
 
 DEFAULT_TOLERANCE = 1e-10
-"""Variance of a direction relative to the largest, after each feature was scaled, below which it is dropped."""
+"""Share of the largest variance below which whitening drops a direction (after features were scaled)."""
 
 _MOSTLY_ROUNDING = 0.25
 """Share of a feature's variance; whitening drops a feature of which rounding explains more."""
@@ -34,8 +34,8 @@ class Standardizer(nn.Module):
 
     Modes, all with the statistics of both sides of the training pairs:
 
-    - ``whiten``, for vectors: each feature is centred and scaled, then all are rotated to their principal axes
-      and each of these is scaled to unit variance. Directions without variance (constant features,
+    - ``whiten``, for vectors: each feature is centred and scaled, then all are rotated to their principal
+      axes and each of these is scaled to unit variance. Directions without variance (constant features,
       linear dependences) are dropped, so the output can be narrower than x;
     - ``standardize``: each feature is centred and scaled by itself; a constant one is only centred;
     - ``image``: each channel, the first axis of an observation, has one mean and one scale.
@@ -56,7 +56,7 @@ class Standardizer(nn.Module):
     >>> standardizer.output_shape
     (2,)
     >>> y = standardizer(torch.from_numpy(x))
-    >>> bool((torch.cov(y.T) - torch.eye(2)).abs().max() < 1e-3)
+    >>> bool((torch.cov(y.T, correction=0) - torch.eye(2)).abs().max() < 1e-3)
     True
     """
 
@@ -100,8 +100,8 @@ class Standardizer(nn.Module):
         Args:
             pairs: Training pairs, at least two.
             mode: See the class.
-            tolerance: In the mode ``whiten``, directions with less than this share of the largest variance are
-                dropped (after each feature was scaled to unit variance), as are those with less than the
+            tolerance: In the mode ``whiten``, directions with less than this share of the largest variance
+                are dropped (after each feature was scaled to unit variance), as are those whose variance the
                 rounding of the data's own dtype explains. In [0, 1).
 
         Returns:
@@ -172,8 +172,8 @@ class Standardizer(nn.Module):
             y: Shape (..., *output_shape).
 
         Returns:
-            Observations, shape (..., *shape). What was dropped takes its mean (constant features) or the value
-            that the linear dependences give it.
+            Observations, shape (..., *shape). What was dropped takes its mean (constant features) or the
+            value that the linear dependences give it.
 
         Raises:
             ValueError: If the shape is another one.
@@ -255,7 +255,7 @@ def _moments(pairs: InterventionPairs, mode: Mode) -> _Moments:
 
 
 def _sample_matrix(pairs: InterventionPairs, mode: Mode) -> Iterator[NDArray[np.float64]]:
-    """Read both sides in pieces as float64 matrices (samples, features); in an image each pixel is a sample."""
+    """Read both sides in pieces as float64 matrices (samples, features); a pixel is a sample of an image."""
     row_bytes = 8 * math.prod(pairs.observation_shape)
     step = max(1, CHUNK_BYTES // row_bytes)
     for start in range(0, len(pairs), step):
@@ -281,12 +281,12 @@ def _whitening(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the maps of scaled features to whitened ones, shape (D, k), and back, shape (k, D).
 
-    ``rounding`` bounds, for each feature, the share of its variance that the rounding of its numbers explains;
+        raise ValueError("x: got observations that hardly vary beyond their rounding, expected finer numbers")
     in a direction of unit length it is the average of these with the squared components as weights.
     """
     dropped = constant | (rounding > _MOSTLY_ROUNDING)
     if dropped.all():
-        raise ValueError("x: got observations that vary less than their rounding, expected more precise ones")
+        raise ValueError("x: got observations that hardly vary beyond their rounding, expected finer ones")
     correlation = np.where(dropped[:, None] | dropped, 0.0, correlation)
     variances, axes = np.linalg.eigh(correlation)
     explained = axes.T**2 @ np.where(dropped, 0.0, rounding)

@@ -43,7 +43,8 @@ class Alignment:
     @property
     def matched(self) -> NDArray[np.bool_]:
         """Which true variables have a partner, shape (d,)."""
-        return self.permutation != UNMATCHED
+        matched: NDArray[np.bool_] = self.permutation != UNMATCHED
+        return matched
 
     def reorder(self, learned: ArrayLike) -> NDArray[np.float64]:
         """Bring learned latents into the order and the signs of the true variables.
@@ -85,7 +86,8 @@ class Alignment:
         names = np.full(self.learned_dim + 1, UNMATCHED, dtype=np.int64)
         names[0] = 0
         names[self.permutation[self.matched] + 1] = np.flatnonzero(self.matched) + 1
-        return names[indices]
+        renamed: NDArray[np.int64] = names[indices]
+        return renamed
 
     def relabel_adjacency(self, adjacency: ArrayLike) -> NDArray[np.int8]:
         """Bring a learned graph into the order of the true variables.
@@ -146,7 +148,8 @@ def _unit_columns(array: NDArray[np.float64]) -> NDArray[np.float64]:
     constant = np.abs(centred).max(axis=0) <= 8 * np.finfo(np.float64).eps
     centred[:, constant] = 0.0
     length = np.linalg.norm(centred, axis=0)
-    return centred / np.where(length > 0, length, 1.0)
+    unit: NDArray[np.float64] = centred / np.where(length > 0, length, 1.0)
+    return unit
 
 
 def match(similarity: ArrayLike) -> Alignment:
