@@ -102,7 +102,7 @@ class BGeScore(CachedScore):
         rest = scatter[child, child] - scatter[index, child] @ mean
         return Mechanism(mean=mean, precision=precision, shape=freedom / 2, rate=float(rest) / 2)
 
-    def _prepare(self, child: int, values: FloatArray, weights: FloatArray) -> tuple[float, FloatArray]:
+    def _prepare(self, values: FloatArray, weights: FloatArray) -> tuple[float, FloatArray]:
         """Effective count N and R = T + S + N alpha_mu / (N + alpha_mu) (nu - mean)(nu - mean)^T."""
         width = values.shape[1]
         count = float(weights.sum())

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.causal.dag import MAX_ENUMERATED_DIM, all_dags
+from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.effects import ancestor_matrices
 from pyro_lcm.discovery.exact_layers import LayerSums
 from pyro_lcm.discovery.exact_orders import OrderSums
@@ -37,6 +38,7 @@ class ExactPosterior:
         edge_probability: (d, d) posterior probability of each edge [parent, child].
         ancestor_probability: (d, d) posterior probability of a directed path; None where only draws give it.
         log_evidence: log p(data), the prior normalised.
+        log_prior_normalizer: Log of the sum of exp(`GraphPrior.log_prob`) over all DAGs.
         graphs: (n, d, d) all DAGs, after enumeration only.
         probability: (n,) their probabilities, after enumeration only.
         sampler: Draws n graphs with a random generator; `sample` is the friendly way.
@@ -46,6 +48,7 @@ class ExactPosterior:
     method: str
     edge_probability: FloatArray
     log_evidence: float
+    log_prior_normalizer: float
     sampler: Callable[[int, np.random.Generator], Adjacency] = field(repr=False)
     ancestor_probability: FloatArray | None = None
     graphs: Adjacency | None = field(default=None, repr=False)
@@ -81,7 +84,7 @@ def exact_posterior(
         The posterior.
 
     Raises:
-        ValueError: If d is too large, the method does not suit the prior, or the score gives no DAG a finite weight.
+        ValueError: If d is too large, the method does not suit the prior, or no DAG has a finite weight.
 
     Example:
         >>> from pyro_lcm.discovery.bge import BGeScore
@@ -109,6 +112,49 @@ def exact_posterior(
     if method == "enumeration":
         return _enumerate(score, prior)
     return _dynamic(score, prior, method)
+
+
+def exact_draws(
+    score: LocalScore,
+    prior: GraphPrior,
+    *,
+    draws: int = 1000,
+    chains: int = 4,
+    seed: int = 0,
+    method: ExactMethod = "auto",
+) -> GraphDraws:
+    """Draw independently from the exact posterior.
+
+    Args:
+        score: Local score.
+        prior: Prior over graphs.
+        draws: Draws of each chain.
+        chains: Number of chains.
+        seed: Seed.
+        method: As in `exact_posterior`.
+
+    Returns:
+        Draws with exact edge probabilities and evidence; ``attrs["log_normalizer"]`` is the log of the sum
+        over all DAGs of exp(lp), lp the unnormalised log posterior.
+
+    Raises:
+        ValueError: As `exact_posterior`.
+    """
+    posterior = exact_posterior(score, prior, method=method)
+    size = score.num_variables
+    adjacency = posterior.sample(draws * chains, seed=seed).reshape(chains, draws, size, size)
+    return GraphDraws(
+        adjacency=adjacency,
+        log_score=score.total(adjacency),
+        method="exact",
+        names=tuple(score.names),
+        edge_probability=posterior.edge_probability,
+        log_evidence=posterior.log_evidence,
+        attrs={
+            "exact_method": posterior.method,
+            "log_normalizer": posterior.log_evidence + posterior.log_prior_normalizer,
+        },
+    )
 
 
 def log_prior_normalizer(prior: GraphPrior, num_variables: int) -> float:
@@ -175,6 +221,7 @@ def _enumerate(score: LocalScore, prior: GraphPrior) -> ExactPosterior:
         edge_probability=np.einsum("g,gij->ij", probability, graphs),
         ancestor_probability=np.einsum("g,gij->ij", probability, ancestor_matrices(graphs)),
         log_evidence=float(total - log_sum(log_prior)),
+        log_prior_normalizer=float(log_sum(log_prior)),
         graphs=graphs,
         probability=probability,
         sampler=draw,
@@ -186,6 +233,7 @@ def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterio
     sums = OrderSums(weights) if method == "orders" else LayerSums(weights)
     _check_total(sums.log_total)
     size = score.num_variables
+    prior_total = log_prior_normalizer(prior, size)
     probability = sums.parent_set_probabilities()
     member = code_sets(np.arange(1 << size), size).astype(np.float64)
 
@@ -197,7 +245,8 @@ def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterio
         names=score.names,
         method=method,
         edge_probability=(probability @ member).T,
-        log_evidence=sums.log_total - log_prior_normalizer(prior, size),
+        log_evidence=sums.log_total - prior_total,
+        log_prior_normalizer=prior_total,
         sampler=draw,
     )
 

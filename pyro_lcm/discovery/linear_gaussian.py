@@ -126,7 +126,7 @@ class LinearGaussianScore(CachedScore):
     def _prior_precision(self, size: int) -> FloatArray:
         return np.append(np.full(size, self.prior.coefficient_precision), self.prior.intercept_precision)
 
-    def _prepare(self, child: int, values: FloatArray, weights: FloatArray) -> tuple[float, FloatArray]:
+    def _prepare(self, values: FloatArray, weights: FloatArray) -> tuple[float, FloatArray]:
         """Effective count and weighted Gram matrix of all variables and the intercept, (d + 1, d + 1)."""
         design = np.column_stack([values, np.ones(len(values))])
         return float(weights.sum()), (weights * design.T) @ design

@@ -7,6 +7,7 @@ variable was the target says nothing about that variable's own mechanism, and ev
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -163,7 +164,8 @@ class CachedScore(ABC):
         self.data = data
         self._cache_size = cache_size
         self._cache: list[dict[bytes, float]] = [{} for _ in range(data.num_variables)]
-        self._prepared: dict[int, list[Any]] = {}
+        self._prepared: dict[bytes, Any] = {}
+        self._statistics: dict[int, list[Any]] = {}
 
     @property
     def num_variables(self) -> int:
@@ -217,13 +219,19 @@ class CachedScore(ABC):
         return total_score(self, adjacency)
 
     def row_statistics(self, child: int) -> list[Any]:
-        """Statistics of each group of rows of a variable (see `GraphData.row_groups`), computed once."""
-        if child not in self._prepared:
-            groups = self.data.row_groups(child)
-            self._prepared[child] = [
-                self._prepare(child, self.data.values[rows], weights) for rows, weights in groups
-            ]
-        return self._prepared[child]
+        """Statistics of each group of rows of a variable (see `GraphData.row_groups`).
+
+        Computed once, and shared by variables that the same rows count for.
+        """
+        if child not in self._statistics:
+            self._statistics[child] = [self._share(*group) for group in self.data.row_groups(child)]
+        return self._statistics[child]
+
+    def _share(self, rows: IntArray, weights: FloatArray) -> Any:
+        key = hashlib.sha256(rows.tobytes() + weights.tobytes()).digest()
+        if key not in self._prepared:
+            self._prepared[key] = self._prepare(self.data.values[rows], weights)
+        return self._prepared[key]
 
     def _compute(self, child: int, parent_sets: BoolArray) -> FloatArray:
         total = np.zeros(len(parent_sets))
@@ -232,7 +240,7 @@ class CachedScore(ABC):
         return total
 
     @abstractmethod
-    def _prepare(self, child: int, values: FloatArray, weights: FloatArray) -> Any:
+    def _prepare(self, values: FloatArray, weights: FloatArray) -> Any:
         """Statistics of one group of rows: (n, d) values and (n,) weights."""
 
     @abstractmethod

@@ -1,0 +1,293 @@
+"""What a posterior over graphs says, with the error of saying it from draws.
+
+An edge is a 0/1 quantity. Its draws have variance p (1 - p), so the Monte Carlo standard error of its
+probability is sqrt(p (1 - p) / ess); the rank-normalised diagnostics of continuous quantities say nothing more
+here, because ranks of two values are the values again. Edges that every draw agrees on need a convention, and
+have one (see `binary_diagnostics`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pyro_lcm.causal.dag import as_adjacency
+from pyro_lcm.discovery.arviz_compat import Container, effective_sample_size, group, group_names
+from pyro_lcm.discovery.scores import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryDiagnostics:
+    """Probability of 0/1 quantities from draws, and how well it is known; arrays of one shape.
+
+    Attributes:
+        probability: Share of ones.
+        mcse: Monte Carlo standard error of it.
+        ess: Effective number of draws.
+        r_hat: Split R-hat; 1 is agreement, above 1.01 chains disagree.
+    """
+
+    probability: FloatArray
+    mcse: FloatArray
+    ess: FloatArray
+    r_hat: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class RankedGraph:
+    """One of the most probable graphs.
+
+    Attributes:
+        adjacency: (d, d) int8.
+        probability: Its posterior mass.
+    """
+
+    adjacency: NDArray[np.int8]
+    probability: float
+
+
+@dataclass(frozen=True)
+class TruthComparison:
+    """A posterior over graphs against the true graph.
+
+    Attributes:
+        expected_shd: Mean structural Hamming distance of a draw to the truth; a reversed edge counts once.
+        auroc: Area under the ROC curve of edge probabilities, off-diagonal entries; nan if the truth has
+            no edge or all.
+        auprc: Average precision of edge probabilities; nan likewise.
+        expected_f1: Mean F1 of the edges of a draw, direction included.
+        f1: F1 of the edges with probability above one half.
+    """
+
+    expected_shd: float
+    auroc: float
+    auprc: float
+    expected_f1: float
+    f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class GraphSummary:
+    """Summary of a posterior over graphs.
+
+    Attributes:
+        names: The d names.
+        method: The engine.
+        edges: (d, d) diagnostics of edges [parent, child]. Where the engine knows the probabilities better
+            than by counting draws, they are the engine's; the mcse is then that of counting, an upper bound,
+            and 0 for the exact engine.
+        paths: (d, d) diagnostics of directed paths [ancestor, descendant].
+        top: Most probable graphs, first the most probable.
+        entropy: Entropy of the posterior in nats: exact normaliser minus mean log weight for the exact
+            engine, else that of the distinct draws with the correction of Miller and Madow, which is too low
+            when most draws are distinct.
+        distinct: Number of distinct graphs among the draws.
+        expected_edges: Expected number of edges.
+        truth: Comparison with the true graph, if it was given.
+    """
+
+    names: tuple[str, ...]
+    method: str
+    edges: BinaryDiagnostics
+    paths: BinaryDiagnostics
+    top: tuple[RankedGraph, ...]
+    entropy: float
+    distinct: int
+    expected_edges: float
+    truth: TruthComparison | None = None
+
+    def to_text(self, *, most: int = 20) -> str:
+        """Render as a plain-text table.
+
+        Args:
+            most: Most edges that are listed, the most probable first.
+
+        Returns:
+            Several lines.
+        """
+        order = np.argsort(-self.edges.probability, axis=None, kind="stable")
+        width = max(len("edge"), *(len(a) + len(b) + 4 for a in self.names for b in self.names))
+        lines = [f"{'edge':<{width}}  prob   mcse   ess     r_hat  path"]
+        shown = 0
+        for flat in order:
+            parent, child = np.unravel_index(flat, self.edges.probability.shape)
+            if parent == child or shown == most:
+                continue
+            shown += 1
+            cell = (parent, child)
+            lines.append(
+                f"{f'{self.names[parent]} -> {self.names[child]}':<{width}}  "
+                f"{self.edges.probability[cell]:.3f}  {self.edges.mcse[cell]:.3f}  "
+                f"{self.edges.ess[cell]:<6.0f}  {self.edges.r_hat[cell]:.3f}  "
+                f"{self.paths.probability[cell]:.3f}"
+            )
+        lines.append(f"expected edges {self.expected_edges:.2f}, entropy {self.entropy:.2f} nats")
+        for rank, graph in enumerate(self.top, start=1):
+            edges = [
+                f"{self.names[a]} -> {self.names[b]}"
+                for a, b in zip(*np.nonzero(graph.adjacency), strict=True)
+            ]
+            lines.append(f"graph {rank} has mass {graph.probability:.3f}: {', '.join(edges) or 'no edges'}")
+        if self.truth is not None:
+            lines.append(
+                f"against the truth: expected SHD {self.truth.expected_shd:.2f}, AUROC {self.truth.auroc:.3f}, "
+                f"AUPRC {self.truth.auprc:.3f}, expected F1 {self.truth.expected_f1:.3f}, F1 {self.truth.f1:.3f}"
+            )
+        return "\n".join(lines)
+
+
+def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: int = 5) -> GraphSummary:
+    """Summarise a posterior over graphs.
+
+    Args:
+        container: What `graph_posterior` returned.
+        truth: (d, d) true adjacency [parent, child], if known.
+        top: Number of most probable graphs.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ValueError: If the container has no adjacency, or truth is not an adjacency matrix of its size.
+
+    Example:
+        >>> from pyro_lcm.discovery.posterior import graph_posterior
+        >>> x = np.random.default_rng(0).normal(size=(100, 2))
+        >>> summary = graph_summary(graph_posterior(x, draws=100))
+        >>> summary.edges.probability.round(1).tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
+    posterior = group(container, "posterior")
+    if "adjacency" not in posterior:
+        raise ValueError(f"container: posterior has {list(posterior)}, expected 'adjacency' among them")
+    adjacency = posterior["adjacency"].transpose("chain", "draw", "parent", "child").values.astype(np.int8)
+    names = tuple(str(name) for name in posterior["parent"].values)
+    exact = str(container.attrs.get("method", "")) == "exact"
+    edges = binary_diagnostics(adjacency)
+    if "constant_data" in group_names(container):
+        known = group(container, "constant_data")["edge_probability"].transpose("parent", "child").values
+        mcse = np.zeros_like(known) if exact else edges.mcse
+        edges = BinaryDiagnostics(known, mcse, edges.ess, edges.r_hat)
+    flat = adjacency.reshape(-1, *adjacency.shape[2:])
+    log_probability = _exact_log_probability(container)
+    graphs, first, counts = np.unique(
+        flat.reshape(len(flat), -1), axis=0, return_index=True, return_counts=True
+    )
+    if log_probability is None:
+        mass = counts / len(flat)
+        entropy = -float(mass @ np.log(mass)) + (len(graphs) - 1) / (2 * len(flat))
+    else:
+        mass = np.exp(log_probability[first])
+        entropy = -float(log_probability.mean())
+    best = np.argsort(-mass, kind="stable")[:top]
+    return GraphSummary(
+        names=names,
+        method=str(container.attrs.get("method", "")),
+        edges=edges,
+        paths=binary_diagnostics(posterior["ancestors"].values),
+        top=tuple(RankedGraph(graphs[i].reshape(adjacency.shape[2:]), float(mass[i])) for i in best),
+        entropy=entropy,
+        distinct=len(graphs),
+        expected_edges=float(edges.probability.sum()),
+        truth=None if truth is None else compare_with_truth(flat, edges.probability, truth),
+    )
+
+
+def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
+    """Probability, error, effective size and split R-hat of 0/1 quantities.
+
+    Quantities that are constant need conventions. Over all draws: R-hat is 1, the effective size is the smallest
+    among the other quantities (the number of draws if there is none), and the error is that of a probability
+    one effective draw away from 0 or 1, about 1 / ess. Within each chain but not between them: R-hat is infinite and the
+    effective size is the number of chains.
+
+    Args:
+        draws: (chain, draw, ...) zeros and ones.
+
+    Returns:
+        Arrays of the remaining shape.
+
+    Raises:
+        ValueError: If there are fewer than 4 draws a chain.
+    """
+    values = np.asarray(draws)
+    if values.ndim < 2 or values.shape[1] < 4:
+        raise ValueError(f"draws: got shape {values.shape}, expected (chain, draw, ...) with 4 draws or more")
+    chains, length = values.shape[:2]
+    flat = values.reshape(chains, length, -1)
+    probability = flat.mean(axis=(0, 1))
+    between = np.ptp(flat.mean(axis=1), axis=0) > 0
+    within = (np.ptp(flat, axis=1) > 0).any(axis=0)
+    ess = np.full(flat.shape[2], float(chains * length))
+    if within.any():
+        ess[within] = effective_sample_size(flat[:, :, within])
+    ess[between & ~within] = chains
+    constant = ~between & ~within
+    if not constant.all():
+        ess[constant] = ess[~constant].min()
+    r_hat = np.ones(flat.shape[2])
+    r_hat[within] = _split_r_hat(flat[:, :, within])
+    r_hat[between & ~within] = np.inf
+    mcse = np.sqrt(probability * (1 - probability) / ess)
+    one_off = 1 / (ess[constant] + 1)
+    mcse[constant] = np.sqrt(one_off * (1 - one_off) / ess[constant])
+    shape = values.shape[2:]
+    return BinaryDiagnostics(*(a.reshape(shape) for a in (probability, mcse, ess, r_hat)))
+
+
+def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: ArrayLike) -> TruthComparison:
+    """Compare draws and edge probabilities with the true graph.
+
+    Args:
+        graphs: (n, d, d) draws.
+        edge_probability: (d, d) edge probabilities.
+        truth: (d, d) true adjacency.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: If truth is not an adjacency matrix of d variables.
+    """
+    from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+    drawn, probability = np.asarray(graphs) != 0, np.asarray(edge_probability)
+    true = as_adjacency(truth, name="truth") != 0
+    if true.shape != probability.shape:
+        raise ValueError(f"truth: got shape {true.shape}, expected {probability.shape}")
+    differs = drawn != true
+    shd = np.triu(differs | differs.swapaxes(1, 2)).sum(axis=(1, 2))
+    right, sizes = (drawn & true).sum(axis=(1, 2)), drawn.sum(axis=(1, 2)) + true.sum()
+    apart = ~np.eye(len(true), dtype=bool)
+    label, rank = true[apart], probability[apart]
+    both = label.any() and not label.all()
+    return TruthComparison(
+        expected_shd=float(shd.mean()),
+        auroc=float(roc_auc_score(label, rank)) if both else float("nan"),
+        auprc=float(average_precision_score(label, rank)) if both else float("nan"),
+        expected_f1=float(np.where(sizes > 0, 2 * right / np.maximum(sizes, 1), 1.0).mean()),
+        f1=float(f1_score(label, rank > 0.5, zero_division=1.0)),
+    )
+
+
+def _exact_log_probability(container: Container) -> FloatArray | None:
+    """Log posterior mass of each draw, where the engine knows the normaliser."""
+    if "log_normalizer" not in container.attrs:
+        return None
+    stats = group(container, "sample_stats")
+    if "lp" not in stats:
+        return None
+    weights = stats["lp"].transpose("chain", "draw").values.astype(np.float64).ravel()
+    return np.asarray(weights - float(container.attrs["log_normalizer"]))
+
+
+def _split_r_hat(draws: NDArray[np.generic]) -> FloatArray:
+    """R-hat of (chain, draw, n) values with each chain cut in halves (Gelman et al., BDA3, section 11.4)."""
+    half = draws.shape[1] // 2
+    halves = np.concatenate([draws[:, :half], draws[:, -half:]]).astype(np.float64)
+    within = halves.var(axis=1, ddof=1).mean(axis=0)
+    between = halves.mean(axis=1).var(axis=0, ddof=1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.sqrt((half - 1) / half + between / within))
