@@ -1,7 +1,7 @@
 """Nonlinear mechanisms with Gaussian noise, scored by the closed-form evidence of Bayesian regression.
 
 A child is an additive Gaussian process of its parents plus products of pairs of parents, in features. With
-the parents standardised, the Taylor expansion of the Gaussian kernel (Cotter, Keshet & Srebro, arXiv 1109.4603)
+the parents standardised, the expansion of the Gaussian kernel (Cotter, Keshet & Srebro, arXiv 1109.4603)
 
     exp(-(x - x')^2 / 2 l^2) = sum_k f_k(x) f_k(x'),   f_k(x) = exp(-x^2 / 2 l^2) (x / l)^k / sqrt(k!)
 

@@ -198,7 +198,9 @@ def to_container(
     stats = {name: (("chain", "draw"), np.asarray(value)) for name, value in draws.stats.items()}
     if prior is not None and not prior.order_modular and "lp" not in stats:
         stats["lp"] = (("chain", "draw"), variables["log_score"][1] + prior.log_prob(adjacency))
-    groups = {"posterior": _dataset(variables, draws.names), "sample_stats": _dataset(stats, draws.names)}
+    groups = {"posterior": _dataset(variables, draws.names)}
+    if stats:
+        groups["sample_stats"] = _dataset(stats, draws.names)
     if data is not None:
         observed: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
             "values": (("row", "variable"), data.values)

@@ -1,38 +1,16 @@
-"""What a posterior over graphs says, with the error of saying it from draws.
-
-An edge is a 0/1 quantity. Its draws have variance p (1 - p), so the Monte Carlo standard error of its
-probability is sqrt(p (1 - p) / ess); the rank-normalised diagnostics of continuous quantities say nothing more
-here, because ranks of two values are the values again. Edges that every draw agrees on need a convention, and
-have one (see `binary_diagnostics`).
-"""
+"""What a posterior over graphs says, with the error of saying it from draws."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
-from pyro_lcm.discovery.arviz_compat import Container, effective_sample_size, group, group_names
+from pyro_lcm.discovery.arviz_compat import Container, group, group_names
+from pyro_lcm.discovery.diagnostics import BinaryDiagnostics, binary_diagnostics
 from pyro_lcm.discovery.scores import FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class BinaryDiagnostics:
-    """Probability of 0/1 quantities from draws, and how well it is known; arrays of one shape.
-
-    Attributes:
-        probability: Share of ones.
-        mcse: Monte Carlo standard error of it.
-        ess: Effective number of draws.
-        r_hat: Split R-hat; 1 is agreement, above 1.01 chains disagree.
-    """
-
-    probability: FloatArray
-    mcse: FloatArray
-    ess: FloatArray
-    r_hat: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +109,10 @@ class GraphSummary:
             ]
             lines.append(f"graph {rank} has mass {graph.probability:.3f}: {', '.join(edges) or 'no edges'}")
         if self.truth is not None:
+            known = self.truth
             lines.append(
-                f"against the truth: expected SHD {self.truth.expected_shd:.2f}, AUROC {self.truth.auroc:.3f}, "
-                f"AUPRC {self.truth.auprc:.3f}, expected F1 {self.truth.expected_f1:.3f}, F1 {self.truth.f1:.3f}"
+                f"against the truth: expected SHD {known.expected_shd:.2f}, AUROC {known.auroc:.3f}, "
+                f"AUPRC {known.auprc:.3f}, expected F1 {known.expected_f1:.3f}, F1 {known.f1:.3f}"
             )
         return "\n".join(lines)
 
@@ -156,8 +135,10 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
         >>> from pyro_lcm.discovery.posterior import graph_posterior
         >>> x = np.random.default_rng(0).normal(size=(100, 2))
         >>> summary = graph_summary(graph_posterior(x, draws=100))
-        >>> summary.edges.probability.round(1).tolist()
-        [[0.0, 0.0], [0.0, 0.0]]
+        >>> summary.edges.probability.round(2).tolist()
+        [[0.0, 0.08], [0.08, 0.0]]
+        >>> summary.top[0].adjacency.tolist(), round(summary.top[0].probability, 2)
+        ([[0, 0], [0, 0]], 0.84)
     """
     posterior = group(container, "posterior")
     if "adjacency" not in posterior:
@@ -165,11 +146,10 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
     adjacency = posterior["adjacency"].transpose("chain", "draw", "parent", "child").values.astype(np.int8)
     names = tuple(str(name) for name in posterior["parent"].values)
     exact = str(container.attrs.get("method", "")) == "exact"
-    edges = binary_diagnostics(adjacency)
+    edges, paths = _pairs(adjacency), _pairs(posterior["ancestors"].values)
     if "constant_data" in group_names(container):
         known = group(container, "constant_data")["edge_probability"].transpose("parent", "child").values
-        mcse = np.zeros_like(known) if exact else edges.mcse
-        edges = BinaryDiagnostics(known, mcse, edges.ess, edges.r_hat)
+        edges = replace(edges, probability=known, mcse=np.zeros_like(known) if exact else edges.mcse)
     flat = adjacency.reshape(-1, *adjacency.shape[2:])
     log_probability = _exact_log_probability(container)
     graphs, first, counts = np.unique(
@@ -186,55 +166,13 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
         names=names,
         method=str(container.attrs.get("method", "")),
         edges=edges,
-        paths=binary_diagnostics(posterior["ancestors"].values),
+        paths=paths,
         top=tuple(RankedGraph(graphs[i].reshape(adjacency.shape[2:]), float(mass[i])) for i in best),
         entropy=entropy,
         distinct=len(graphs),
         expected_edges=float(edges.probability.sum()),
         truth=None if truth is None else compare_with_truth(flat, edges.probability, truth),
     )
-
-
-def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
-    """Probability, error, effective size and split R-hat of 0/1 quantities.
-
-    Quantities that are constant need conventions. Over all draws: R-hat is 1, the effective size is the smallest
-    among the other quantities (the number of draws if there is none), and the error is that of a probability
-    one effective draw away from 0 or 1, about 1 / ess. Within each chain but not between them: R-hat is infinite and the
-    effective size is the number of chains.
-
-    Args:
-        draws: (chain, draw, ...) zeros and ones.
-
-    Returns:
-        Arrays of the remaining shape.
-
-    Raises:
-        ValueError: If there are fewer than 4 draws a chain.
-    """
-    values = np.asarray(draws)
-    if values.ndim < 2 or values.shape[1] < 4:
-        raise ValueError(f"draws: got shape {values.shape}, expected (chain, draw, ...) with 4 draws or more")
-    chains, length = values.shape[:2]
-    flat = values.reshape(chains, length, -1)
-    probability = flat.mean(axis=(0, 1))
-    between = np.ptp(flat.mean(axis=1), axis=0) > 0
-    within = (np.ptp(flat, axis=1) > 0).any(axis=0)
-    ess = np.full(flat.shape[2], float(chains * length))
-    if within.any():
-        ess[within] = effective_sample_size(flat[:, :, within])
-    ess[between & ~within] = chains
-    constant = ~between & ~within
-    if not constant.all():
-        ess[constant] = ess[~constant].min()
-    r_hat = np.ones(flat.shape[2])
-    r_hat[within] = _split_r_hat(flat[:, :, within])
-    r_hat[between & ~within] = np.inf
-    mcse = np.sqrt(probability * (1 - probability) / ess)
-    one_off = 1 / (ess[constant] + 1)
-    mcse[constant] = np.sqrt(one_off * (1 - one_off) / ess[constant])
-    shape = values.shape[2:]
-    return BinaryDiagnostics(*(a.reshape(shape) for a in (probability, mcse, ess, r_hat)))
 
 
 def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: ArrayLike) -> TruthComparison:
@@ -272,22 +210,19 @@ def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: Ar
     )
 
 
+def _pairs(draws: NDArray[np.int8]) -> BinaryDiagnostics:
+    """Diagnostics of pairs of variables; a variable with itself is 0 by definition, without error."""
+    found = binary_diagnostics(draws)
+    np.fill_diagonal(found.mcse, 0.0)
+    return found
+
+
 def _exact_log_probability(container: Container) -> FloatArray | None:
     """Log posterior mass of each draw, where the engine knows the normaliser."""
-    if "log_normalizer" not in container.attrs:
+    if "log_normalizer" not in container.attrs or "sample_stats" not in group_names(container):
         return None
     stats = group(container, "sample_stats")
     if "lp" not in stats:
         return None
     weights = stats["lp"].transpose("chain", "draw").values.astype(np.float64).ravel()
     return np.asarray(weights - float(container.attrs["log_normalizer"]))
-
-
-def _split_r_hat(draws: NDArray[np.generic]) -> FloatArray:
-    """R-hat of (chain, draw, n) values with each chain cut in halves (Gelman et al., BDA3, section 11.4)."""
-    half = draws.shape[1] // 2
-    halves = np.concatenate([draws[:, :half], draws[:, -half:]]).astype(np.float64)
-    within = halves.var(axis=1, ddof=1).mean(axis=0)
-    between = halves.mean(axis=1).var(axis=0, ddof=1)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.sqrt((half - 1) / half + between / within))
