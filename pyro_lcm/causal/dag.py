@@ -179,8 +179,7 @@ def _acyclic(adjacency: NDArray[np.int8]) -> NDArray[np.bool_]:
     while reached < adjacency.shape[-1]:
         power = power @ power
         reached *= 2
-    cyclic: NDArray[np.bool_] = power.any(axis=(-2, -1))
-    return ~cyclic
+    return np.asarray(~power.any(axis=(-2, -1)))
 
 
 def to_networkx(adjacency: ArrayLike, names: Sequence[str] | None = None) -> Any:

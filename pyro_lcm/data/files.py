@@ -84,7 +84,10 @@ def _read_npy(path: Path, *, mmap: bool) -> NDArray[Any]:
 
 def _read_member(path: Path, archive: Any, key: str) -> NDArray[Any]:
     try:
-        return np.asarray(archive[key])
+        member = archive[key]  # numpy gives the bytes of a member without an array header
+        if not isinstance(member, np.ndarray):
+            raise ValueError("no array header")
+        return member
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: {key}: not a plain array: {error}") from error
 

@@ -134,6 +134,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         with pyro.plate("pairs", size):
             target = pyro.sample("target", dist.Categorical(probs=random.target_probabilities))
             noise = pyro.sample("noise", random.noise.expand([self.dim]).to_event(1))
+            target = target.expand(noise.shape[:-1])  # pyro.do may have put one number in its place
             value = pyro.sample("intervention", random.intervention)
             with scope(prefix="before"):
                 before = self.world(noise)

@@ -122,7 +122,9 @@ class Standardizer(nn.Module):
         scale = np.where(constant, 1.0, sd)
         maps = None
         if moments.scatter is not None:
-            rounding = (_resolution(pairs.x.dtype) * rms / scale) ** 2 / 12
+            first = pairs[:1]
+            resolution = max(_resolution(first.x.dtype), _resolution(first.x_after.dtype))
+            rounding = (resolution * rms / scale) ** 2 / 12
             correlation = moments.scatter / np.outer(scale, scale)
             maps = _whitening(correlation, constant, rounding, tolerance)
         fitted = cls(pairs.observation_shape, mode, None if maps is None else maps[0].shape[1])
@@ -281,8 +283,8 @@ def _whitening(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the maps of scaled features to whitened ones, shape (D, k), and back, shape (k, D).
 
-        raise ValueError("x: got observations that hardly vary beyond their rounding, expected finer numbers")
-    in a direction of unit length it is the average of these with the squared components as weights.
+    ``rounding`` bounds, for each feature, the share of its variance that the rounding of its numbers
+    explains; in a direction of unit length it is the average of these with the squared components as weights.
     """
     dropped = constant | (rounding > _MOSTLY_ROUNDING)
     if dropped.all():

@@ -25,7 +25,7 @@ def most_likely_targets(targets: ArrayLike, dim: int) -> NDArray[np.int64]:
     if array.ndim == 2 and array.shape[1] == dim + 1 and array.dtype.kind in "iuf":
         if not np.isfinite(array).all():
             raise ValueError("targets: got NaN or infinity, expected finite probabilities")
-        return array.argmax(axis=1).astype(np.int64)
+        return np.asarray(array.argmax(axis=1), dtype=np.int64)
     if array.ndim == 1 and array.dtype.kind in "iu":
         if len(array) and (array.min() < 0 or array.max() > dim):
             raise ValueError(f"targets: got {array.min()} to {array.max()}, expected 0 (none) to {dim}")

@@ -1,0 +1,199 @@
+import logging
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from pyro_lcm.data import InterventionPairs, simulate_scaling
+
+
+@pytest.fixture
+def pairs():
+    return simulate_scaling(3, 50, seed=0)
+
+
+def assert_same(first, second):
+    for key in ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after", "adjacency"):
+        a, b = getattr(first, key), getattr(second, key)
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_npz_round_trip(pairs, tmp_path, mmap):
+    path = tmp_path / "pairs.npz"
+    pairs.save(path)
+    assert_same(InterventionPairs.load(path, mmap=mmap), pairs)
+    assert_same(InterventionPairs.load(str(path), mmap=mmap), pairs)
+    assert [file.name for file in tmp_path.iterdir()] == ["pairs.npz"]
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_folder_of_npy_files(pairs, tmp_path, mmap):
+    for key in ("x", "x_after", "targets"):
+        np.save(tmp_path / f"{key}.npy", getattr(pairs, key))
+    loaded = InterventionPairs.load(tmp_path, mmap=mmap)
+    assert_same(loaded, InterventionPairs(pairs.x, pairs.x_after, targets=pairs.targets))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_files_of_other_software_are_read(pairs, tmp_path, save):
+    save(tmp_path / "p.npz", x=np.asfortranarray(pairs.x, dtype=np.float32), x_after=pairs.x_after)
+    loaded = InterventionPairs.load(tmp_path / "p.npz")
+    np.testing.assert_array_equal(loaded.x, pairs.x.astype(np.float32))
+
+
+def test_fortran_order_is_mapped(pairs, tmp_path):
+    np.savez(tmp_path / "p.npz", x=np.asfortranarray(pairs.x), x_after=pairs.x_after)
+    np.testing.assert_array_equal(InterventionPairs.load(tmp_path / "p.npz", mmap=True).x, pairs.x)
+
+
+def test_mapped_arrays_are_read_only(pairs, tmp_path):
+    pairs.save(tmp_path / "p.npz")
+    loaded = InterventionPairs.load(tmp_path / "p.npz", mmap=True)
+    with pytest.raises(ValueError, match="read-only"):
+        loaded.x[0] = 0.0
+
+
+def test_mapped_data_are_never_read_as_a_whole(tmp_path):
+    size = 2**27  # twice what is read at a time
+    np.savez(
+        tmp_path / "p.npz",
+        x=np.zeros((size // 1024, 256), np.float32),
+        x_after=np.ones((size // 1024, 256), "f4"),
+    )
+    tracemalloc.start()
+    try:
+        mapped = InterventionPairs.load(tmp_path / "p.npz", mmap=True)
+        train, test = mapped.split((0.9, 0.1), seed=0)
+        batch = train.batch(np.arange(100))
+        again = test.split((0.5, 0.5), seed=1)[0][10:20][np.array([3])]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 2  # one of the two arrays alone is twice that
+    assert batch["x"].shape == (100, 256)
+    assert (batch["x_after"] == 1).all()
+    assert len(again) == 1
+    assert again.x.shape == (1, 256)
+
+
+def test_mapped_splits_equal_splits_in_memory(pairs, tmp_path):
+    pairs.save(tmp_path / "p.npz")
+    mapped = InterventionPairs.load(tmp_path / "p.npz", mmap=True)
+    for part, expected in zip(
+        mapped.with_known_targets().split((0.6, 0.4), seed=5),
+        pairs.with_known_targets().split((0.6, 0.4), seed=5),
+        strict=True,
+    ):
+        assert_same(part, expected)
+        assert_same(part[3:9], expected[3:9])
+        assert_same(part[[4, 1]], expected[[4, 1]])
+        for key, tensor in expected.batch([2, 7]).items():
+            np.testing.assert_array_equal(part.batch([2, 7])[key], tensor)
+
+
+def test_saving_replaces_and_needs_the_suffix(pairs, tmp_path):
+    path = tmp_path / "p.npz"
+    path.write_bytes(b"old")
+    pairs.save(path)
+    assert_same(InterventionPairs.load(path), pairs)
+    with pytest.raises(ValueError, match=r"path: got .* expected a name that ends in \.npz"):
+        pairs.save(tmp_path / "p.bin")
+    with pytest.raises(FileNotFoundError):
+        pairs.save(tmp_path / "nowhere" / "p.npz")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        InterventionPairs.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"\x80\x04N."], ids=["empty", "csv", "pickle"])
+def test_what_is_not_an_npz_is_refused(tmp_path, content, mmap):
+    (tmp_path / "p.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"p\.npz: not an \.npz file"):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
+
+
+def test_npy_and_truncated_files_are_refused(pairs, tmp_path):
+    np.save(tmp_path / "p.npy", pairs.x)
+    with pytest.raises(ValueError, match=r"not an \.npz file"):
+        InterventionPairs.load(tmp_path / "p.npy")
+    pairs.save(tmp_path / "p.npz")
+    whole = (tmp_path / "p.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cut\.npz: not an \.npz file"):
+        InterventionPairs.load(tmp_path / "cut.npz")
+
+
+def test_damaged_bytes_are_noticed(pairs, tmp_path):
+    pairs.save(tmp_path / "p.npz")
+    damaged = bytearray((tmp_path / "p.npz").read_bytes())
+    damaged[600] ^= 0xFF
+    (tmp_path / "p.npz").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"p\.npz: not a sound \.npz file"):
+        InterventionPairs.load(tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_pickled_arrays_are_refused(tmp_path, mmap):
+    np.savez(tmp_path / "p.npz", x=np.array([{"a": 1}], dtype=object), x_after=np.zeros((1, 1)))
+    with pytest.raises(ValueError, match=r"p\.npz: x: "):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_members_that_are_no_arrays_are_refused(tmp_path, mmap):
+    with zipfile.ZipFile(tmp_path / "p.npz", "w") as archive:
+        archive.writestr("x.npy", b"not an array")
+    with pytest.raises(ValueError, match=r"p\.npz: x: not a plain array"):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
+
+
+def test_pickled_npy_in_a_folder_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match=r"x\.npy: not a plain \.npy array"):
+        InterventionPairs.load(tmp_path)
+
+
+def test_compressed_files_cannot_be_mapped(pairs, tmp_path):
+    np.savez_compressed(tmp_path / "p.npz", x=pairs.x, x_after=pairs.x_after)
+    with pytest.raises(ValueError, match=r"compressed, which cannot be memory-mapped"):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=True)
+
+
+@pytest.mark.parametrize("missing", ["x", "x_after"])
+def test_missing_keys_are_named(pairs, tmp_path, missing):
+    arrays = {"x": pairs.x, "x_after": pairs.x_after, "z": pairs.z}
+    del arrays[missing]
+    np.savez(tmp_path / "p.npz", **arrays)
+    with pytest.raises(ValueError, match=rf"p\.npz: key '{missing}' is missing; got \["):
+        InterventionPairs.load(tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_wrong_arrays_are_named_with_the_file(pairs, tmp_path, mmap):
+    x = pairs.x.copy()
+    x[7, 2] = np.nan
+    np.savez(tmp_path / "p.npz", x=x, x_after=pairs.x_after)
+    with pytest.raises(ValueError, match=r"p\.npz: x: got nan at index \(7, 2\)"):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
+
+
+def test_empty_arrays_are_refused_when_mapped(tmp_path):
+    np.savez(tmp_path / "p.npz", x=np.zeros((0, 3)), x_after=np.zeros((0, 3)))
+    with pytest.raises(ValueError, match=r"x: got shape \(0, 3\), which is empty"):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=True)
+
+
+def test_other_keys_are_ignored_with_a_warning(pairs, tmp_path, caplog):
+    np.savez(tmp_path / "p.npz", x=pairs.x, x_after=pairs.x_after, target=pairs.targets)
+    with caplog.at_level(logging.WARNING):
+        loaded = InterventionPairs.load(tmp_path / "p.npz")
+    assert loaded.targets is None
+    assert "ignored the keys ['target']" in caplog.text
