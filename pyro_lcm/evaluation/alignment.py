@@ -221,7 +221,11 @@ def align_latents(
     Raises:
         ValueError: If an argument is wrong or the two kinds differ in their numbers of variables.
     """
-    known = [correlation_matrix(*both) for both in (causal, noise) if both is not None]
+    known = [
+        correlation_matrix(*as_code_pair(*both, name, f"true {name}"))
+        for name, both in (("causal", causal), ("noise", noise))
+        if both is not None
+    ]
     if not known:
         return None
     if any(matrix.shape != known[0].shape for matrix in known):
