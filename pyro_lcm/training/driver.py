@@ -136,6 +136,7 @@ def fit(
     }
     folder = None if out is None else CheckpointFolder(Path(out) / "checkpoint")
     saved = _saved_state(folder, identity, resume)
+    fabric.barrier()  # no process writes to the folder before all have seen what is in it
     modes = [(module, module.training) for module in objective.modules()]
     fabric.strategy.precision.convert_module(fabric.to_device(objective))
     objective.train()
@@ -188,7 +189,6 @@ def _run(
         loop.run(table, bar, opened)
     finally:
         bar.close()
-        table.close()
         for logger in opened:
             logger.finalize("finished")
     return table

@@ -44,7 +44,6 @@ class MetricsTable:
         self.path = path if write else None
         self.rows: list[Row] = []
         self._columns: list[str] = ["step", "phase", "learning_rate", "loss"]
-        self._file: TextIO | None = None
         if path is not None and rows:
             self.rows = _read(path)[:rows]
             if len(self.rows) < rows:
@@ -61,20 +60,14 @@ class MetricsTable:
         self.rows.append(row)
         if self._extend_columns([row]):
             self._rewrite()
-        elif self._file is not None:
-            self._writer(self._file).writerow(_to_text(row))
-            self._file.flush()
+        elif self.path is not None:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                self._writer(file).writerow(_to_text(row))
 
     def sync(self) -> None:
         """Flush the file to the disk."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file; the rows stay."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self.path is not None:
+            sync(self.path)
 
     def _extend_columns(self, rows: Iterable[Row]) -> bool:
         before = len(self._columns)
@@ -86,10 +79,9 @@ class MetricsTable:
         return csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
 
     def _rewrite(self) -> None:
-        """Write the whole table, atomically, and go on at its end."""
+        """Write the whole table, atomically."""
         if self.path is None:
             return
-        self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.partial")
         with partial.open("w", newline="", encoding="utf-8") as file:
@@ -98,7 +90,6 @@ class MetricsTable:
             writer.writerows(_to_text(row) for row in self.rows)
         sync(partial)
         os.replace(partial, self.path)
-        self._file = self.path.open("a", newline="", encoding="utf-8")
 
 
 class ProgressBar:

@@ -26,12 +26,14 @@ from pyro_lcm.training.optimizers import (
     export_state,
     import_state,
     is_frozen,
+    moments,
     parameter_groups,
 )
 from pyro_lcm.training.order import BatchOrder
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.result import PhaseResult
 from pyro_lcm.training.sources import PlacedSource
+from pyro_lcm.training.tensors import copy_tensors, load_tensors, named_tensors
 from pyro_lcm.training.validation import split_output, validate
 
 __all__ = ["Cadence", "TrainingLoop"]
@@ -129,7 +131,7 @@ class TrainingLoop:
             ValueError: If the objective has other parameters or buffers.
         """
         self._position = _Position(**tree["position"])
-        self._load(tree["tensors"])
+        load_tensors(self.objective, tree["tensors"])
         self._optimizer_state = tree["optimizer"]
         self._best = tree["best"]
         self._last = dict(tree["last"])
@@ -139,7 +141,7 @@ class TrainingLoop:
             {name: state[self.fabric.global_rank] for name, state in tree["random"].items()},
             self.fabric.device,
         )
-        self._good = (self.step, self._copy())
+        self._good = (self.step, copy_tensors(self.objective))
         return int(tree["rows"])
 
     def run(self, table: MetricsTable, bar: ProgressBar, loggers: Sequence[Any]) -> None:
@@ -164,7 +166,7 @@ class TrainingLoop:
                 self._train(phase)
         best = self._best
         if best is not None:
-            self._load(best["tensors"])
+            load_tensors(self.objective, best["tensors"])
             self._last["validation_loss"] = best["loss"]
         self.finished.append(
             PhaseResult(phase.name, phase.steps, best_step=best["step"] if best else None, **self._last)
@@ -211,6 +213,7 @@ class TrainingLoop:
             stop = self.cadence.next_stop(position.step, end)
             self._steps(phase, module, wrapped, order, stop - position.step)
             self._pause(phase, at_end=stop == end)
+        self._check_finite()
         keeps_moments = (
             position.phase + 1 < len(self.phases) and not self.phases[position.phase + 1].reset_optimizer
         )
@@ -222,7 +225,7 @@ class TrainingLoop:
         """Take ``count`` steps. Nothing in here waits for the device."""
         position, fabric, clip = self._position, self.fabric, phase.gradient_clip
         size, device = len(self.data), self.data.device
-        groups = optimizer.optimizer.param_groups
+        groups, parameters = optimizer.optimizer.param_groups, list(self._parameters.values())
         for step in range(position.phase_step, position.phase_step + count):
             progress = phase.progress(step)
             rate = phase.learning_rate_at(progress)
@@ -230,7 +233,8 @@ class TrainingLoop:
                 group["lr"] = rate
             index = order.index(step)
             tensors = self.data.batch(index)
-            optimizer.zero_grad(set_to_none=True)
+            for parameter in parameters:  # what optimizer.zero_grad does, at a tenth of its cost
+                parameter.grad = None
             output = module(tensors, size=size, index=index.to(device), **phase.settings_at(progress))
             loss, metrics = split_output(output)
             fabric.backward(loss)
@@ -282,7 +286,7 @@ class TrainingLoop:
         self._last["validation_loss"] = loss
         better = self._best is None or loss < self._best["loss"]
         if phase.keep == "best" and math.isfinite(loss) and better:
-            self._best = {"loss": loss, "step": self.step, "tensors": self._copy()}
+            self._best = {"loss": loss, "step": self.step, "tensors": copy_tensors(self.objective)}
         return {f"validation_{name}": value for name, value in means.items()}
 
     def _log(self, phase: Phase, row: Mapping[str, float]) -> None:
@@ -294,19 +298,8 @@ class TrainingLoop:
 
     def _save(self) -> None:
         """Keep the present state as the last good one, in memory and on the disk if there is a folder."""
-        state = self._optimizer_state
-        if self._optimizer is not None:
-            state = export_state(self._optimizer, self._parameters)
-        moments = (state or {"state": {}})["state"]
-        checked = self._tensors() | {
-            f"{key} of {name}": value
-            for name, values in moments.items()
-            for key, value in values.items()
-            if isinstance(value, Tensor)
-        }
-        if culprits := non_finite(checked):
-            self._give_up(self.phases[min(self._position.phase, len(self.phases) - 1)], culprits=culprits)
-        self._good = (self.step, self._copy())
+        state = self._check_finite()
+        self._good = (self.step, copy_tensors(self.objective))
         if self.folder is None:
             return
         generators = random_state.capture(self.fabric.device)
@@ -330,6 +323,16 @@ class TrainingLoop:
         }
         self.folder.save(self.step, tree)
 
+    def _check_finite(self) -> dict[str, Any] | None:
+        """Give up if a tensor is not finite, else return the state of the optimizer."""
+        state = self._optimizer_state
+        if self._optimizer is not None:
+            state = export_state(self._optimizer, self._parameters)
+        culprits = non_finite(named_tensors(self.objective) | moments(state))
+        if culprits:
+            self._give_up(self.phases[min(self._position.phase, len(self.phases) - 1)], culprits=culprits)
+        return state
+
     def _give_up(
         self, phase: Phase, summary: WindowSummary | None = None, culprits: tuple[str, ...] = ()
     ) -> None:
@@ -337,10 +340,10 @@ class TrainingLoop:
         step = self.step
         if summary is not None and summary.first_bad is not None:
             step += summary.first_bad + 1 - summary.steps
-            culprits = (*summary.culprits, *non_finite(self._tensors()))
+            culprits = (*summary.culprits, *non_finite(named_tensors(self.objective)))
         good_step, tensors = self._good
         if tensors:
-            self._load(tensors)
+            load_tensors(self.objective, tensors)
         raise TrainingDiverged(
             step=step,
             phase=phase.name,
@@ -359,27 +362,6 @@ class TrainingLoop:
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {**dict(self.objective.named_parameters()), **dict(self.objective.named_buffers())}
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().clone() for name, tensor in self._tensors().items()}
-
-    def _load(self, saved: Mapping[str, Tensor]) -> None:
-        tensors = self._tensors()
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if shapes != (before := {name: tuple(tensor.shape) for name, tensor in saved.items()}):
-            odd = sorted(
-                name for name in shapes.keys() | before.keys() if shapes.get(name) != before.get(name)
-            )
-            raise ValueError(
-                f"objective: parameter or buffer {odd[0]!r} is {before.get(odd[0])} in the checkpoint,"
-                f" {shapes.get(odd[0])} now ({len(odd)} differ)"
-            )
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                tensor.copy_(saved[name])
 
     def _mean(self, tensor: Tensor) -> Tensor:
         reduced: Tensor = self.fabric.all_reduce(tensor, reduce_op="mean")

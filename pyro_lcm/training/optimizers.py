@@ -108,6 +108,16 @@ def export_state(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -
     }
 
 
+def moments(saved: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    """Return the tensors of what `export_state` returned, by a name to show."""
+    return {
+        f"{key} of {name}": value
+        for name, values in (saved or {"state": {}})["state"].items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
 def import_state(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Any]
 ) -> None:

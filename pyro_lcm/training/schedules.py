@@ -59,7 +59,7 @@ class Linear:
 class Cosine:
     """Half a period of a cosine from ``start`` to ``end``: flat at both ends.
 
-    ``end + (start - end) (1 + cos(pi progress)) / 2``.
+    ``start w + end (1 - w)`` with ``w = (1 + cos(pi progress)) / 2``.
 
     >>> Cosine(1.0, 0.0).value(0.5)
     0.5
@@ -74,7 +74,8 @@ class Cosine:
     def value(self, progress: float) -> float:
         """Return the number at ``progress`` in [0, 1]."""
         _require_progress(progress)
-        return self.end + (self.start - self.end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+        weight = (1.0 + math.cos(math.pi * progress)) / 2.0
+        return self.start * weight + self.end * (1.0 - weight)
 
 
 @dataclass(frozen=True)
