@@ -137,10 +137,8 @@ class TrainingLoop:
         self._last = dict(tree["last"])
         self.finished = [PhaseResult(**plain) for plain in tree["finished"]]
         self.fabric.strategy.precision.load_state_dict(tree["precision"])
-        random_state.restore(
-            {name: state[self.fabric.global_rank] for name, state in tree["random"].items()},
-            self.fabric.device,
-        )
+        mine = {name: states[self.fabric.global_rank].clone() for name, states in tree["random"].items()}
+        random_state.restore(mine, self.fabric.device)
         self._good = (self.step, copy_tensors(self.objective))
         return int(tree["rows"])
 
