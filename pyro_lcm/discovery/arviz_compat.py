@@ -103,7 +103,7 @@ def load_container(path: str | os.PathLike[str]) -> Container:
         raise ValueError(f"path: {path} is no file, expected a netCDF file")
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         groups = {name: tree[name].to_dataset().load() for name in tree.children}
-        attrs = dict(tree.attrs)
+        attrs = {str(name): value for name, value in tree.attrs.items()}
     return make_container(groups, attrs)
 
 

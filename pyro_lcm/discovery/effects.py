@@ -39,7 +39,7 @@ def ancestor_matrices(adjacency: ArrayLike) -> NDArray[np.int8]:
     reach = np.array(adjacency) != 0
     for middle in range(reach.shape[-1]):  # Warshall's algorithm
         reach |= reach[..., :, middle, None] & reach[..., middle, None, :]
-    return reach.astype(np.int8)
+    return np.asarray(reach, dtype=np.int8)
 
 
 def causal_effects(

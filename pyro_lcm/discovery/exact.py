@@ -15,8 +15,8 @@ from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.effects import ancestor_matrices
 from pyro_lcm.discovery.exact_layers import LayerSums
 from pyro_lcm.discovery.exact_orders import OrderSums
-from pyro_lcm.discovery.exact_subsets import code_sets, draw_index, log_sum, parent_set_weights
-from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.exact_subsets import code_sets, draw_index, log_sum, parent_set_weights, set_codes
+from pyro_lcm.discovery.priors import GraphPrior, log_linear_extensions
 from pyro_lcm.discovery.scores import FloatArray, LocalScore
 
 MAX_LAYERS = 14
@@ -98,8 +98,9 @@ def exact_posterior(
     size = score.num_variables
     prior.check(size)
     if method == "auto":
-        large = "orders" if prior.order_modular else "layers"
-        method = "enumeration" if size <= MAX_ENUMERATED_DIM else large
+        method = "orders" if prior.order_modular else "layers"
+        if size <= MAX_ENUMERATED_DIM:
+            method = "enumeration"
     limits = {"enumeration": MAX_ENUMERATED_DIM, "layers": MAX_LAYERS, "orders": MAX_ORDERS}
     if method not in limits:
         raise ValueError(f"method: got {method!r}, expected auto or one of {list(limits)}")
@@ -204,10 +205,14 @@ class _NoData:
 
 
 def _enumerate(score: LocalScore, prior: GraphPrior) -> ExactPosterior:
-    graphs = all_dags(score.num_variables)
-    log_prior = prior.log_prob(graphs)
+    size = score.num_variables
+    graphs = all_dags(size)
+    log_prior = _sum_parent_sets(parent_set_weights(_NoData(size), prior), graphs)
     graphs, log_prior = graphs[np.isfinite(log_prior)], log_prior[np.isfinite(log_prior)]
-    log_weight = score.total(graphs) + log_prior
+    log_weight = _sum_parent_sets(parent_set_weights(score, prior), graphs)
+    if prior.order_modular:
+        orders = log_linear_extensions(graphs)
+        log_prior, log_weight = log_prior + orders, log_weight + orders
     total = log_sum(log_weight)
     _check_total(total)
     probability = np.exp(log_weight - total)
@@ -218,14 +223,24 @@ def _enumerate(score: LocalScore, prior: GraphPrior) -> ExactPosterior:
     return ExactPosterior(
         names=score.names,
         method="enumeration",
-        edge_probability=np.einsum("g,gij->ij", probability, graphs),
-        ancestor_probability=np.einsum("g,gij->ij", probability, ancestor_matrices(graphs)),
+        edge_probability=_average(probability, graphs),
+        ancestor_probability=_average(probability, ancestor_matrices(graphs)),
         log_evidence=float(total - log_sum(log_prior)),
         log_prior_normalizer=float(log_sum(log_prior)),
         graphs=graphs,
         probability=probability,
         sampler=draw,
     )
+
+
+def _sum_parent_sets(weights: FloatArray, graphs: Adjacency) -> FloatArray:
+    """Sum the (d, 2^d) log weights of the parent sets of each of (n, d, d) graphs."""
+    codes = set_codes(graphs.swapaxes(1, 2) == 1)
+    return np.asarray(weights[np.arange(len(weights)), codes].sum(axis=1))
+
+
+def _average(probability: FloatArray, values: Adjacency) -> FloatArray:
+    return np.asarray(np.tensordot(probability, values.astype(np.float64), axes=1))
 
 
 def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterior:

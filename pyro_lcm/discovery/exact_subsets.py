@@ -90,4 +90,4 @@ def draw_index(log_weights: FloatArray, uniforms: FloatArray) -> IntArray:
     """
     cumulative = np.cumsum(np.exp(log_weights - log_weights.max()))
     index = np.searchsorted(cumulative, uniforms * cumulative[-1], side="right")
-    return np.minimum(index, len(log_weights) - 1)
+    return np.asarray(np.minimum(index, len(log_weights) - 1))

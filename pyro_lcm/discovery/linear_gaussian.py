@@ -52,7 +52,7 @@ class Mechanism:
         standard = rng.standard_normal((count, len(self.mean)))
         # precision = L L^T, so L^-T e has covariance precision^-1
         upper = np.linalg.cholesky(self.precision).T
-        return self.mean + np.sqrt(variance) * np.linalg.solve(upper, standard.T).T
+        return np.asarray(self.mean + np.sqrt(variance) * np.linalg.solve(upper, standard.T).T)
 
 
 @dataclass(frozen=True)

@@ -149,18 +149,24 @@ def draw_graphs(
     if method == "auto":
         limit = AUTO_ORDERS if prior.order_modular else AUTO_LAYERS
         method = "exact" if size <= limit else "mcmc"
-    engine: Callable[..., GraphDraws]
-    if method == "exact":
-        engine = exact_draws
-    elif method == "vi":
-        from pyro_lcm.discovery.variational import variational_posterior as engine
-    elif method == "mcmc":
-        from pyro_lcm.discovery.mcmc import mcmc_posterior as engine
-    else:
-        raise ValueError(f"method: got {method!r}, expected auto, exact, vi or mcmc")
     start = time.perf_counter()
-    result = engine(score, prior, draws=draws, chains=chains, seed=seed, **options)
+    result = _engine(method)(score, prior, draws=draws, chains=chains, seed=seed, **options)
     return replace(result, attrs={**result.attrs, "seconds": time.perf_counter() - start})
+
+
+def _engine(method: str) -> Callable[..., GraphDraws]:
+    """Find an engine; the two that need torch are imported only when asked for."""
+    if method == "exact":
+        return exact_draws
+    if method == "vi":
+        from pyro_lcm.discovery.variational import variational_posterior
+
+        return variational_posterior
+    if method == "mcmc":
+        from pyro_lcm.discovery.mcmc import mcmc_posterior
+
+        return mcmc_posterior
+    raise ValueError(f"method: got {method!r}, expected auto, exact, vi or mcmc")
 
 
 def to_container(
