@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import scipy.optimize
-import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
@@ -136,7 +135,9 @@ def correlation_matrix(
     if method not in ("pearson", "spearman"):
         raise ValueError(f"method: got {method!r}, expected 'pearson' or 'spearman'")
     if method == "spearman":
-        codes, factors = scipy.stats.rankdata(codes, axis=0), scipy.stats.rankdata(factors, axis=0)
+        from scipy.stats import rankdata  # slow to import
+
+        codes, factors = rankdata(codes, axis=0), rankdata(factors, axis=0)
     return np.clip(_unit_columns(codes).T @ _unit_columns(factors), -1.0, 1.0)
 
 

@@ -47,7 +47,7 @@ def test_a_two_cycle_is_one_difference():
 
 
 def test_wrong_graphs_are_named():
-    with pytest.raises(ValueError, match="learned: got .*float64.* other than 0 and 1"):
+    with pytest.raises(ValueError, match=r"learned: got .*float64.* other than 0 and 1"):
         compare_graphs([[0, 0.5], [0, 0]], np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"true: got shape \(2, 3\)"):
         compare_graphs(np.zeros((2, 2)), np.zeros((2, 3)))
