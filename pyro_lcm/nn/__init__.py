@@ -1,1 +1,7 @@
-"""."""
+"""Networks: grouped by causal variable, flows, and encoders and decoders of observations."""
+
+from pyro_lcm.nn.flow import Flow
+from pyro_lcm.nn.grouped import GroupedMLP
+from pyro_lcm.nn.vectors import VectorDecoder, VectorEncoder, mlp
+
+__all__ = ["Flow", "GroupedMLP", "VectorDecoder", "VectorEncoder", "mlp"]

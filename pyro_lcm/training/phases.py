@@ -20,7 +20,7 @@ from pyro_lcm.training.sources import DataSource
 
 __all__ = ["Phase", "Setting", "StartHook"]
 
-Setting = float | int | bool | None | Schedule
+Setting = float | int | bool | str | None | Schedule
 StartHook = Callable[[nn.Module, DataSource, int], Mapping[str, float | Tensor] | None]
 
 RESERVED_SETTINGS = ("tensors", "size", "index")
@@ -99,9 +99,9 @@ class Phase:
         """Check the containers and put copies in their place, which the caller cannot change any more."""
         self._require(isinstance(self.settings, Mapping), "settings", "a mapping of names to values")
         for key, value in self.settings.items():
-            known = value is None or isinstance(value, (bool, *SCHEDULES)) or _is_number(value)
+            known = value is None or isinstance(value, (bool, str, *SCHEDULES)) or _is_number(value)
             if not known:
-                raise self._error(f"settings[{key!r}]", "a number, True, False, None or a schedule", value)
+                raise self._error(f"settings[{key!r}]", "a number, a word, True, False, None or a schedule", value)
             if not isinstance(key, str) or not key.isidentifier() or key in RESERVED_SETTINGS:
                 raise self._error("settings", f"names of arguments other than {RESERVED_SETTINGS}", key)
         decay = self.weight_decay
@@ -120,7 +120,7 @@ class Phase:
         object.__setattr__(self, "settings", dict(self.settings))
         object.__setattr__(self, "freeze", tuple(self.freeze))
 
-    def settings_at(self, progress: float) -> dict[str, float | int | bool | None]:
+    def settings_at(self, progress: float) -> dict[str, float | int | bool | str | None]:
         """Return the settings at ``progress`` in [0, 1], every schedule resolved."""
         return {
             key: value.value(progress) if isinstance(value, SCHEDULES) else value

@@ -1,0 +1,127 @@
+"""Encoder and decoder for vectors: an autoencoder's code, then a flow from the code to noise encodings.
+
+        encoder   u = A x + MLP(x),   m = flow(u),          q(e | x) = N(m, sd(x)^2)
+        decoder   u = flow'^-1(e),    x = A' u + MLP'(u),   p(x | e) = N(., sd^2)
+
+The code u is any invertible summary of x (x itself where it is as wide as there are variables), so the hard part,
+finding the coordinates that interventions move one at a time, is a map from d numbers to d numbers. Encoder and
+decoder have a flow each; a warm start gives both the same one, and then they are exact inverses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pyro_lcm.nn.flow import Flow
+
+
+def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
+    """A multilayer perceptron with SiLU activations whose last layer starts at zero.
+
+    Args:
+        in_features: width of the input.
+        out_features: width of the output.
+        hidden: widths of the hidden layers, at least one.
+    """
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Linear(in_features, width), nn.SiLU()]
+        in_features = width
+    last = nn.Linear(in_features, out_features)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
+
+
+class _AffinePlusMLP(nn.Module):
+    """A u + b + MLP(u): the first coordinates at first; no MLP where ``hidden`` is empty."""
+
+    def __init__(self, in_features: int, out_features: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.affine = nn.Linear(in_features, out_features)
+        with torch.no_grad():
+            self.affine.weight.copy_(torch.eye(out_features, in_features))
+            self.affine.bias.zero_()
+        self.rest = mlp(in_features, out_features, hidden) if hidden else None
+
+    def forward(self, value: Tensor) -> Tensor:
+        out: Tensor = self.affine(value)
+        return out if self.rest is None else out + self.rest(value)
+
+
+class VectorEncoder(nn.Module):
+    """Mean and standard deviation of q(e | x) for vectors.
+
+    Args:
+        dim_x: width of the observation (after standardisation), at least ``dim_z``.
+        dim_z: number of latents d.
+        hidden: widths of the hidden layers from x to the code; empty for an affine code.
+        flow: from the code to noise encodings; an affine one if None.
+        hidden_sd: widths of the hidden layers of the standard deviation.
+        initial_sd: standard deviation at the start, in units of the prior's.
+        min_sd: lower bound of the standard deviation.
+    """
+
+    def __init__(
+        self,
+        dim_x: int,
+        dim_z: int,
+        hidden: Sequence[int] = (128, 128),
+        *,
+        flow: Flow | None = None,
+        hidden_sd: Sequence[int] = (32,),
+        initial_sd: float = 0.1,
+        min_sd: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.body = _AffinePlusMLP(dim_x, dim_z, hidden)
+        self.flow = Flow(dim_z, layers=0) if flow is None else flow
+        self.spread = mlp(dim_x, dim_z, hidden_sd)
+        self.log_sd = nn.Parameter(torch.full((dim_z,), initial_sd).log())
+        self.min_sd = min_sd
+
+    def code(self, x: Tensor) -> Tensor:
+        """The code u, (..., dim_z), of (..., dim_x) observations."""
+        code: Tensor = self.body(x)
+        return code
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, each (..., dim_z), for (..., dim_x) observations."""
+        sd = (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
+        return self.flow.image(self.code(x)), sd
+
+
+class VectorDecoder(nn.Module):
+    """Mean and standard deviation of p(x | e) for vectors.
+
+    Args:
+        dim_z: number of latents d.
+        dim_x: width of the observation (after standardisation), at least ``dim_z``.
+        hidden: widths of the hidden layers from the code to x; empty for an affine map.
+        flow: from the code to noise encodings (the decoder uses its inverse); an affine one if None.
+        initial_sd: standard deviation of x given e at the start, in units of x after standardisation.
+        min_sd: lower bound of the standard deviation.
+    """
+
+    def __init__(
+        self,
+        dim_z: int,
+        dim_x: int,
+        hidden: Sequence[int] = (128, 128),
+        *,
+        flow: Flow | None = None,
+        initial_sd: float = 0.1,
+        min_sd: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.flow = Flow(dim_z, layers=0) if flow is None else flow
+        self.body = _AffinePlusMLP(dim_z, dim_x, hidden)
+        self.log_sd = nn.Parameter(torch.full((dim_x,), initial_sd).log())
+        self.min_sd = min_sd
+
+    def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (..., dim_x) and standard deviation (dim_x,) for (..., dim_z) noise encodings."""
+        return self.body(self.flow.inverse(noise)), self.log_sd.exp() + self.min_sd

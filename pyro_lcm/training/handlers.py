@@ -1,0 +1,91 @@
+"""Effect handlers that turn one Pyro program into the variants that training needs.
+
+Weights and approximations of the objective are put on from outside, in model and guide alike, so that neither
+carries flags: the programs stay the mathematics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyro
+import torch
+from pyro.distributions import Categorical, Delta
+from pyro.poutine.messenger import Messenger
+
+
+class LatentWeight(Messenger):
+    """Multiply the log densities of latent sites, the KL part of the ELBO, by a weight.
+
+    Put it on model and guide. Acts before the site is scored (after it would be ignored).
+
+    Args:
+        weight: positive number.
+
+    Raises:
+        ValueError: if the weight is not positive (Pyro cannot scale by 0; mask instead).
+    """
+
+    def __init__(self, weight: float) -> None:
+        if not weight > 0:
+            raise ValueError(f"weight: got {weight}, expected a positive number")
+        super().__init__()
+        self.weight = weight
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if not msg["is_observed"]:
+            msg["scale"] = msg["scale"] * self.weight
+
+
+class MaskSite(Messenger):
+    """Leave one sample site out of the density; its value stays.
+
+    Args:
+        name: the site's full name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] == self.name:
+            msg["fn"] = msg["fn"].mask(False)
+
+
+class TopHypotheses(Messenger):
+    """Restrict an enumerated target in the guide to its most probable values, renormalised.
+
+    With K hypotheses a pair costs K decoder passes instead of d + 1, and the ELBO stays a lower bound. K = 1 is a
+    hard target. The site becomes a point mass at ``table[hypothesis]``, with an auxiliary site that is enumerated.
+
+    Args:
+        number: K, at least 1.
+        site: name of the Categorical site.
+    """
+
+    def __init__(self, number: int, site: str = "target") -> None:
+        if number < 1:
+            raise ValueError(f"hypotheses: got {number}, expected an integer of at least 1")
+        super().__init__()
+        self.number, self.site = number, site
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] != self.site or msg["is_observed"] or not isinstance(msg["fn"], Categorical):
+            return
+        probabilities = msg["fn"].probs
+        if self.number == 1:
+            msg["fn"] = Delta(probabilities.argmax(-1))
+        elif self.number < probabilities.shape[-1]:
+            mass, table = probabilities.topk(self.number, dim=-1)
+            hypothesis = pyro.sample(
+                f"{self.site}_hypothesis",
+                Categorical(probs=mass),
+                infer={"enumerate": "parallel", "is_auxiliary": True},
+            )
+            shape = torch.broadcast_shapes(hypothesis.shape, table.shape[:-1])
+            column = hypothesis.expand(shape).unsqueeze(-1)
+            msg["fn"] = Delta(table.expand(*shape, -1).gather(-1, column).squeeze(-1))
+        else:
+            return
+        msg["infer"] = {}

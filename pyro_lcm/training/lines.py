@@ -1,0 +1,114 @@
+"""Lines through the origin: where the differences of well-chosen coordinates lie.
+
+A perfect intervention moves one noise encoding, so in the right coordinates every difference e~ - e has a single
+entry. In coordinates that are a linear map away, the differences lie on d lines through the origin, one per variable,
+and the lines can be found without descending any gradient: a fast independent component analysis of the differences
+(Hyvarinen 1999; sparse sources are strongly super-Gaussian), or starts where directions are dense, followed by
+k-lines, the clustering that assigns each difference to the line with the largest cosine and refits each line as the
+leading eigenvector of its cluster.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines through the origin that the differences lie on.
+
+    Attributes:
+        directions: (d, d) unit vectors, a row each.
+        usage: (d,) share of the differences nearest to each line.
+        residual: mean of sin^2 of the angle between a difference and its line, 0 for exactly one-sparse differences.
+    """
+
+    directions: Array
+    usage: Array
+    residual: float
+
+
+def find_lines(differences: Array, *, seed: int = 0, restarts: int = 4, iterations: int = 50) -> Lines:
+    """Find d lines through the origin that explain (N, d) differences, each difference being on one of them.
+
+    Args:
+        differences: (N, d) encoded differences; near-zero ones (no intervention) are left out here.
+        seed: of the starting points.
+        restarts: starting points from the differences' own density, beside one from FastICA.
+        iterations: of k-lines at the most.
+
+    Returns:
+        The best of all starts, by residual.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.linalg.norm(differences, axis=1)
+    kept = differences[lengths > 0.1 * np.median(lengths[lengths > 0])]
+    whitener, colourer = _whiten(kept)
+    white = kept @ whitener
+    unit = white / np.linalg.norm(white, axis=1, keepdims=True)
+    starts = [_ica_directions(white, seed)]
+    starts += [_dense_directions(unit, rng) for _ in range(restarts)]
+    fits = [_k_lines(unit, start, iterations) for start in starts if start is not None]
+    best = min(fits, key=lambda fit: fit.residual)
+    directions = best.directions @ colourer
+    return Lines(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
+
+
+def _whiten(differences: Array) -> tuple[Array, Array]:
+    """Maps to and from coordinates in which the second moment is the identity."""
+    values, vectors = np.linalg.eigh(differences.T @ differences / len(differences))
+    scale = np.sqrt(np.maximum(values, 1e-12 * values.max()))
+    return vectors / scale, (vectors * scale).T
+
+
+def _ica_directions(white: Array, seed: int) -> Array | None:
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    sample = white[:20_000]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica = FastICA(whiten=False, fun="logcosh", max_iter=300, tol=1e-4, random_state=seed % 2**32).fit(
+            np.concatenate([sample, -sample])
+        )
+    mixing = np.linalg.pinv(ica.components_)
+    return np.asarray((mixing / np.linalg.norm(mixing, axis=0)).T)
+
+
+def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:
+    """Directions with the most neighbours, each far from those before it."""
+    dim = unit.shape[1]
+    sample = unit[rng.choice(len(unit), min(len(unit), 4000), replace=False)]
+    nearness = np.square(sample @ sample.T)
+    near = np.sort(nearness, axis=1)[:, -max(2, len(sample) // (4 * dim))]
+    density = near.copy()
+    chosen: list[int] = []
+    for _ in range(dim):
+        best = int(np.argmax(density))
+        chosen.append(best)
+        density = np.minimum(density, np.where(nearness[best] > 0.5, 0.0, density * (1 - nearness[best])))
+    return sample[chosen]
+
+
+def _k_lines(unit: Array, directions: Array, iterations: int) -> Lines:
+    dim = unit.shape[1]
+    assigned = np.full(len(unit), -1)
+    for _ in range(iterations):
+        cosine2 = np.square(unit @ directions.T)
+        nearest = cosine2.argmax(1)
+        if np.array_equal(nearest, assigned):
+            break
+        assigned = nearest
+        for line in range(dim):
+            members = unit[assigned == line]
+            if len(members) > 1:
+                directions[line] = np.linalg.eigh(members.T @ members)[1][:, -1]
+    cosine2 = np.square(unit @ directions.T)
+    usage = np.bincount(cosine2.argmax(1), minlength=dim) / len(unit)
+    return Lines(directions, usage, float(1 - cosine2.max(1).mean()))

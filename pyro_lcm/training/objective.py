@@ -1,0 +1,103 @@
+"""The evidence lower bound of a (model, guide) as an objective for the driver.
+
+    ELBO = E_q [ log p(x, x~, e, e~_I, I) - log q(e, e~_I, I | x, x~) ]      per pair
+
+Targets are summed out (exactly, or over the most probable ones), the rest is one reparameterised sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import TraceEnum_ELBO
+from torch import Tensor, nn
+
+from pyro_lcm.causal.scoring import Scoring
+from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
+
+
+class PairObjective(nn.Module):
+    """Negative ELBO per pair of any (model, guide) that keeps the contract, plus regularisers.
+
+    Args:
+        model: ``model(x, x_after, *, targets, size, index)``, the generative program.
+        guide: a guide of the same signature.
+    """
+
+    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.guide = guide
+
+    def forward(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        size: int,
+        index: Tensor,
+        kl_weight: float = 1.0,
+        hypotheses: int | None = None,
+        intervention_term: bool = True,
+        entropy: float = 0.0,
+        consistency: float = 0.0,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch.
+
+        Args:
+            tensors: ``x`` and ``x_after``, (pairs, ...); optionally ``targets``, (pairs,), -1 for unknown.
+            size: number of pairs in the data set.
+            index: (pairs,) which of them these are.
+            kl_weight: weight of the latent sites' densities, positive.
+            hypotheses: targets considered for each pair; all d + 1 if None, 1 for hard targets.
+            intervention_term: whether the density of the redrawn component is part of the objective.
+            entropy: weight of the entropy of the batch's aggregate q(I), which is maximised: it keeps every target in use.
+            consistency: weight of the squared difference between x and the decoded mean of its encoding.
+
+        Returns:
+            The loss, a scalar, and the parts of it by name.
+        """
+        x, x_after = tensors["x"], tensors["x_after"]
+        targets = tensors.get("targets")
+        args, kwargs = (x, x_after), {"targets": targets, "size": size, "index": index}
+        model, guide = self._handled(kl_weight, hypotheses, intervention_term)
+        elbo = TraceEnum_ELBO(max_plate_nesting=1)
+        # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
+        with pyro.get_param_store().scope(), Scoring():
+            # Pyro's differentiable form refuses to run without gradients, as in validation.
+            run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
+            loss = torch.as_tensor(run(model, guide, *args, **kwargs), device=x.device) / size
+        metrics = {"elbo": -loss.detach()}
+        if entropy:
+            usage = self.guide.targets(x, x_after).mean(0)
+            value = -(usage * usage.clamp(min=1e-12).log()).sum()
+            metrics["target_entropy"] = value.detach()
+            loss = loss - entropy * value
+        if consistency:
+            error = (
+                sum((side - self.reconstruct(side)).square().flatten(1).sum(1).mean() for side in args) / 2
+            )
+            metrics["consistency"] = torch.as_tensor(error).detach()
+            loss = loss + consistency * error
+        return loss, metrics
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The decoded mean of the encoding of x, of the same shape."""
+        mean: Tensor = self.model.x_dist(self.guide.encode(x).mean).mean
+        return mean
+
+    def _handled(
+        self, kl_weight: float, hypotheses: int | None, intervention_term: bool
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        model: Callable[..., Any] = self.model
+        guide: Callable[..., Any] = self.guide
+        if hypotheses is not None:
+            guide = TopHypotheses(hypotheses)(guide)
+        if not intervention_term:
+            model = MaskSite("redrawn")(model)
+        if kl_weight != 1.0:
+            model, guide = LatentWeight(kl_weight)(model), LatentWeight(kl_weight)(guide)
+        return model, guide

@@ -1,0 +1,96 @@
+"""The objectives of a recipe's stages, for one model and guide.
+
+``reconstruct``  trains the autoencoder's body as a plain variational autoencoder of single observations.
+``unmix``        trains the encoder's flow by exact likelihood, with the target summed out in closed form and no
+                 decoder in the loop:
+
+                     log p(u, u~) = log p(e) + log|det de/du| + log|det de~/du~| + log sum_I p(I) p(e~ - e | I)
+
+                 where e = flow(u), p(e) = N(0, 1)^d, and p(e~ - e | I) = N(0, t_I^2 + 2 r_I^2) for the target's
+                 component and N(0, t_j^2) for the others (the target encoder's own mixture). The tolerance t_j is
+                 learned: wide at first, when no coordinates make differences one-sparse, and narrowing as the
+                 flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
+                 causal model seen through an invertible encoder.
+``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`).
+``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from pyro_lcm.training.objective import PairObjective
+
+Stage = Literal["reconstruct", "unmix", "pairs", "solutions"]
+
+
+class RecipeObjective(PairObjective):
+    """Negative log likelihood or ELBO per pair, by stage.
+
+    Args:
+        model: an ILCM or a model with its parts: ``decoder``, ``solution``, ``redrawn_dist``.
+        guide: its guide, with ``encoder`` (``code``, ``flow``) and ``target_encoder``.
+    """
+
+    def forward(  # type: ignore[override]
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        size: int,
+        index: Tensor,
+        stage: Stage = "pairs",
+        kl_weight: float = 1.0,
+        **settings: float | int | bool | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch in a stage; the settings are those of :class:`PairObjective`."""
+        if stage == "reconstruct":
+            return self.reconstruct_loss(tensors, kl_weight)
+        if stage == "unmix":
+            return self.unmix_loss(tensors)
+        if stage == "solutions":
+            return self.solution_loss(tensors)
+        return super().forward(tensors, size=size, index=index, kl_weight=kl_weight, **settings)
+
+    def reconstruct_loss(
+        self, tensors: Mapping[str, Tensor], kl_weight: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """-log p(x | e) + kl_weight KL(q(e | x) | N(0, 1)), the mean of both sides."""
+        x = torch.cat([tensors["x"], tensors["x_after"]])
+        posterior = Normal(*self.guide.encoder(x))
+        kl = kl_divergence(posterior, Normal(0.0, 1.0)).sum(-1).mean()
+        fit = self.model.x_dist(posterior.rsample()).log_prob(x).mean()
+        return kl_weight * kl - fit, {"reconstruction": fit.detach(), "kl": kl.detach()}
+
+    def unmix_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """-log p(u, u~) per pair, the code's own encoder held fixed."""
+        encoder, target_encoder = self.guide.encoder, self.guide.target_encoder
+        with torch.no_grad():
+            code = encoder.code(torch.cat([tensors["x"], tensors["x_after"]]))
+        noise, log_det = encoder.flow(code)
+        before, after = noise.chunk(2)
+        prior = Normal(0.0, 1.0).log_prob(before).sum(-1)
+        evidence = target_encoder.log_evidence(after - before, tensors.get("targets"))
+        likelihood = (prior + evidence).mean() + 2 * log_det.mean()
+        return -likelihood, {"log_likelihood": likelihood.detach()}
+
+    def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """-log p(e~_I | e, I) per pair that has a target, the encoder held fixed, hard targets."""
+        with torch.no_grad():
+            x = torch.cat([tensors["x"], tensors["x_after"]])
+            mean, sd = self.guide.encoder(x)
+            before, after = (mean + sd * torch.randn_like(sd)).chunk(2)
+            move = mean.chunk(2)[1] - mean.chunk(2)[0]
+            target = self.guide.target_encoder(move).argmax(-1)
+            known = tensors.get("targets")
+            if known is not None:
+                target = torch.where(known == -1, target, known)
+        shift, scale = self.model.solution.coefficients(before, target)
+        redrawn = after.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
+        hit = target > 0
+        fit = torch.where(hit, Normal(shift, scale).log_prob(redrawn), 0.0).sum() / hit.sum().clamp(min=1)
+        return -fit, {"log_redrawn": fit.detach()}

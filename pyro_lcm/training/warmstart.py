@@ -1,0 +1,138 @@
+"""Warm starts: parameters that can be computed are computed, not descended to.
+
+Each is a `start` hook of a phase: called once as ``hook(objective, source, seed)``, without gradients, and
+deterministic given the seed. None sees anything but pairs of observations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_lcm.training.lines import find_lines
+from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.sources import DataSource
+
+
+def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor]:
+    """At most ``number`` pairs of a source, a fixed random choice."""
+    size = len(source)
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randperm(size, generator=generator)[:number].sort().values
+    return dict(source.batch(index))
+
+
+@dataclass(frozen=True)
+class AlignToLines:
+    """Turn the encoder's flow so that differences of noise encodings are one-sparse.
+
+    The lines on which the differences lie (:func:`pyro_lcm.training.lines.find_lines`) become the axes, each scaled
+    to unit variance. Applied to encodings that are nearly aligned it changes little; applied after a collapse, where
+    two targets share a component and another is dead, the lines lie across these components and it takes them apart.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 50_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Compose the encoder's flow with the linear map found; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        encoder = objective.guide.encoder
+        before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
+        lines = find_lines((after - before).double().cpu().numpy(), seed=seed)
+        weight = np.linalg.inv(lines.directions)
+        axes = before.double().cpu().numpy() @ weight
+        scale = axes.std(0)
+        weight, bias = weight / scale, -axes.mean(0) / scale
+        encoder.flow.compose(torch.as_tensor(weight).to(before), torch.as_tensor(bias).to(before))
+        return {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Set every scale and every linear coefficient that has a closed form, given the encoder.
+
+    In this order: the decoder's flow becomes the encoder's; the target encoder's tolerances and widths are fitted by
+    expectation maximisation to the moves; the affine parts of the solution functions by least squares on the pairs
+    whose target they are; the decoder's standard deviations to the residuals.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 100_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the parameters; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        model, guide = objective.model, objective.guide
+        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
+        model.decoder.flow.load_state_dict(guide.encoder.flow.state_dict())
+        known = batch.get("targets")
+        guide.target_encoder.fit(after - before, known)
+        target = guide.target_encoder(after - before).argmax(-1)
+        if known is not None:
+            target = torch.where(known == -1, target, known)
+        regress_solutions(objective, before, after, target)
+        residual = decoder_residual(objective, batch, before, after, target)
+        decoder = model.decoder
+        decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
+        guide.encoder.log_sd.copy_(posterior_sd(decoder, before[:2000]).log())
+        return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
+
+
+def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
+    """Means of the encoder for (N, ...) observations, (N, d)."""
+    return torch.cat([encoder(part)[0] for part in x.split(rows)])
+
+
+def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor, target: Tensor) -> None:
+    """Fit e~_i = shift_i(e) + scale_i z~_i with affine shift and constant scale, by least squares for each i."""
+    solution = objective.model.solution
+    networks = solution.networks
+    for variable in range(solution.dim):
+        rows = target == variable + 1
+        if int(rows.sum()) <= 2 * solution.dim:
+            continue
+        context = before[rows].double() * solution.context[:, variable]
+        design = torch.cat([context, torch.ones_like(context[:, :1])], 1)
+        response = after[rows, variable].double()
+        gram = design.T @ design
+        ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        coefficients = torch.linalg.solve(gram + ridge, design.T @ response)
+        sd = (response - design @ coefficients).square().mean().sqrt()
+        scale = ((sd - solution.min_scale) / (1 - solution.min_scale)).clamp(min=1e-3)
+        networks.affine[variable, :, 0] = (coefficients[:-1] * solution.context[:, variable]).to(before)
+        networks.bias[variable, 0, 0] = coefficients[-1].to(before)
+        networks.affine[variable, :, 1] = 0.0
+        networks.bias[variable, 0, 1] = scale.log().to(before)
+        if len(networks.weights):
+            networks.weights[-1][variable].zero_()
+            networks.biases[-1][variable].zero_()
+
+
+def decoder_residual(
+    objective: RecipeObjective, batch: dict[str, Tensor], before: Tensor, after: Tensor, target: Tensor
+) -> Tensor:
+    """Root mean square, per feature of x, of what is left when untouched components are averaged."""
+    model = objective.model
+    hit = target.unsqueeze(-1) == torch.arange(1, model.dim_z + 1, device=target.device)
+    middle = (before + after) / 2
+    total = torch.zeros((), device=before.device)
+    for x, encoding in ((batch["x"], before), (batch["x_after"], after)):
+        for part, noise in zip(x.split(8192), torch.where(hit, encoding, middle).split(8192), strict=True):
+            total = total + (part - model.decoder(noise)[0]).square().sum(0)
+    return (total / (2 * len(before))).sqrt()
+
+
+def posterior_sd(decoder: torch.nn.Module, noise: Tensor, step: float = 0.05) -> Tensor:
+    """Standard deviation of e_j given x and the others, (d,): Laplace's (1 + E sum_k (dx_k / de_j)^2 / sd_k^2)^-1/2."""
+    sd = decoder(noise)[1]
+    shifts = step * torch.eye(noise.shape[-1], device=noise.device)
+    slopes = [(decoder(noise + shift)[0] - decoder(noise - shift)[0]) / (2 * step * sd) for shift in shifts]
+    return torch.stack([(1 + slope.square().flatten(1).sum(1)).mean().rsqrt() for slope in slopes])
