@@ -1,1 +1,26 @@
-"""."""
+"""Posterior over graphs: local scores, priors, three engines (exact, variational, MCMC), and their summary.
+
+Start at `pyro_lcm.discovery.posterior.graph_posterior` and `pyro_lcm.discovery.summary.graph_summary`. The
+variational and MCMC engines need torch; everything else works with numpy alone.
+"""
+
+from pyro_lcm.discovery.draws import GraphDraws, combine_draws
+from pyro_lcm.discovery.exact import ExactPosterior, exact_posterior
+from pyro_lcm.discovery.posterior import graph_posterior, to_container
+from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.summary import GraphSummary, graph_summary
+
+__all__ = [
+    "ExactPosterior",
+    "GraphData",
+    "GraphDraws",
+    "GraphPrior",
+    "GraphSummary",
+    "LocalScore",
+    "combine_draws",
+    "exact_posterior",
+    "graph_posterior",
+    "graph_summary",
+    "to_container",
+]

@@ -23,6 +23,7 @@ class GraphDraws:
         names: The d names.
         edge_probability: (d, d) edge probabilities that are better than the mean of the draws (exact, or
             averaged in closed form), or None.
+        ancestor_probability: (d, d) path probabilities [ancestor, descendant], likewise.
         log_evidence: log p(data), or a lower bound on it, or None.
         stats: Further (chain, draw) values of the sampler, for the group sample_stats.
         attrs: What else there is to say: settings, seconds, counts. Numbers and strings.
@@ -36,6 +37,7 @@ class GraphDraws:
     method: str
     names: tuple[str, ...]
     edge_probability: FloatArray | None = None
+    ancestor_probability: FloatArray | None = None
     log_evidence: float | None = None
     stats: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     attrs: Mapping[str, float | int | str] = field(default_factory=dict)
@@ -52,9 +54,10 @@ class GraphDraws:
         for name, value in {"log_score": self.log_score, **self.stats}.items():
             if np.shape(value) != adjacency.shape[:2]:
                 raise ValueError(f"{name}: got shape {np.shape(value)}, expected {adjacency.shape[:2]}")
-        if self.edge_probability is not None and np.shape(self.edge_probability) != (size, size):
-            shape = np.shape(self.edge_probability)
-            raise ValueError(f"edge_probability: got shape {shape}, expected ({size}, {size})")
+        for name in ("edge_probability", "ancestor_probability"):
+            known = getattr(self, name)
+            if known is not None and np.shape(known) != (size, size):
+                raise ValueError(f"{name}: got shape {np.shape(known)}, expected ({size}, {size})")
         object.__setattr__(self, "adjacency", adjacency.astype(np.int8))
 
 
@@ -96,15 +99,19 @@ def combine_draws(parts: Sequence[GraphDraws], along: Literal["chain", "draw"]) 
         if part.adjacency.shape[1 - axis] != first.adjacency.shape[1 - axis]:
             shapes = [p.adjacency.shape[:2] for p in parts]
             raise ValueError(f"parts: got (chain, draw) {shapes}, expected to differ only along {along}s")
-    probabilities = [part.edge_probability for part in parts]
-    known = [p for p in probabilities if p is not None]
     shared = set(first.stats).intersection(*(part.stats for part in parts))
     return GraphDraws(
         adjacency=np.concatenate([part.adjacency for part in parts], axis=axis),
         log_score=np.concatenate([part.log_score for part in parts], axis=axis),
         method=first.method,
         names=first.names,
-        edge_probability=np.mean(known, axis=0) if len(known) == len(parts) else None,
+        edge_probability=_average([part.edge_probability for part in parts]),
+        ancestor_probability=_average([part.ancestor_probability for part in parts]),
         stats={name: np.concatenate([p.stats[name] for p in parts], axis=axis) for name in sorted(shared)},
         attrs={"parts": len(parts), "along": along},
     )
+
+
+def _average(probabilities: Sequence[FloatArray | None]) -> FloatArray | None:
+    known = [p for p in probabilities if p is not None]
+    return np.mean(known, axis=0) if len(known) == len(probabilities) else None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyro_lcm.causal.dag import MAX_ENUMERATED_DIM, all_dags
 from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.effects import ancestor_matrices
+from pyro_lcm.discovery.exact_ancestors import path_probabilities
 from pyro_lcm.discovery.exact_layers import LayerSums
 from pyro_lcm.discovery.exact_orders import OrderSums
 from pyro_lcm.discovery.exact_subsets import code_sets, draw_index, log_sum, parent_set_weights, set_codes
@@ -23,6 +24,8 @@ MAX_LAYERS = 14
 """Most variables for the sum over layers (4^d steps, minutes at 14)."""
 MAX_ORDERS = 20
 """Most variables for the sum over orders."""
+MAX_ANCESTORS = 11
+"""Most variables for exact path probabilities beyond enumeration; draws give them for more."""
 
 ExactMethod = Literal["auto", "enumeration", "layers", "orders"]
 Adjacency = NDArray[np.int8]
@@ -36,7 +39,8 @@ class ExactPosterior:
         names: The d names.
         method: "enumeration", "layers" or "orders".
         edge_probability: (d, d) posterior probability of each edge [parent, child].
-        ancestor_probability: (d, d) posterior probability of a directed path; None where only draws give it.
+        ancestor_probability: (d, d) posterior probability of a directed path [ancestor, descendant]; None
+            beyond 11 variables, where draws give it.
         log_evidence: log p(data), the prior normalised.
         log_prior_normalizer: Log of the sum of exp(`GraphPrior.log_prob`) over all DAGs.
         graphs: (n, d, d) all DAGs, after enumeration only.
@@ -150,6 +154,7 @@ def exact_draws(
         method="exact",
         names=tuple(score.names),
         edge_probability=posterior.edge_probability,
+        ancestor_probability=posterior.ancestor_probability,
         log_evidence=posterior.log_evidence,
         attrs={
             "exact_method": posterior.method,
@@ -250,6 +255,9 @@ def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterio
     size = score.num_variables
     prior_total = log_prior_normalizer(prior, size)
     probability = sums.parent_set_probabilities()
+    paths = None
+    if size <= MAX_ANCESTORS:
+        paths = path_probabilities(weights, order_modular=prior.order_modular)
     member = code_sets(np.arange(1 << size), size).astype(np.float64)
 
     def draw(count: int, rng: np.random.Generator) -> Adjacency:
@@ -260,6 +268,7 @@ def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterio
         names=score.names,
         method=method,
         edge_probability=(probability @ member).T,
+        ancestor_probability=paths,
         log_evidence=sums.log_total - prior_total,
         log_prior_normalizer=prior_total,
         sampler=draw,

@@ -72,8 +72,9 @@ def graph_posterior(
         ArviZ's native container. Group posterior: ``adjacency`` (chain, draw, parent, child), ``ancestors``
         (chain, draw, ancestor, descendant), ``effect`` (chain, draw, cause, outcome), ``log_score`` (chain,
         draw). Group sample_stats: ``lp``, the unnormalised log posterior (not with an order-modular prior),
-        and what the engine adds. Groups observed_data and, where edge probabilities are known better than
-        by the mean of the draws, constant_data.
+        and what the engine adds. Group observed_data: ``values``, ``targets``. Group constant_data:
+        ``edge_probability`` and ``ancestor_probability`` where they are known better than by the mean of the
+        draws.
 
     Raises:
         ValueError: If an argument is out of range, or the engine cannot do what is asked; the message says
@@ -214,9 +215,13 @@ def to_container(
         if data.targets is not None:
             observed["targets"] = (("row", "variable"), data.targets.astype(np.int8))
         groups["observed_data"] = _dataset(observed, draws.names)
-    if draws.edge_probability is not None:
-        known = {"edge_probability": (("parent", "child"), np.asarray(draws.edge_probability))}
-        groups["constant_data"] = _dataset(known, draws.names)
+    known = {
+        "edge_probability": (("parent", "child"), draws.edge_probability),
+        "ancestor_probability": (("ancestor", "descendant"), draws.ancestor_probability),
+    }
+    constant = {name: (dims, value) for name, (dims, value) in known.items() if value is not None}
+    if constant:
+        groups["constant_data"] = _dataset(constant, draws.names)
     attrs: dict[str, float | int | str] = {
         "inference_library": "pyro_lcm",
         "method": draws.method,

@@ -308,5 +308,4 @@ def _acyclic(graphs: BoolArray) -> BoolArray:
     left = np.ones(graphs.shape[:2], dtype=bool)
     for _ in range(graphs.shape[-1]):
         left &= (graphs & left[:, :, None]).any(axis=1)
-    acyclic: BoolArray = ~left.any(axis=1)
-    return acyclic
+    return np.asarray(~left.any(axis=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
@@ -56,7 +57,7 @@ class GraphSummary:
         edges: (d, d) diagnostics of edges [parent, child]. Where the engine knows the probabilities better
             than by counting draws, they are the engine's; the mcse is then that of counting, an upper bound,
             and 0 for the exact engine.
-        paths: (d, d) diagnostics of directed paths [ancestor, descendant].
+        paths: (d, d) diagnostics of directed paths [ancestor, descendant], likewise.
         top: Most probable graphs, first the most probable.
         entropy: Entropy of the posterior in nats: exact normaliser minus mean log weight for the exact
             engine, else that of the distinct draws with the correction of Miller and Madow, which is too low
@@ -148,8 +149,9 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
     exact = str(container.attrs.get("method", "")) == "exact"
     edges, paths = _pairs(adjacency), _pairs(posterior["ancestors"].values)
     if "constant_data" in group_names(container):
-        known = group(container, "constant_data")["edge_probability"].transpose("parent", "child").values
-        edges = replace(edges, probability=known, mcse=np.zeros_like(known) if exact else edges.mcse)
+        known = group(container, "constant_data")
+        edges = _with_known(edges, known.get("edge_probability"), exact)
+        paths = _with_known(paths, known.get("ancestor_probability"), exact)
     flat = adjacency.reshape(-1, *adjacency.shape[2:])
     log_probability = _exact_log_probability(container)
     graphs, first, counts = np.unique(
@@ -215,6 +217,13 @@ def _pairs(draws: NDArray[np.int8]) -> BinaryDiagnostics:
     found = binary_diagnostics(draws)
     np.fill_diagonal(found.mcse, 0.0)
     return found
+
+
+def _with_known(found: BinaryDiagnostics, known: xr.DataArray | None, exact: bool) -> BinaryDiagnostics:
+    if known is None:
+        return found
+    mcse = np.zeros_like(found.mcse) if exact else found.mcse
+    return replace(found, probability=np.asarray(known.values), mcse=mcse)
 
 
 def _exact_log_probability(container: Container) -> FloatArray | None:

@@ -50,6 +50,7 @@ def test_dynamic_programming_equals_enumeration(size, prior_name, order_modular,
     listed = exact_posterior(score, prior, method="enumeration")
     summed = exact_posterior(score, prior, method="orders" if order_modular else "layers")
     np.testing.assert_allclose(summed.edge_probability, listed.edge_probability, atol=1e-9)
+    np.testing.assert_allclose(summed.ancestor_probability, listed.ancestor_probability, atol=1e-9)
     assert summed.log_evidence == pytest.approx(listed.log_evidence, abs=1e-9)
 
 
@@ -128,12 +129,15 @@ def test_draws_have_the_exact_distribution(method, order_modular):
 
 @pytest.mark.parametrize("order_modular", [False, True])
 def test_draws_agree_with_edge_probabilities_on_eight_variables(order_modular):
-    """Largest of 56 deviations within 4.5 binomial standard errors: fails by chance once in 2,600 seeds."""
+    """Largest of 112 deviations within 4.5 binomial standard errors: fails by chance once in 1,300 seeds."""
     posterior = exact_posterior(BGeScore(linear_data(8)), GraphPrior(order_modular=order_modular))
     draws = posterior.sample(4000)
     error = np.sqrt(posterior.edge_probability * (1 - posterior.edge_probability) / 4000)
     deviation = np.abs(draws.mean(axis=0) - posterior.edge_probability)
     assert (deviation <= 4.5 * error + 1e-3).all()
+    paths = posterior.ancestor_probability
+    error = np.sqrt(paths * (1 - paths) / 4000)
+    assert (np.abs(ancestor_matrices(draws).mean(axis=0) - paths) <= 4.5 * error + 1e-3).all()
     assert not ancestor_matrices(draws).diagonal(axis1=1, axis2=2).any()
 
 
