@@ -8,7 +8,9 @@ several processes are the job of Lightning Fabric.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -185,12 +187,14 @@ def _run(
     opened = make_loggers(loggers, out, loop.step) if first else []
     table = MetricsTable(out / "metrics.csv" if out is not None else None, rows, write=first)
     bar = ProgressBar(sum(phase.steps for phase in phases), loop.step, progress if first else False)
+    status = "failed"
     try:
         loop.run(table, bar, opened)
+        status = "finished"
     finally:
         bar.close()
         for logger in opened:
-            logger.finalize("finished")
+            logger.finalize(status)
     return table
 
 
@@ -255,8 +259,6 @@ def _make_fabric(device: str, precision: str) -> Fabric:
 
 
 def _torchrun_layout() -> dict[str, int]:
-    import os
-
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {"devices": local, "num_nodes": int(os.environ["WORLD_SIZE"]) // local}
 
@@ -266,11 +268,15 @@ def _describe(function: Any) -> str | None:
     if function is None:
         return None
     if isinstance(function, functools.partial):
-        plain = {
-            key: value
-            for key, value in function.keywords.items()
-            if isinstance(value, bool | int | float | str)
-        }
-        return f"{_describe(function.func)}({plain})"
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+        return f"{_describe(function.func)}({_plain(function.keywords)})"
+    if hasattr(function, "__qualname__"):
+        return f"{function.__module__}.{function.__qualname__}"
+    kind = type(function)
+    options = {item.name: getattr(function, item.name) for item in fields(kind)} if is_dataclass(kind) else {}
+    return f"{kind.__module__}.{kind.__qualname__}({_plain(options)})"
+
+
+def _plain(options: Mapping[str, Any]) -> str:
+    """Return those options whose text is the same in another process."""
+    plain = {key: value for key, value in options.items() if isinstance(value, bool | int | float | str)}
+    return ", ".join(f"{key}={value!r}" for key, value in plain.items())

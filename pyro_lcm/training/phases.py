@@ -101,7 +101,8 @@ class Phase:
         for key, value in self.settings.items():
             known = value is None or isinstance(value, (bool, str, *SCHEDULES)) or _is_number(value)
             if not known:
-                raise self._error(f"settings[{key!r}]", "a number, a word, True, False, None or a schedule", value)
+                expected = "a number, a word, True, False, None or a schedule"
+                raise self._error(f"settings[{key!r}]", expected, value)
             if not isinstance(key, str) or not key.isidentifier() or key in RESERVED_SETTINGS:
                 raise self._error("settings", f"names of arguments other than {RESERVED_SETTINGS}", key)
         decay = self.weight_decay

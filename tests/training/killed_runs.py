@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pyro_lcm.training import Cosine, Linear, Phase, checkpoint, fit
+from pyro_lcm.training import Linear, Phase, checkpoint, fit
 
 # Where a child kills itself: the place, and how often it was passed before; one entry a start.
 SCENARIOS = {
@@ -107,7 +107,7 @@ def train(folder, killer, resume, seconds=0.0):
             50,
             batch_size=16,
             settings={"weight": 1.0},
-            learning_rate=Cosine(0.05, 0.0),
+            learning_rate=Linear(0.01, 1.0),
             keep="best",
             start=start,
         ),
@@ -116,11 +116,10 @@ def train(folder, killer, resume, seconds=0.0):
     data, held_out = torch.randn(50, 4, generator=generator), torch.randn(30, 4, generator=generator)
     cadence = {"log_every": 7, "validate_every": 10, "checkpoint_every": 15}
     options = {"seed": 5, "validation": {"x": held_out}, "device": "cpu", "progress": False}
-    fit(objective, {"x": data}, phases, out=folder, resume=resume, **cadence, **options)
-    save_file(
-        {**dict(objective.named_parameters()), **dict(objective.named_buffers())},
-        folder / "final.safetensors",
-    )
+    result = fit(objective, {"x": data}, phases, out=folder, resume=resume, **cadence, **options)
+    final = {**dict(objective.named_parameters()), **dict(objective.named_buffers())}
+    final["best_step"] = torch.tensor(result.phases[1].best_step)
+    save_file(final, folder / "final.safetensors")
 
 
 def kill_while_writing(killer):

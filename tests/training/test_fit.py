@@ -281,6 +281,34 @@ def test_history_means_and_result():
     assert result.history[0]["loss"] == pytest.approx(math.fsum(row["loss"] for row in every[:10]) / 10)
 
 
+def test_loggers_get_what_the_table_gets():
+    class Logger:
+        def __init__(self):
+            self.rows, self.status = [], None
+
+        def log_metrics(self, metrics, step):
+            self.rows.append({"step": step, **metrics})
+
+        def finalize(self, status):
+            self.status = status
+
+    logger = Logger()
+    result = _fit(_objective(), _data(), [Phase("a", 20)], log_every=10, loggers=[logger])
+    assert logger.rows == [{key: row[key] for key in row if key != "phase"} for row in result.history]
+    assert logger.status == "finished"
+
+
+def test_words_are_settings_too():
+    class Staged(Slope):
+        def forward(self, tensors, *, size, index, stage):
+            return self.moved if stage == "up" else -self.moved
+
+    objective = Staged()
+    phases = [Phase("a", 3, 0.1, settings={"stage": "up"}), Phase("b", 1, 0.1, settings={"stage": "down"})]
+    _fit(objective, _data(), phases, optimizer=_sgd, precision="64-true")
+    assert objective.moved.item() == pytest.approx(-0.2)
+
+
 def test_double_precision():
     objective = _objective()
     _fit(objective, _data(), [Phase("a", 2)], precision="64-true", validation=_data(5))

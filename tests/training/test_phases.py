@@ -68,7 +68,7 @@ def test_phase_does_not_change_with_what_it_was_made_from():
         ({"reset_optimizer": 1}, "reset_optimizer"),
         ({"start": "hook"}, "start"),
         ({"settings": [1]}, "settings"),
-        ({"settings": {"kl_weight": "high"}}, r"settings\['kl_weight'\]"),
+        ({"settings": {"kl_weight": [1.0]}}, r"settings\['kl_weight'\]"),
         ({"settings": {"size": 3}}, "settings"),
         ({"settings": {"kl-weight": 3}}, "settings"),
         ({"weight_decay": -0.1}, "weight_decay"),

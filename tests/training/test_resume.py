@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,10 @@ def test_killed_run_ends_like_one_left_alone(runs, name):
     assert kept[0] == kept[1]
 
 
+def test_the_best_came_before_a_checkpoint_and_a_kill(runs):
+    assert 40 < load_file(runs[0] / "alone/final.safetensors")["best_step"].item() < 75
+
+
 class Mean(nn.Module):
     def __init__(self, width=2):
         super().__init__()
@@ -108,6 +114,30 @@ def _changed():
     x = torch.arange(12.0).reshape(6, 2)
     x[3, 1] = 0.5
     return x
+
+
+@dataclass(frozen=True)
+class Shift:
+    by: float
+
+    def __call__(self, objective, source, seed):
+        objective.mean.add_(self.by)
+
+
+def test_options_of_a_hook_count(tmp_path):
+    _fit(tmp_path, phases=[Phase("a", 5, start=Shift(1.0))])
+    assert _fit(tmp_path, phases=[Phase("a", 5, start=Shift(1.0))], resume=True).resumed_at == 5
+    with pytest.raises(
+        ValueError, match=r"phases\[0\]\.start: '.*Shift\(by=1.0\)' in the .*Shift\(by=2.0\)' now"
+    ):
+        _fit(tmp_path, phases=[Phase("a", 5, start=Shift(2.0))], resume=True)
+    _fit(tmp_path / "partial", phases=[Phase("a", 5, start=partial(_shift, by=1.0))])
+    with pytest.raises(ValueError, match=r"_shift\(by=1.0\)"):
+        _fit(tmp_path / "partial", phases=[Phase("a", 5, start=partial(_shift, by=2.0))], resume=True)
+
+
+def _shift(objective, source, seed, *, by):
+    objective.mean.add_(by)
 
 
 @pytest.mark.parametrize(
