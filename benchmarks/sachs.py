@@ -3,8 +3,9 @@
 The prior was fixed beforehand: uniform over DAGs, and beside it one expected edge a variable, from the number
 of variables alone (edge probability 2 / (d - 1)). Rows: logarithm, standardised by the observational rows.
 First the 853 observational rows that most papers use alone; then all rows, whose condition names the target,
-as hard interventions, as imperfect ones (inhibitors lower activity rather than abundance: the conditions in
-IMPERFECT get a mechanism of their own), and, as a control, ignoring the targets.
+as hard interventions or as imperfect ones (inhibitors lower activity rather than abundance: the conditions in
+IMPERFECT get a mechanism of their own). A condition shifts proteins beyond its target, which acts like a
+hidden common cause of all of them; "centred" rows have each condition's mean removed, a baseline for each.
 
     python benchmarks/sachs.py sachs.csv sachs_consensus_edges.csv
 """
@@ -43,23 +44,24 @@ def read_sachs(table: Path, edges: Path) -> tuple[dict[str, GraphData], NDArray[
     targets = np.array([names.index(row["target"]) + 1 if row["target"] else 0 for row in rows])
     observed = regimes == conditions.index(OBSERVATIONAL)
     imperfect = np.array([row["condition"] in IMPERFECT for row in rows])
+    values = (values - values[observed].mean(axis=0)) / values[observed].std(axis=0)
+    centred = values.copy()
+    for regime in range(len(conditions)):
+        centred[regimes == regime] -= values[regimes == regime].mean(axis=0)
+    partly = {"targets": targets, "imperfect": imperfect[:, None], "regimes": regimes}
     views = {
         "observational": GraphData(values[observed], names=names),
-        "all, targets ignored": GraphData(values, names=names),
-        "all, hard": GraphData(values, targets=targets, names=names),
-        "all, imperfect": GraphData(
-            values, targets=targets, names=names, imperfect=imperfect[:, None], regimes=regimes
-        ),
-    }
-    standardized = {
-        view: data.standardized(None if len(data.values) == observed.sum() else observed)
-        for view, data in views.items()
+        "all, hard": GraphData(values, names=names, targets=targets),
+        "all, imperfect": GraphData(values, names=names, **partly),
+        "centred, no targets": GraphData(centred, names=names),
+        "centred, hard": GraphData(centred, names=names, targets=targets),
+        "centred, imperfect": GraphData(centred, names=names, **partly),
     }
     graph = np.zeros((len(names), len(names)), dtype=np.int8)
     with edges.open(newline="") as file:
         for edge in csv.DictReader(file):
             graph[names.index(edge["Cause"]), names.index(edge["Effect"])] = 1
-    return standardized, graph
+    return views, graph
 
 
 def main() -> None:
