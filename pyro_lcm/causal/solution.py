@@ -12,7 +12,7 @@ so that a perfect intervention z~_i ~ N(0, 1) gives the redrawn noise encoding t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,26 @@ class SolutionFunctions(nn.Module):
         """Causal variables (..., d) of noise encodings (..., d)."""
         shift, scale = self.all_coefficients(noise)
         return (noise - shift) / scale
+
+    def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
+        """Noise encodings under which some causal variables have given values and the others' noise is kept.
+
+        Causes come before effects, so that a later value sees the earlier ones: e_i = shift_i + scale_i z_i.
+
+        Args:
+            noise: (N, d) noise encodings.
+            values: (N,) values of the variables 0..d-1 that are set.
+
+        Returns:
+            (N, d) noise encodings.
+        """
+        depth = self.context.sum(0)
+        for variable in sorted(values, key=lambda i: float(depth[i])):
+            target = torch.full((len(noise),), variable + 1, device=noise.device)
+            shift, scale = self.coefficients(noise, target)
+            noise = noise.clone()
+            noise[:, variable] = shift + scale * values[variable]
+        return noise
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = output.unbind(-1)

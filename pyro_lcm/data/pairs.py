@@ -207,6 +207,11 @@ class InterventionPairs:
         return self._get("adjacency")  # type: ignore[no-any-return]
 
     @property
+    def known_targets(self) -> NDArray[np.int64] | None:
+        """What :meth:`with_known_targets` declared known, shape (N,), -1 where unknown; else None."""
+        return self._known_targets
+
+    @property
     def observation_shape(self) -> tuple[int, ...]:
         """Shape of one observation."""
         return tuple(self._arrays["x"].shape[1:])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.infer import TraceEnum_ELBO
+from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
@@ -64,7 +64,9 @@ class PairObjective(nn.Module):
         targets = tensors.get("targets")
         args, kwargs = (x, x_after), {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
-        elbo = TraceEnum_ELBO(max_plate_nesting=1)
+        # With one hypothesis there is nothing to enumerate.
+        estimator = Trace_ELBO if hypotheses == 1 else TraceEnum_ELBO
+        elbo = estimator(max_plate_nesting=1)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         with pyro.get_param_store().scope(), Scoring():
             # Pyro's differentiable form refuses to run without gradients, as in validation.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_lcm.causal.readout import causal_order
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
@@ -57,9 +58,9 @@ class AlignToLines:
 class Calibrate:
     """Set every scale and every linear coefficient that has a closed form, given the encoder.
 
-    In this order: the decoder's flow becomes the encoder's; the target encoder's tolerances and widths are fitted by
-    expectation maximisation to the moves; the affine parts of the solution functions by least squares on the pairs
-    whose target they are; the decoder's standard deviations to the residuals.
+    In this order: the decoder's flow becomes the encoder's; the target encoder's tolerances and widths are
+    fitted by expectation maximisation to the moves; the affine parts of the solution functions by least squares
+    on the pairs whose target they are; the standard deviations of decoder and encoder to the residuals.
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -86,13 +87,36 @@ class Calibrate:
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
 
 
+@dataclass(frozen=True)
+class FindOrder:
+    """Mask each solution function to its predecessors in a causal order read off the fitted ones.
+
+    Nothing makes learned solution functions acyclic; once masked, they have an exact inverse. The affine
+    coefficients of what was masked away are dropped, and a following phase fits the rest anew.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 2_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> None:
+        """Set the context of the solution functions; see the class."""
+        solution = objective.model.solution
+        batch = sample_pairs(source, self.pairs, seed)
+        order = causal_order(solution, encode_in_chunks(objective.guide.encoder, batch["x"]))
+        rank = torch.empty(solution.dim, dtype=torch.long, device=solution.context.device)
+        rank[torch.as_tensor(order, device=rank.device)] = torch.arange(solution.dim, device=rank.device)
+        solution.context.copy_((rank.unsqueeze(1) < rank.unsqueeze(0)).to(solution.context))
+
+
 def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
     """Means of the encoder for (N, ...) observations, (N, d)."""
     return torch.cat([encoder(part)[0] for part in x.split(rows)])
 
 
 def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor, target: Tensor) -> None:
-    """Fit e~_i = shift_i(e) + scale_i z~_i with affine shift and constant scale, by least squares for each i."""
+    """Fit e~_i = shift_i(e) + scale_i z~_i, shift affine and scale constant, by least squares for each i."""
     solution = objective.model.solution
     networks = solution.networks
     for variable in range(solution.dim):
@@ -131,7 +155,10 @@ def decoder_residual(
 
 
 def posterior_sd(decoder: torch.nn.Module, noise: Tensor, step: float = 0.05) -> Tensor:
-    """Standard deviation of e_j given x and the others, (d,): Laplace's (1 + E sum_k (dx_k / de_j)^2 / sd_k^2)^-1/2."""
+    """Standard deviation of e_j given x and the others, (d,), by Laplace's approximation.
+
+    (1 + E sum_k (dx_k / de_j)^2 / sd_k^2)^-1/2, with central differences.
+    """
     sd = decoder(noise)[1]
     shifts = step * torch.eye(noise.shape[-1], device=noise.device)
     slopes = [(decoder(noise + shift)[0] - decoder(noise - shift)[0]) / (2 * step * sd) for shift in shifts]

@@ -1,0 +1,50 @@
+"""Interventions on any subset of the variables: targets as rows of zeros and ones.
+
+A single target is a number, 0 for none and i for variable i. A set of targets is a row of d entries, 1 where the
+variable was intervened on and 0 where not; an empty set is a row of zeros. -1 stands for unknown in either form (in a
+row: in all of its entries).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyro_lcm.causal.targets import UNKNOWN, hit_mask
+
+
+def as_hit(targets: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Read known targets in either form.
+
+    Args:
+        targets: (pairs,) long in -1..d, or (pairs, d) of 0 and 1, or -1 throughout a row.
+        dim: number of variables d.
+
+    Returns:
+        (pairs, d) bool, which variables were hit; (pairs,) bool, for which pairs that is known.
+
+    Raises:
+        ValueError: If the shape is neither.
+
+    Example:
+        >>> hit, known = as_hit(torch.tensor([0, 2, -1]), 2)
+        >>> hit.int().tolist(), known.tolist()
+        ([[0, 0], [0, 1], [0, 0]], [True, True, False])
+        >>> as_hit(torch.tensor([[1, 1], [-1, -1]]), 2)[0].int().tolist()
+        [[1, 1], [0, 0]]
+    """
+    if targets.dim() == 1:
+        return hit_mask(targets, dim), targets != UNKNOWN
+    if targets.dim() == 2 and targets.shape[-1] == dim:
+        return targets == 1, (targets != UNKNOWN).all(-1)
+    raise ValueError(f"targets: got shape {tuple(targets.shape)}, expected (pairs,) or (pairs, {dim})")
+
+
+def all_subsets(dim: int) -> Tensor:
+    """Every subset of the variables, (2^d, d) bool; row k holds the binary digits of k, so row 0 is empty.
+
+    Example:
+        >>> all_subsets(2).int().tolist()
+        [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+    return (torch.arange(2**dim).unsqueeze(1) >> torch.arange(dim)) % 2 == 1

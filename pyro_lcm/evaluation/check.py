@@ -1,0 +1,162 @@
+"""Did it work? What can be said without any truth.
+
+A fitted latent causal model leaves traces of success in the pairs themselves: every component is some pairs' target,
+differences of noise encodings are one-sparse, untouched components agree on both sides, x is reconstructed, and the
+noise encodings are independent standard normals. Each is measured here, and what is off is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MIN_USAGE = 0.2
+"""Share of pairs of a target, as a fraction of an even share, below which its component is called dead."""
+MAX_LEAKAGE = 0.15
+"""Move of untouched components, as a fraction of a typical target's, above which differences are not one-sparse."""
+MIN_EXPLAINED = 0.95
+"""Share of the variance of x that reconstruction should explain."""
+MAX_DEPENDENCE = 0.1
+"""Largest absolute correlation between noise encodings that finite data explain."""
+MIN_AGREEMENT = 0.95
+"""Mean correlation of matched noise encodings below which two fits found different things."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        names: of the causal variables.
+        usage: (d + 1,) share of pairs for each target, none first.
+        moves: (d,) root mean square move of each component when it is the target.
+        leakage: (d,) root mean square move of each component when it is not, as a fraction of its own move.
+        explained: share of the variance of x that the decoded encodings explain.
+        dependence: largest absolute correlation between two noise encodings.
+        elbo: evidence lower bound per pair, in nats, of standardised x.
+        agreement: (fits, fits) mean correlation of matched noise encodings between fits; None for a single one.
+        problems: what is off, a line each; empty if all is well.
+    """
+
+    names: tuple[str, ...]
+    usage: Array
+    moves: Array
+    leakage: Array
+    explained: float
+    dependence: float
+    elbo: float
+    agreement: Array | None
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is off."""
+        return not self.problems
+
+    def to_text(self) -> str:
+        """A table and the verdict, for a terminal."""
+        lines = [f"{'variable':<12}{'target of':>10}{'moves by':>10}{'leakage':>10}"]
+        lines.append(f"{'(none)':<12}{self.usage[0]:>10.3f}")
+        for name, use, move, leak in zip(self.names, self.usage[1:], self.moves, self.leakage, strict=True):
+            lines.append(f"{name:<12}{use:>10.3f}{move:>10.2f}{leak:>10.3f}")
+        lines.append(
+            f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})"
+        )
+        lines.append(
+            f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})"
+        )
+        lines.append(f"ELBO per pair {self.elbo:.3f}")
+        if self.agreement is not None:
+            off = self.agreement[~np.eye(len(self.agreement), dtype=bool)]
+            lines.append(f"agreement of fits {off.min():.3f} to {off.max():.3f} (good: > {MIN_AGREEMENT})")
+        lines += [f"PROBLEM: {problem}" for problem in self.problems] or ["No problem found."]
+        return "\n".join(lines)
+
+
+def check_latents(
+    noise: Array,
+    noise_after: Array,
+    targets: Array,
+    *,
+    explained: float,
+    elbo: float,
+    names: Sequence[str],
+    agreement: Array | None = None,
+) -> CheckReport:
+    """Judge noise encodings and inferred targets of held-out pairs.
+
+    Args:
+        noise: (N, d) noise encodings before.
+        noise_after: (N, d) noise encodings after.
+        targets: (N, d + 1) probabilities of the targets, column 0 none.
+        explained: share of the variance of x that reconstruction explains.
+        elbo: evidence lower bound per pair.
+        names: of the d variables.
+        agreement: (fits, fits) mean correlation of matched noise encodings between fits.
+
+    Returns:
+        The report.
+    """
+    move = noise_after - noise
+    hit = targets[:, 1:]
+    usage = targets.mean(0)
+    total = np.maximum(hit.sum(0), 1e-9)
+    moves = np.sqrt((hit * move**2).sum(0) / total)
+    rest = np.maximum((1 - hit).sum(0), 1e-9)
+    typical = np.sqrt((hit * move**2).sum() / total.sum()) if hit.sum() > 1 else float(np.std(noise))
+    leakage = np.sqrt(((1 - hit) * move**2).sum(0) / rest) / max(typical, 1e-9)
+    correlation = np.corrcoef(noise.T) if noise.shape[1] > 1 else np.eye(1)
+    correlation = np.nan_to_num(correlation - np.diag(np.diag(correlation)))
+    dependence = float(np.abs(correlation).max(initial=0.0))
+    problems = [
+        f"{name} is hardly ever a target ({use:.1%} of pairs): a dead component, or a variable that is never intervened on"
+        for name, use in zip(names, usage[1:], strict=True)
+        if use < MIN_USAGE / len(usage)
+    ]
+    problems += [
+        f"{name} moves when others are the target ({leak:.0%} of a typical target's move): differences are not one-sparse"
+        for name, leak in zip(names, leakage, strict=True)
+        if leak > MAX_LEAKAGE
+    ]
+    if usage[0] > 0.9:
+        problems.append(
+            f"{usage[0]:.0%} of pairs are taken as without intervention: the targets have collapsed"
+        )
+    if explained < MIN_EXPLAINED:
+        problems.append(
+            f"reconstruction explains only {explained:.1%} of the variance of x: too few variables (--dim-z),"
+            " too little training, or noise"
+        )
+    if dependence > MAX_DEPENDENCE:
+        i, j = np.unravel_index(np.abs(correlation).argmax(), correlation.shape)
+        problems.append(f"noise encodings of {names[i]} and {names[j]} are correlated ({dependence:.2f})")
+    if agreement is not None and len(agreement) > 1:
+        lowest = agreement[~np.eye(len(agreement), dtype=bool)].min()
+        if lowest < MIN_AGREEMENT:
+            problems.append(
+                f"independent fits disagree (mean correlation of matched noise encodings {lowest:.2f})"
+            )
+    return CheckReport(
+        tuple(names), usage, moves, leakage, explained, dependence, elbo, agreement, tuple(problems)
+    )
+
+
+def agreement_of_fits(encodings: Sequence[NDArray[np.floating]]) -> Array:
+    """Mean |correlation| of noise encodings, matched between each two fits, (fits, fits), ones on the diagonal.
+
+    Args:
+        encodings: for each fit the (N, d) noise encodings of the same observations.
+    """
+    from pyro_lcm.evaluation.alignment import align
+    from pyro_lcm.evaluation.mcc import mean_correlation
+
+    result = np.eye(len(encodings))
+    for i, first in enumerate(encodings):
+        for j, second in enumerate(encodings[:i]):
+            result[i, j] = result[j, i] = mean_correlation(first, second, align(first, second))
+    return result
