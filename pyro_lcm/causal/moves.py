@@ -1,8 +1,8 @@
 """Which component of an encoding moved: intervention targets for guides that do not infer any.
 
-Encoders without a notion of a target still say, by how far each component of their posterior moved between the two
-sides of a pair, which one was probably intervened on. A component that kept its value moves by the noise of the two
-posteriors alone; a redrawn one by the difference of two draws from the prior on top of it:
+Encoders without a notion of a target still say, by how far each component of their posterior moved between
+the two sides of a pair, which one was probably intervened on. A component that kept its value moves by the
+noise of the two posteriors alone; a redrawn one by the difference of two draws from the prior on top of it:
 
     log q(I = i) - log q(I = none) = log N(m~_i - m_i; 0, v_i + v~_i + 2) - log N(m~_i - m_i; 0, v_i + v~_i)
 
@@ -29,7 +29,8 @@ def move_probabilities(mean: Tensor, sd: Tensor, mean_after: Tensor, sd_after: T
     Example:
         >>> import torch
         >>> narrow = torch.full((3,), 0.1)
-        >>> move_probabilities(torch.zeros(3), narrow, torch.tensor([0.0, 1.0, 0.0]), narrow).round(decimals=2)
+        >>> after = torch.tensor([0.0, 1.0, 0.0])
+        >>> move_probabilities(torch.zeros(3), narrow, after, narrow).round(decimals=2)
         tensor([0., 0., 1., 0.])
     """
     untouched = sd.square() + sd_after.square()

@@ -1,8 +1,8 @@
 """Interventions on any subset of the variables: targets as rows of zeros and ones.
 
-A single target is a number, 0 for none and i for variable i. A set of targets is a row of d entries, 1 where the
-variable was intervened on and 0 where not; an empty set is a row of zeros. -1 stands for unknown in either form (in a
-row: in all of its entries).
+A single target is a number, 0 for none and i for variable i. A set of targets is a row of d entries, 1 where
+the variable was intervened on and 0 where not; an empty set is a row of zeros. -1 stands for unknown in
+either form (in a row: in all of its entries).
 """
 
 from __future__ import annotations

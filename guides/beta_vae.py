@@ -1,0 +1,61 @@
+"""Amortized guide of the beta-VAE on pairs (Higgins et al., ICLR 2017): one encoder, each side by itself.
+
+q(e, e~ | x, x~) = N(m(x), v(x)) N(m(x~), v(x~)),   diagonal
+"""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from pyro.distributions import Independent, Normal
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from pyro_lcm.causal.moves import move_probabilities
+
+
+class BetaVAEGuide(PyroModule):
+    """The guide of :class:`pyro_lcm.models.beta_vae.BetaVAE`; same signature, same plate.
+
+    Args:
+        dim_z: number of latents d.
+        encoder: maps (pairs, ...) observations to mean and standard deviation, (pairs, d) each.
+    """
+
+    def __init__(self, dim_z: int, encoder: nn.Module) -> None:
+        super().__init__()
+        self.dim_z = dim_z
+        self.encoder = encoder
+
+    def forward(
+        self,
+        x: Tensor,
+        x_after: Tensor,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> None:
+        """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
+        before, after = self.posteriors(x, x_after, targets)
+        with pyro.plate("pairs", size, subsample=index):
+            pyro.sample("noise", before.to_event(1))
+            pyro.sample("redrawn", after.to_event(1))
+
+    def posteriors(self, x: Tensor, x_after: Tensor, targets: Tensor | None = None) -> tuple[Normal, Normal]:
+        """Posteriors of the two sides' latents, batch shape (pairs, d) each; targets play no part."""
+        mean, sd = self.encoder(torch.cat([x, x_after]))
+        (mean, mean_after), (sd, sd_after) = mean.chunk(2), sd.chunk(2)
+        return Normal(mean, sd), Normal(mean_after, sd_after)
+
+    def encode(self, x: Tensor) -> Independent:
+        """q(e | x), event shape (d,), for (pairs, ...) observations."""
+        return Normal(*self.encoder(x)).to_event(1)
+
+    def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
+        """(pairs, d + 1) probabilities of what was intervened on, from which latent moved; column 0 is none.
+
+        The model has no targets; see :func:`pyro_lcm.causal.moves.move_probabilities` for what is meant.
+        """
+        before, after = BetaVAEGuide.posteriors(self, x, x_after)
+        return move_probabilities(before.mean, before.stddev, after.mean, after.stddev)
