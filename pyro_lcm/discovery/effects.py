@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from pyro_lcm.discovery.linear_gaussian import Mechanism
 from pyro_lcm.discovery.scores import BoolArray, FloatArray
 
+_ENTRIES_AT_ONCE = 1_000_000
+
 
 @runtime_checkable
 class LinearMechanisms(Protocol):
@@ -42,9 +44,7 @@ def ancestor_matrices(adjacency: ArrayLike) -> NDArray[np.int8]:
     return np.asarray(reach, dtype=np.int8)
 
 
-def causal_effects(
-    mechanisms: LinearMechanisms, adjacency: ArrayLike, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def causal_effects(mechanisms: LinearMechanisms, adjacency: ArrayLike, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw the average causal effect of each variable on each other, one draw of coefficients a graph.
 
     Args:
@@ -67,7 +67,11 @@ def causal_effects(
             if parents.any():
                 drawn = mechanisms.mechanism_posterior(child, parents).draw(len(graph), rng)
                 coefficients[graph[:, None], np.flatnonzero(parents), child] = drawn
-    return total_effects(coefficients).astype(np.float32).reshape(graphs.shape)
+    effects = np.empty(flat.shape, dtype=np.float32)
+    step = max(1, _ENTRIES_AT_ONCE // size**2)
+    for start in range(0, len(flat), step):
+        effects[start : start + step] = total_effects(coefficients[start : start + step])
+    return effects.reshape(graphs.shape)
 
 
 def total_effects(coefficients: ArrayLike) -> FloatArray:

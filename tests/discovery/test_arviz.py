@@ -63,6 +63,7 @@ def test_values_agree_with_the_engine(container, data):
     np.testing.assert_allclose(stats["lp"], score.total(adjacency))  # uniform prior
     exact = exact_posterior(score)
     np.testing.assert_allclose(group(container, "constant_data")["edge_probability"], exact.edge_probability)
+    np.testing.assert_allclose(group(container, "constant_data")["ancestor_probability"], exact.ancestor_probability)
     assert container.attrs["log_evidence"] == pytest.approx(exact.log_evidence)
     assert container.attrs["method"] == "exact"
 
