@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from pyro_lcm.causal.readout import DEFAULT_THRESHOLD, read_graph
+from pyro_lcm.causal.readout import read_graph
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
+from pyro_lcm.fitted import Array, Encoding, FittedModel, Intervened
 from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.run_folder import load_run, save_run, write_config
 from pyro_lcm.training.driver import Precision, fit
@@ -27,51 +25,18 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, annealed, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.result import FitResult
-from pyro_lcm.training.sources import DataSource, TensorSource
-from pyro_lcm.training.warmstart import sample_pairs
+
+if TYPE_CHECKING:
+    from pyro_lcm.discovery.arviz_compat import Container
+    from pyro_lcm.discovery.posterior import Method, ScoreName
+    from pyro_lcm.discovery.priors import GraphPrior
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[np.float32]
-
 LINEAR_RESIDUAL = 1e-4
 """Mean sin^2 of the angle between differences and lines below which a linear map explains the pairs."""
-_ROWS = 4096
-"""Rows that are encoded at a time, which bounds memory."""
 MIN_PAIRS = 50
 """Fewest pairs that are worth a fit."""
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Latents of N observations.
-
-    Attributes:
-        noise: (N, d) noise encodings, posterior means.
-        noise_sd: (N, d) their posterior standard deviations.
-        causal: (N, d) causal variables, the solution function of the noise encodings' means.
-        causal_sd: (N, d) their posterior standard deviations, to first order in the variable's own noise.
-    """
-
-    noise: Array
-    noise_sd: Array
-    causal: Array
-    causal_sd: Array
-
-
-@dataclass(frozen=True)
-class Intervened:
-    """What observations become under an intervention.
-
-    Attributes:
-        x: (N, ...) observations, in the units of the data.
-        causal: (N, d) causal variables under the intervention.
-        before: (N, d) causal variables without it.
-    """
-
-    x: Array
-    causal: Array
-    before: Array
 
 
 class LatentCausalModel:
@@ -120,10 +85,9 @@ class LatentCausalModel:
         self._dim_z = dim_z
         self._names = None if names is None else _checked_names(names, dim_z)
         self._options = dict(options or {})
-        self._objective: RecipeObjective | None = None
-        self._standardizer: Standardizer | None = None
         self._architecture: Architecture | None = None
         self._config: dict[str, Any] = {}
+        self._fitted: FittedModel | None = None
 
     # ---------------------------------------------------------------- training
 
@@ -166,116 +130,107 @@ class LatentCausalModel:
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
         training, held_out = _hold_out(pairs, validation, seed)
-        self._standardizer = _fit_standardizer(training, self._given is not None)
-        source, held_out_source = (self._source(part) for part in (training, held_out))
+        standardizer = _fit_standardizer(training, self._given is not None)
         if self._given is None:
-            self._architecture, chosen = self._design(source, seed, budget)
+            self._architecture, chosen = self._design(training, standardizer, seed, budget)
             model, guide = build(self._architecture, seed=seed)
         else:
+            self._architecture, chosen = None, annealed()
             model, guide = self._given
-            chosen = annealed()
-        self._objective = RecipeObjective(model, guide)
+        names = _names(self._names, int(model.dim_z))
+        fitted = FittedModel(RecipeObjective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
-        self._config = self._describe(training, seed, phases)
+        self._config = self._describe(fitted, len(training), seed, phases)
         if out is not None:
             write_config(Path(out), self._config)
         self.result: FitResult = fit(
-            self._objective,
-            source,
+            fitted.objective,
+            fitted.source(training),
             phases,
             seed=seed,
             out=out,
-            validation=held_out_source,
+            validation=fitted.source(held_out),
             device=device,
             precision=precision,
             progress=progress,
             resume=resume,
             loggers=loggers,
         )
-        self._objective.eval()
+        fitted.objective.eval()
+        self._fitted = fitted
         if out is not None:
             self.save(out)
         return self
 
     def _design(
-        self, source: DataSource, seed: int, budget: Budget | None
+        self, training: InterventionPairs, standardizer: Standardizer, seed: int, budget: Budget | None
     ) -> tuple[Architecture, tuple[Phase, ...]]:
         """Choose widths and phases by what the pairs look like."""
-        assert self._standardizer is not None
-        dim_x = int(self._standardizer.output_shape[0])
+        dim_x = int(standardizer.output_shape[0])
         dim_z = dim_x if self._dim_z is None else self._dim_z
         wide = dim_z < dim_x
-        linear = not wide and self._options.get("flow_layers") is None and _is_linear(source, seed)
+        linear = not wide and "flow_layers" not in self._options and _is_linear(training, standardizer, seed)
         defaults: dict[str, Any] = {"hidden": (128, 128) if wide else ()}
         if linear:
-            defaults["flow_layers"] = 0
+            defaults |= {"flow_layers": 0, "solution_hidden": ()}
         architecture = Architecture(self._name, dim_x, dim_z, **(defaults | self._options))  # type: ignore[arg-type]
-        return architecture, identify(budget, wide=wide, linear=architecture.flow_layers == 0 and linear)
+        logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
+        return architecture, identify(budget, wide=wide, linear=linear)
 
-    def _describe(self, training: InterventionPairs, seed: int, phases: Sequence[Phase]) -> dict[str, Any]:
-        assert self._standardizer is not None
+    def _describe(self, fitted: FittedModel, pairs: int, seed: int, phases: Sequence[Phase]) -> dict[str, Any]:
         return {
             "model": self._name,
-            "names": list(self.names),
+            "names": list(fitted.names),
             "seed": seed,
-            "pairs": len(training),
+            "pairs": pairs,
             "architecture": None if self._architecture is None else self._architecture.to_dict(),
-            "standardizer": self._standardizer.to_config(),
+            "standardizer": fitted.standardizer.to_config(),
             "phases": [phase.to_dict() for phase in phases],
         }
 
     # ------------------------------------------------------------------ latents
 
     @property
+    def fitted(self) -> FittedModel:
+        """Model, guide and standardiser.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+        """
+        if self._fitted is None:
+            raise RuntimeError("the model is not fitted: call fit, or LatentCausalModel.load")
+        return self._fitted
+
+    @property
     def model(self) -> nn.Module:
         """The Pyro model, in standardised units of x."""
-        return self._fitted().model
+        return self.fitted.model
 
     @property
     def guide(self) -> nn.Module:
         """The guide."""
-        return self._fitted().guide
+        return self.fitted.guide
 
     @property
     def dim_z(self) -> int:
         """Number of causal variables."""
-        if self._objective is not None:
-            return int(self._objective.model.dim_z)
-        if self._dim_z is None:
-            raise RuntimeError("the number of causal variables is known after fit")
-        return self._dim_z
+        return self.fitted.dim_z
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the causal variables."""
-        if self._names is None:
-            return tuple(f"z{i}" for i in range(1, self.dim_z + 1))
-        return _checked_names(self._names, self.dim_z)
+        return self.fitted.names
 
     def encode(self, x: ArrayLike) -> Encoding:
-        """Noise encodings and causal variables of observations, with bounded memory.
+        """Noise encodings and causal variables, with posterior standard deviations, in bounded memory.
 
         Args:
-            x: (N, ...) observations in the units of the data.
-        """
-        parts: list[tuple[Tensor, ...]] = []
-        objective = self._fitted()
-        with torch.no_grad():
-            for chunk in self._chunks(x, "x"):
-                posterior = objective.guide.encode(chunk)
-                mean, sd = posterior.mean, posterior.stddev
-                causal = objective.model.causal(mean)
-                parts.append((mean, sd, causal, self._causal_sd(mean, sd, causal)))
-        return Encoding(*(torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)))
+            x: (N, ...) observations, in the units of the data.
 
-    def _causal_sd(self, mean: Tensor, sd: Tensor, causal: Tensor) -> Tensor:
-        """Finite differences in each noise encoding: sqrt(sum_j (dz_i / de_j)^2 sd_j^2)."""
-        total = torch.zeros_like(causal)
-        for j in range(mean.shape[-1]):
-            shift = torch.zeros_like(mean)
-            shift[:, j] = sd[:, j]
-            total = total + (self._fitted().model.causal(mean + shift) - causal).square()
-        return total.sqrt()
+        Raises:
+            ValueError: if the shape is another one or values are not finite.
+        """
+        return self.fitted.encode(x)
 
     def infer_targets(self, x: ArrayLike, x_after: ArrayLike) -> Array:
         """Probabilities of the intervention targets, (N, d + 1), column 0 is none.
@@ -283,42 +238,32 @@ class LatentCausalModel:
         Args:
             x: (N, ...) observations before.
             x_after: (N, ...) observations after.
+
+        Raises:
+            ValueError: if the shapes do not fit or values are not finite.
         """
-        objective = self._fitted()
-        before, after = np.asarray(x), np.asarray(x_after)
-        if before.shape != after.shape:
-            raise ValueError(f"x_after: got shape {after.shape}, expected that of x, {before.shape}")
-        with torch.no_grad():
-            parts = [
-                objective.guide.targets(a, b)
-                for a, b in zip(self._chunks(before, "x"), self._chunks(after, "x_after"), strict=True)
-            ]
-        return torch.cat(parts).cpu().numpy()
+        return self.fitted.infer_targets(x, x_after)
 
     def decode(self, noise: ArrayLike) -> Array:
         """Observations, in the units of the data, of (N, d) noise encodings."""
-        objective = self._fitted()
-        values = torch.as_tensor(np.asarray(noise, dtype=np.float32), device=self._device)
-        with torch.no_grad():
-            parts = [
-                self._standardizer.inverse(objective.model.x_dist(part).mean) for part in values.split(_ROWS)
-            ]  # type: ignore[union-attr]
-        return torch.cat(parts).cpu().numpy()
+        return self.fitted.decode(noise)
 
-    def adjacency(
-        self, threshold: float = DEFAULT_THRESHOLD, *, rows: int = 2000, seed: int = 0
-    ) -> NDArray[np.int8]:
-        """The graph read off the solution functions, ``[parent, child]``, (d, d).
+    def adjacency(self) -> NDArray[np.int8]:
+        """The graph found with the fit, ``[parent, child]``, (d, d): one graph, without its uncertainty.
 
-        Args:
-            threshold: smallest direct effect that is an edge, in units of the child's own noise.
-            rows: draws of the noise encodings over which effects are averaged.
-            seed: of the draws.
+        For a model of one's own with solution functions but another recipe it is read off their Jacobian.
+
+        Raises:
+            ValueError: if the model has no solution functions.
         """
-        objective = self._fitted()
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(rows, self.dim_z, generator=generator).to(self._device)
-        return read_graph(objective.model.solution, noise, threshold)
+        solution = getattr(self.model, "solution", None)
+        if solution is None:
+            raise ValueError(f"model: got {self._name}, which has no solution functions to read a graph from")
+        if bool((solution.context + solution.context.T == 2).any()):
+            noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
+            return read_graph(solution, noise.to(self.fitted.device))
+        adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
+        return adjacency
 
     # ------------------------------------------------------------------- worlds
 
@@ -330,27 +275,7 @@ class LatentCausalModel:
             seed: of the draws.
             targets: (n,) intervention targets, -1 for a random one; all random if None.
         """
-        if n < 1:
-            raise ValueError(f"n: got {n}, expected at least 1")
-        objective = self._fitted()
-        known = None if targets is None else torch.as_tensor(np.asarray(targets), device=self._device)
-        if known is not None and known.shape != (n,):
-            raise ValueError(f"targets: got shape {tuple(known.shape)}, expected ({n},)")
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), pyro.get_param_store().scope():
-            torch.manual_seed(seed)
-            trace = pyro.poutine.trace(objective.model).get_trace(None, None, targets=known, size=n)
-        values = {name: site["value"] for name, site in trace.nodes.items() if site["type"] == "sample"}
-        inverse = self._standardizer.inverse  # type: ignore[union-attr]
-        hit = values["target"].unsqueeze(-1) == torch.arange(1, self.dim_z + 1, device=self._device)
-        return InterventionPairs(
-            inverse(values["before/x"]).cpu().numpy(),
-            inverse(values["after/x"]).cpu().numpy(),
-            targets=values["target"].cpu().numpy(),
-            z=values["before/causal"].cpu().numpy(),
-            z_after=values["after/causal"].cpu().numpy(),
-            noise=values["noise"].cpu().numpy(),
-            noise_after=torch.where(hit, values["redrawn"], values["noise"]).cpu().numpy(),
-        )
+        return self.fitted.sample(n, seed=seed, targets=targets)
 
     def intervene(self, values: Mapping[str, ArrayLike], *, x: ArrayLike) -> Intervened:
         """What these observations become when causal variables are set, everyone else's noise being kept.
@@ -366,22 +291,20 @@ class LatentCausalModel:
             ValueError: if a name is not a variable's or a value is of the wrong shape or not finite.
         """
         before = self.encode(x)
-        noise = torch.as_tensor(before.noise, device=self._device)
+        noise = torch.as_tensor(before.noise, device=self.fitted.device)
         goals = {}
         for name, value in values.items():
             if name not in self.names:
-                raise ValueError(
-                    f"values: got the variable {name!r}, expected some of {', '.join(self.names)}"
-                )
+                raise ValueError(f"values: got the variable {name!r}, expected some of {', '.join(self.names)}")
             number = np.asarray(value, dtype=np.float32)
             if number.shape not in ((), (len(noise),)) or not np.isfinite(number).all():
                 raise ValueError(
                     f"values[{name!r}]: got shape {number.shape}, expected a finite number or ({len(noise)},) of them"
                 )
-            goals[self.names.index(name)] = torch.as_tensor(number, device=self._device).expand(len(noise))
+            goals[self.names.index(name)] = torch.as_tensor(number, device=noise.device).expand(len(noise))
         with torch.no_grad():
-            noise = self._fitted().model.solution.set_causal(noise, goals)
-            causal = self._fitted().model.causal(noise).cpu().numpy()
+            noise = self.model.solution.set_causal(noise, goals)
+            causal = self.model.causal(noise).cpu().numpy()
         return Intervened(self.decode(noise.cpu().numpy()), causal, before.causal)
 
     # ------------------------------------------------------------------ verdicts
@@ -394,16 +317,8 @@ class LatentCausalModel:
             hypotheses: targets summed over for each pair, the most probable ones; min(d + 1, 4) if None.
             seed: of the draws of the guide.
         """
-        objective, source = self._fitted(), self._source(pairs)
         number = min(self.dim_z + 1, 4) if hypotheses is None else hypotheses
-        total = 0.0
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            for index in torch.arange(len(pairs)).split(_ROWS):
-                batch = {name: tensor.to(self._device) for name, tensor in source.batch(index).items()}
-                loss, _ = objective(batch, size=len(index), index=torch.arange(len(index)), hypotheses=number)
-                total -= float(loss) * len(index)
-        return total / len(pairs)
+        return self.fitted.elbo(pairs, hypotheses=number, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
@@ -424,22 +339,11 @@ class LatentCausalModel:
             before.noise.astype(np.float64),
             after.noise.astype(np.float64),
             self.infer_targets(pairs.x, pairs.x_after).astype(np.float64),
-            explained=self._explained(pairs.x, before.noise),
+            explained=self.fitted.explained(pairs.x, before.noise),
             elbo=self.elbo(pairs),
             names=self.names,
             agreement=agreement,
         )
-
-    def _explained(self, x: ArrayLike, noise: Array) -> float:
-        """Share of the variance of standardised x that the decoded noise encodings explain."""
-        objective = self._fitted()
-        error = variance = 0.0
-        codes = torch.as_tensor(noise, device=self._device).split(_ROWS)
-        with torch.no_grad():
-            for chunk, code in zip(self._chunks(x, "x"), codes, strict=True):
-                error += float((chunk - objective.model.x_dist(code).mean).square().sum())
-                variance += float(chunk.square().sum())
-        return 1 - error / variance
 
     def evaluate(
         self, pairs: InterventionPairs, *, dci_rows: int = 10_000, n_jobs: int = 1, seed: int = 0
@@ -467,13 +371,72 @@ class LatentCausalModel:
         )
         return scores | {"elbo": self.elbo(pairs)}
 
+    def graph_posterior(
+        self,
+        pairs: InterventionPairs,
+        *,
+        method: Method = "auto",
+        score: ScoreName | Literal["auto"] = "auto",
+        prior: GraphPrior | None = None,
+        fits: Sequence[LatentCausalModel] = (),
+        rows: int = 10_000,
+        draws: int = 1000,
+        chains: int = 4,
+        seed: int = 0,
+    ) -> Container:
+        """Posterior over graphs of the learned causal variables, in ArviZ's native container.
+
+        Args:
+            pairs: held-out or training pairs.
+            method: "exact", "vi", "mcmc", or "auto" by the number of variables.
+            score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
+                where mixing and mechanisms are linear, "nonlinear" elsewhere.
+            prior: over graphs; uniform over DAGs if None.
+            fits: other fits of the same data; their variables are aligned with this one's, and they become chains.
+            rows: pairs used at most, the first ones.
+            draws: of each chain.
+            chains: in all; each draws its own intervention targets from the guide.
+            seed: of everything random.
+
+        Returns:
+            Groups posterior (``adjacency``, ``ancestors``, ``effect``, ``log_score``), sample_stats, observed_data;
+            :func:`pyro_lcm.discovery.graph_summary` sums it up.
+        """
+        from pyro_lcm.discovery.latents import LatentRows, latent_graph_posterior
+        from pyro_lcm.evaluation.alignment import align
+
+        if rows < 1:
+            raise ValueError(f"rows: got {rows}, expected at least 1")
+        part = pairs[:rows]
+        own = self.encode(part.x)
+        found = [LatentRows(self.encode(part.x_after).causal, self.infer_targets(part.x, part.x_after))]
+        for other in fits:
+            matching = align(other.encode(part.x).noise, own.noise)
+            if not matching.matched.all():
+                raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {self.dim_z}")
+            columns = np.concatenate([[0], matching.permutation + 1])
+            targets = other.infer_targets(part.x, part.x_after)[:, columns]
+            found.append(LatentRows(matching.reorder(other.encode(part.x_after).causal), targets))
+        linear = self._architecture is not None and self._architecture.flow_layers == 0
+        return latent_graph_posterior(
+            found,
+            names=self.names,
+            score=("bge" if linear else "nonlinear") if score == "auto" else score,
+            prior=prior,
+            method=method,
+            draws=draws,
+            chains=chains,
+            seed=seed,
+        )
+
     # ------------------------------------------------------------------- folders
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
-        tensors = {f"objective.{name}": value for name, value in self._fitted().state_dict().items()}
-        assert self._standardizer is not None
-        tensors |= {f"standardizer.{name}": value for name, value in self._standardizer.state_dict().items()}
+        tensors = {}
+        for part in ("objective", "standardizer"):
+            state = getattr(self.fitted, part).state_dict()
+            tensors |= {f"{part}.{name}": value for name, value in state.items()}
         save_run(folder, self._config, tensors)
 
     @classmethod
@@ -494,9 +457,7 @@ class LatentCausalModel:
         config, tensors = load_run(folder)
         plain = config["architecture"]
         if plain is None and (model is None or guide is None):
-            raise ValueError(
-                f"model, guide: got none, expected those of the run's own model {config['model']}"
-            )
+            raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")
         if plain is not None:
             loaded = cls(config["model"], dim_z=plain["dim_z"], names=config["names"])
             loaded._architecture = Architecture.from_dict(plain)
@@ -504,47 +465,17 @@ class LatentCausalModel:
         else:
             loaded = cls(model, guide, names=config["names"])  # type: ignore[arg-type]
         assert model is not None and guide is not None
-        loaded._objective = RecipeObjective(model, guide)
-        loaded._standardizer = Standardizer(**config["standardizer"])
-        loaded._config = config
+        fitted = FittedModel(
+            RecipeObjective(model, guide), Standardizer(**config["standardizer"]), tuple(config["names"])
+        )
         try:
-            loaded._objective.load_state_dict(_with_prefix(tensors, "objective."))
-            loaded._standardizer.load_state_dict(_with_prefix(tensors, "standardizer."))
+            fitted.objective.load_state_dict(_with_prefix(tensors, "objective."))
+            fitted.standardizer.load_state_dict(_with_prefix(tensors, "standardizer."))
         except RuntimeError as error:
             raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
-        loaded._objective.eval()
+        fitted.objective.eval()
+        loaded._fitted, loaded._config = fitted, config
         return loaded
-
-    # ------------------------------------------------------------------ internals
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._fitted().parameters()).device
-
-    def _fitted(self) -> RecipeObjective:
-        if self._objective is None:
-            raise RuntimeError("the model is not fitted: call fit, or LatentCausalModel.load")
-        return self._objective
-
-    def _chunks(self, x: ArrayLike, name: str) -> Iterator[Tensor]:
-        """Standardised observations on the model's device, some rows at a time."""
-        assert self._standardizer is not None
-        array = np.asarray(x)
-        if array.shape[1:] != self._standardizer.shape or len(array) == 0:
-            raise ValueError(
-                f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self._standardizer.shape))})"
-            )
-        for start in range(0, len(array), _ROWS):
-            values = self._standardizer.transform(array[start : start + _ROWS])
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name}: got values that are not finite in rows {start} to {start + _ROWS}")
-            yield torch.as_tensor(values, device=self._device)
-
-    def _source(self, pairs: InterventionPairs) -> DataSource:
-        assert self._standardizer is not None
-        if fits_in_memory(pairs):
-            return TensorSource(standardized_tensors(pairs, self._standardizer))
-        return StandardizedPairs(pairs, self._standardizer)
 
 
 def _hold_out(
@@ -560,9 +491,7 @@ def _hold_out(
     if not 0 < validation < 1:
         raise ValueError(f"validation: got {validation}, expected pairs or a fraction in (0, 1)")
     if len(pairs) < MIN_PAIRS:
-        raise ValueError(
-            f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to train on and to hold out"
-        )
+        raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to train on and to hold out")
     held_out = min(validation, 10_000 / len(pairs))
     training, rest = pairs.split((1 - held_out, held_out), seed)
     return training, rest
@@ -578,17 +507,20 @@ def _fit_standardizer(pairs: InterventionPairs, own_model: bool) -> Standardizer
     return Standardizer.fit(pairs, "whiten")
 
 
-def _is_linear(source: DataSource, seed: int) -> bool:
+def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:
     """Whether the differences of the standardised observations lie on lines as they are."""
-    batch = sample_pairs(source, 20_000, seed)
-    differences = (batch["x_after"] - batch["x"]).double().numpy()
+    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:20_000])
+    part = pairs[rows]
+    differences = standardizer.transform(part.x_after).astype(np.float64) - standardizer.transform(part.x)
     return find_lines(differences, seed=seed).residual < LINEAR_RESIDUAL
 
 
+def _names(names: tuple[str, ...] | None, dim_z: int) -> tuple[str, ...]:
+    return _checked_names(names or [f"z{i}" for i in range(1, dim_z + 1)], dim_z)
+
+
 def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:
-    if len(set(names)) != len(names) or not all(
-        isinstance(name, str) and name.isidentifier() for name in names
-    ):
+    if len(set(names)) != len(names) or not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ValueError(f"names: got {list(names)}, expected different Python identifiers")
     if dim_z is not None and len(names) != dim_z:
         raise ValueError(f"names: got {len(names)}, expected {dim_z}, one for each causal variable")

@@ -31,12 +31,15 @@ class SolutionFunctions(nn.Module):
 
     context: Tensor
     """(d, d) float: [j, i] is 1 where s_i may depend on e_j. All but the diagonal at first."""
+    adjacency: Tensor
+    """(d, d) float: the graph found, [parent, child]; as ``context`` at first."""
 
     def __init__(self, dim: int, hidden: Sequence[int] = (64, 64), *, min_scale: float = 0.05) -> None:
         super().__init__()
         self.dim, self.min_scale = dim, min_scale
         self.networks = GroupedMLP(dim, dim, 2, hidden)
         self.register_buffer("context", 1 - torch.eye(dim))
+        self.register_buffer("adjacency", 1 - torch.eye(dim))
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable's solution function in each row.

@@ -79,9 +79,7 @@ class PairObjective(nn.Module):
             metrics["target_entropy"] = value.detach()
             loss = loss - entropy * value
         if consistency:
-            error = (
-                sum((side - self.reconstruct(side)).square().flatten(1).sum(1).mean() for side in args) / 2
-            )
+            error = sum((side - self.reconstruct(side)).square().flatten(1).sum(1).mean() for side in args) / 2
             metrics["consistency"] = torch.as_tensor(error).detach()
             loss = loss + consistency * error
         return loss, metrics

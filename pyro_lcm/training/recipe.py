@@ -14,8 +14,9 @@ ablation):
    its targets are as wrong as its coordinates; and a step costs no decoder, whatever the number of targets.
 5. *calibrate*: tolerances, scales and linear coefficients have closed forms, given the encoder.
 6. *refine*: stochastic variational inference of the Pyro model and guide, hard targets, everything free.
-7. *order*: solution functions are masked to the predecessors in a causal order, which makes them invertible.
-8. *solutions*: a solution function learns only from the pairs whose target it is, so it overfits long before the
+7. *graph* (:class:`~pyro_lcm.training.structure.FindGraph`): solution functions are masked to the predecessors in a
+   causal order, which makes them invertible, and parents are chosen; linear ones are recomposed from the mechanisms.
+8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits long before the
    rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out density.
 
 No part sees a true variable, target or graph, and none depends on the clock.
@@ -27,7 +28,8 @@ from dataclasses import dataclass
 
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
-from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindOrder
+from pyro_lcm.training.structure import FindGraph
+from pyro_lcm.training.warmstart import AlignToLines, Calibrate
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def identify(budget: Budget | None = None, *, wide: bool = False, linear: bool =
                 keep="best",
             )
         )
-    phases.append(Phase("order", 0, settings={"stage": "solutions"}, start=FindOrder()))
-    if b.solutions:
+    phases.append(Phase("graph", 0, settings={"stage": "solutions"}, start=FindGraph(linear=linear)))
+    if not linear and b.solutions:
         phases.append(
             Phase(
                 "solutions",

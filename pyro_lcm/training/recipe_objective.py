@@ -56,9 +56,7 @@ class RecipeObjective(PairObjective):
             return self.solution_loss(tensors)
         return super().forward(tensors, size=size, index=index, kl_weight=kl_weight, **settings)
 
-    def reconstruct_loss(
-        self, tensors: Mapping[str, Tensor], kl_weight: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def reconstruct_loss(self, tensors: Mapping[str, Tensor], kl_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(x | e) + kl_weight KL(q(e | x) | N(0, 1)), the mean of both sides."""
         x = torch.cat([tensors["x"], tensors["x_after"]])
         posterior = Normal(*self.guide.encoder(x))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_lcm.causal.readout import causal_order
+from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
@@ -32,7 +32,9 @@ class AlignToLines:
 
     The lines on which the differences lie (:func:`pyro_lcm.training.lines.find_lines`) become the axes, each scaled
     to unit variance. Applied to encodings that are nearly aligned it changes little; applied after a collapse, where
-    two targets share a component and another is dead, the lines lie across these components and it takes them apart.
+    two targets share a component and another is dead, the lines lie across these components and it takes them
+    apart. The map is kept only if it raises the likelihood of the pairs (the objective of the stage ``unmix``): where a
+    flow has bent its coordinates to the data, the best straight lines through all differences can be worse.
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -50,8 +52,22 @@ class AlignToLines:
         axes = before.double().cpu().numpy() @ weight
         scale = axes.std(0)
         weight, bias = weight / scale, -axes.mean(0) / scale
+        loss_before = objective.unmix_loss(batch)[0]
+        present = {name: value.clone() for name, value in encoder.flow.state_dict().items()}
         encoder.flow.compose(torch.as_tensor(weight).to(before), torch.as_tensor(bias).to(before))
-        return {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
+        widths = {name: value.clone() for name, value in objective.guide.target_encoder.state_dict().items()}
+        objective.guide.target_encoder.fit(
+            encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"]), batch.get("targets")
+        )
+        accepted = bool(objective.unmix_loss(batch)[0] < loss_before)
+        if not accepted:
+            encoder.flow.load_state_dict(present)
+            objective.guide.target_encoder.load_state_dict(widths)
+        return {
+            "lines_residual": lines.residual,
+            "least_used_line": float(lines.usage.min()),
+            "accepted": float(accepted),
+        }
 
 
 @dataclass(frozen=True)
@@ -76,9 +92,7 @@ class Calibrate:
         model.decoder.flow.load_state_dict(guide.encoder.flow.state_dict())
         known = batch.get("targets")
         guide.target_encoder.fit(after - before, known)
-        target = guide.target_encoder(after - before).argmax(-1)
-        if known is not None:
-            target = torch.where(known == -1, target, known)
+        target = hard_targets(objective, before, after, known)
         regress_solutions(objective, before, after, target)
         residual = decoder_residual(objective, batch, before, after, target)
         decoder = model.decoder
@@ -87,32 +101,15 @@ class Calibrate:
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
 
 
-@dataclass(frozen=True)
-class FindOrder:
-    """Mask each solution function to its predecessors in a causal order read off the fitted ones.
-
-    Nothing makes learned solution functions acyclic; once masked, they have an exact inverse. The affine
-    coefficients of what was masked away are dropped, and a following phase fits the rest anew.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-    """
-
-    pairs: int = 2_000
-
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> None:
-        """Set the context of the solution functions; see the class."""
-        solution = objective.model.solution
-        batch = sample_pairs(source, self.pairs, seed)
-        order = causal_order(solution, encode_in_chunks(objective.guide.encoder, batch["x"]))
-        rank = torch.empty(solution.dim, dtype=torch.long, device=solution.context.device)
-        rank[torch.as_tensor(order, device=rank.device)] = torch.arange(solution.dim, device=rank.device)
-        solution.context.copy_((rank.unsqueeze(1) < rank.unsqueeze(0)).to(solution.context))
-
-
 def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
     """Means of the encoder for (N, ...) observations, (N, d)."""
     return torch.cat([encoder(part)[0] for part in x.split(rows)])
+
+
+def hard_targets(objective: RecipeObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, (N,), or the known one."""
+    target = objective.guide.target_encoder(after - before).argmax(-1)
+    return target if known is None else torch.where(known == UNKNOWN, target, known)
 
 
 def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor, target: Tensor) -> None:

@@ -1,0 +1,113 @@
+"""Posterior over graphs of learned causal variables.
+
+Three things are uncertain beyond the graph's own posterior: which variable was the target of each pair, so targets
+are drawn anew from q(I) for every chain; what the variables are, so independent fits are chains of their own; and the
+data are pairs that share noise, so the two sides of a pair are not independent rows. Only the side after the
+intervention is scored, with the target masked: as evidence it counts once, and its targets break the symmetry
+between graphs that the side before cannot tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.discovery.arviz_compat import Container
+from pyro_lcm.discovery.bge import BGeScore
+from pyro_lcm.discovery.draws import GraphDraws, combine_draws
+from pyro_lcm.discovery.effects import LinearMechanisms, causal_effects
+from pyro_lcm.discovery.posterior import Method, ScoreName, draw_graphs, graph_score, to_container
+from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.scores import GraphData
+
+
+@dataclass(frozen=True, eq=False)
+class LatentRows:
+    """What one fit makes of the pairs, in the order and with the names of the first fit's variables.
+
+    Attributes:
+        causal_after: (N, d) causal variables after the intervention.
+        targets: (N, d + 1) probabilities q(I), column 0 none.
+    """
+
+    causal_after: NDArray[np.floating[Any]]
+    targets: NDArray[np.floating[Any]]
+
+
+def latent_graph_posterior(
+    fits: Sequence[LatentRows],
+    *,
+    names: Sequence[str],
+    score: ScoreName = "bge",
+    prior: GraphPrior | None = None,
+    method: Method = "auto",
+    draws: int = 1000,
+    chains: int = 4,
+    seed: int = 0,
+    **options: Any,
+) -> Container:
+    """Infer the posterior over graphs of learned causal variables.
+
+    Args:
+        fits: what each fit makes of the same pairs, aligned; at least one.
+        names: of the d variables.
+        score: "bge", "linear" or "nonlinear".
+        prior: over graphs; uniform over DAGs if None.
+        method: as in :func:`pyro_lcm.discovery.graph_posterior`.
+        draws: of each chain.
+        chains: in all, at least one for each fit; each draws its own targets.
+        seed: of everything random.
+        **options: passed to the engine.
+
+    Returns:
+        ArviZ's native container, as of :func:`pyro_lcm.discovery.graph_posterior`; chains that disagree show in
+        r_hat.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    if not fits:
+        raise ValueError("fits: got none, expected at least one")
+    if chains < 1:
+        raise ValueError(f"chains: got {chains}, expected at least 1")
+    knowledge = GraphPrior() if prior is None else prior
+    rng = np.random.default_rng(seed)
+    total = max(chains, len(fits))
+    parts: list[GraphDraws] = []
+    effects = []
+    data = None
+    for chain in range(total):
+        fit = fits[chain % len(fits)]
+        data = GraphData(fit.causal_after, draw_targets(fit.targets, rng), tuple(names))
+        scorer = graph_score(score, data)
+        part = draw_graphs(
+            scorer,
+            knowledge,
+            method=method,
+            draws=draws,
+            chains=1,
+            seed=int(rng.integers(2**31)),
+            **options,
+        )
+        mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(data)
+        effects.append(causal_effects(mechanisms, part.adjacency, rng))
+        parts.append(part)
+    return to_container(
+        combine_draws(parts, "chain"), data=data, prior=knowledge, effect=np.concatenate(effects), seed=seed
+    )
+
+
+def draw_targets(probabilities: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.int64]:
+    """One draw of each pair's target, (N,), from (N, d + 1) probabilities.
+
+    Example:
+        >>> draw_targets(np.array([[0.0, 1.0], [1.0, 0.0]]), np.random.default_rng(0)).tolist()
+        [1, 0]
+    """
+    cumulative = probabilities.astype(np.float64).cumsum(1)
+    level = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
+    return np.asarray((cumulative < level).sum(1), dtype=np.int64)

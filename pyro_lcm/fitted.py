@@ -1,0 +1,197 @@
+"""A fitted model as a function of arrays: standardiser, Pyro model and guide together, in the units of the data.
+
+Everything here reads the programs and changes nothing; memory is bounded by working through rows in chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyro
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
+from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.sources import DataSource, TensorSource
+
+Array = NDArray[np.float32]
+
+_ROWS = 4096
+"""Rows that are encoded at a time, which bounds memory."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Latents of N observations.
+
+    Attributes:
+        noise: (N, d) noise encodings, posterior means.
+        noise_sd: (N, d) their posterior standard deviations.
+        causal: (N, d) causal variables, the solution function of the noise encodings' means.
+        causal_sd: (N, d) their posterior standard deviations, to first order.
+    """
+
+    noise: Array
+    noise_sd: Array
+    causal: Array
+    causal_sd: Array
+
+
+@dataclass(frozen=True)
+class Intervened:
+    """What observations become under an intervention.
+
+    Attributes:
+        x: (N, ...) observations, in the units of the data.
+        causal: (N, d) causal variables under the intervention.
+        before: (N, d) causal variables without it.
+    """
+
+    x: Array
+    causal: Array
+    before: Array
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """The parts of a fitted latent causal model.
+
+    Attributes:
+        objective: holds the Pyro model and its guide, in standardised units of x.
+        standardizer: between the units of the data and those of the model; on the CPU.
+        names: of the causal variables.
+    """
+
+    objective: RecipeObjective
+    standardizer: Standardizer
+    names: tuple[str, ...]
+
+    @property
+    def model(self) -> nn.Module:
+        """The Pyro model."""
+        return self.objective.model
+
+    @property
+    def guide(self) -> nn.Module:
+        """Its guide."""
+        return self.objective.guide
+
+    @property
+    def dim_z(self) -> int:
+        """Number of causal variables d."""
+        return len(self.names)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.objective.parameters()).device
+
+    def source(self, pairs: InterventionPairs) -> DataSource:
+        """The pairs as the training driver sees them: standardised, in memory where they fit."""
+        if fits_in_memory(pairs):
+            return TensorSource(standardized_tensors(pairs, self.standardizer))
+        return StandardizedPairs(pairs, self.standardizer)
+
+    @torch.no_grad()
+    def encode(self, x: ArrayLike) -> Encoding:
+        """Noise encodings and causal variables of (N, ...) observations."""
+        parts: list[tuple[Tensor, ...]] = []
+        for chunk in self.chunks(x, "x"):
+            posterior = self.guide.encode(chunk)
+            mean, sd = posterior.mean, posterior.stddev
+            causal = self.model.causal(mean)
+            parts.append((mean, sd, causal, self._causal_sd(mean, sd, causal)))
+        return Encoding(*(torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)))
+
+    def _causal_sd(self, mean: Tensor, sd: Tensor, causal: Tensor) -> Tensor:
+        """Finite differences in each noise encoding: sqrt(sum_j (dz_i / de_j)^2 sd_j^2)."""
+        total = torch.zeros_like(causal)
+        for j in range(mean.shape[-1]):
+            shift = torch.zeros_like(mean)
+            shift[:, j] = sd[:, j]
+            total = total + (self.model.causal(mean + shift) - causal).square()
+        return total.sqrt()
+
+    @torch.no_grad()
+    def decode(self, noise: ArrayLike) -> Array:
+        """Observations, in the units of the data, of (N, d) noise encodings."""
+        values = torch.as_tensor(np.asarray(noise, dtype=np.float32), device=self.device)
+        if values.dim() != 2 or values.shape[1] != self.dim_z:
+            raise ValueError(f"noise: got shape {tuple(values.shape)}, expected (N, {self.dim_z})")
+        parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu()) for part in values.split(_ROWS)]
+        return torch.cat(parts).numpy()
+
+    @torch.no_grad()
+    def infer_targets(self, x: ArrayLike, x_after: ArrayLike) -> Array:
+        """Probabilities of the targets, (N, d + 1), column 0 none."""
+        before, after = np.asarray(x), np.asarray(x_after)
+        if before.shape != after.shape:
+            raise ValueError(f"x_after: got shape {after.shape}, expected that of x, {before.shape}")
+        sides = zip(self.chunks(before, "x"), self.chunks(after, "x_after"), strict=True)
+        return torch.cat([self.guide.targets(a, b) for a, b in sides]).cpu().numpy()
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int = 0, targets: ArrayLike | None = None) -> InterventionPairs:
+        """Pairs from the generative program, with the latents that made them."""
+        if n < 1:
+            raise ValueError(f"n: got {n}, expected at least 1")
+        known = None if targets is None else torch.as_tensor(np.asarray(targets), device=self.device)
+        if known is not None and (known.shape != (n,) or known.is_floating_point()):
+            raise ValueError(f"targets: got shape {tuple(known.shape)}, {known.dtype}, expected ({n},) integers")
+        with torch.random.fork_rng(devices=[]), pyro.get_param_store().scope():
+            torch.manual_seed(seed)
+            trace = pyro.poutine.trace(self.model).get_trace(None, None, targets=known, size=n)
+        values = {name: site["value"].cpu() for name, site in trace.nodes.items() if site["type"] == "sample"}
+        hit = values["target"].unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
+        return InterventionPairs(
+            self.standardizer.inverse(values["before/x"]).numpy(),
+            self.standardizer.inverse(values["after/x"]).numpy(),
+            targets=values["target"].numpy(),
+            z=values["before/causal"].numpy(),
+            z_after=values["after/causal"].numpy(),
+            noise=values["noise"].numpy(),
+            noise_after=torch.where(hit, values["redrawn"], values["noise"]).numpy(),
+        )
+
+    @torch.no_grad()
+    def elbo(self, pairs: InterventionPairs, *, hypotheses: int, seed: int = 0) -> float:
+        """Evidence lower bound per pair, in nats, of standardised x."""
+        source = self.source(pairs)
+        total = 0.0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for index in torch.arange(len(pairs)).split(_ROWS):
+                batch = {name: tensor.to(self.device) for name, tensor in source.batch(index).items()}
+                rows = torch.arange(len(index), device=self.device)
+                loss, _ = self.objective(batch, size=len(index), index=rows, hypotheses=hypotheses)
+                total -= float(loss) * len(index)
+        return total / len(pairs)
+
+    @torch.no_grad()
+    def explained(self, x: ArrayLike, noise: Array) -> float:
+        """Share of the variance of standardised x that decoded noise encodings explain."""
+        error = variance = 0.0
+        codes = torch.as_tensor(noise, device=self.device).split(_ROWS)
+        for chunk, code in zip(self.chunks(x, "x"), codes, strict=True):
+            error += float((chunk - self.model.x_dist(code).mean).square().sum())
+            variance += float(chunk.square().sum())
+        return 1 - error / variance
+
+    def chunks(self, x: ArrayLike, name: str) -> Iterator[Tensor]:
+        """Standardised observations on the model's device, some rows at a time."""
+        array = np.asarray(x)
+        if array.shape[1:] != self.standardizer.shape or len(array) == 0:
+            raise ValueError(
+                f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self.standardizer.shape))})"
+            )
+        for start in range(0, len(array), _ROWS):
+            values = self.standardizer.transform(array[start : start + _ROWS])
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name}: got values that are not finite in rows {start} to {start + _ROWS}")
+            yield torch.as_tensor(values, device=self.device)

@@ -1,0 +1,176 @@
+"""Order, graph and mechanisms, found from the pairs themselves.
+
+Nothing makes learned solution functions acyclic, and a graph read off their Jacobian inherits the errors of d
+regressions at once. This hook goes through the variables in a causal order instead. For variable i, only the pairs
+whose target it is say anything, and what they say is a regression on the *causal variables* of its predecessors,
+
+    e~_i = scale_i z~_i + shift_i(z_pred),      z~_i independent of z_pred,
+
+in which only the parents matter. Parents are chosen by evidence; where everything is linear, the solution functions are
+recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on all noise
+encodings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyro_lcm.causal.readout import causal_order
+from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.sources import DataSource
+from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, sample_pairs
+
+Array = NDArray[np.float64]
+
+MIN_GAIN = 0.01
+"""Evidence per row, in nats, that a parent has to add: about two per cent of the variance left."""
+MIN_ROWS = 20
+"""Fewest pairs with a variable as target from which parents are chosen; below, all predecessors are kept."""
+
+
+@dataclass(frozen=True)
+class FindGraph:
+    """Mask each solution function to its predecessors and choose its parents among them.
+
+    Sets the buffers ``context`` (predecessors, so that solution functions have an exact inverse) and ``adjacency``
+    of the solution functions, and, if ``linear``, their coefficients.
+
+    Attributes:
+        linear: whether mechanisms are linear, so that the solution functions can be recomposed.
+        pairs: how many pairs to use at most.
+        rows: how many of them for one nonlinear regression at most.
+    """
+
+    linear: bool = False
+    pairs: int = 200_000
+    rows: int = 2_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffers; see the class."""
+        solution = objective.model.solution
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective, before, after, batch.get("targets"))
+        order = causal_order(solution, before[:2000])
+        adjacency = torch.zeros_like(solution.context)
+        context = torch.zeros_like(solution.context)
+        for position, variable in enumerate(order):
+            earlier = order[:position]
+            context[earlier, variable] = 1.0
+            hit = target == variable + 1
+            rows = before[hit]
+            causal = solution(rows)[:, earlier].double().cpu().numpy()
+            response = after[hit, variable].double().cpu().numpy()
+            if len(rows) < MIN_ROWS + 2 * len(earlier):
+                adjacency[earlier, variable] = 1.0
+                continue
+            if self.linear:
+                chosen, coefficients, sd = sparse_regression(causal, response)
+                parents = [earlier[k] for k in chosen]
+                _compose_linear(objective, variable, parents, coefficients, sd)
+            else:
+                chosen = nonlinear_parents(causal[: self.rows], response[: self.rows])
+                parents = [earlier[k] for k in chosen]
+            adjacency[parents, variable] = 1.0
+        solution.context.copy_(context)
+        solution.adjacency.copy_(adjacency)
+        return {"edges": float(adjacency.sum())}
+
+
+def _compose_linear(
+    objective: RecipeObjective, variable: int, parents: list[int], coefficients: Array, sd: float
+) -> None:
+    """Set s_i from shift_i = b + sum_k c_k z_k, the z_k of the parents being affine in the noise encodings already."""
+    solution = objective.model.solution
+    networks = solution.networks
+    probe = torch.cat([torch.zeros(1, solution.dim), torch.eye(solution.dim)]).to(solution.context)
+    causal = solution(probe)[:, parents].double()
+    constant, slopes = causal[0], causal[1:] - causal[:1]
+    weights = torch.as_tensor(coefficients[:-1], device=causal.device)
+    scale = max((sd - solution.min_scale) / (1 - solution.min_scale), 1e-3)
+    networks.affine[variable] = 0.0
+    networks.affine[variable, :, 0] = (slopes @ weights).to(networks.affine)
+    networks.bias[variable, 0, 0] = float(constant @ weights + coefficients[-1])
+    networks.bias[variable, 0, 1] = float(np.log(scale))
+    if len(networks.weights):
+        networks.weights[-1][variable].zero_()
+        networks.biases[-1][variable].zero_()
+
+
+def sparse_regression(features: Array, response: Array) -> tuple[list[int], Array, float]:
+    """Least squares with backward elimination by the extended Bayesian information criterion.
+
+    The weakest coefficient goes as long as its squared t statistic is below twice log N + 2 log p (Chen and Chen,
+    Biometrika 2008, with gamma = 1), for N rows and p features; twice, because the features are estimates too.
+
+    Args:
+        features: (N, p).
+        response: (N,).
+
+    Returns:
+        The features kept, their coefficients with the intercept last, and the standard deviation of what is left.
+    """
+    rows, width = features.shape
+    design = np.column_stack([features, np.ones(rows)])
+    gram, moment = design.T @ design, design.T @ response
+    penalty = 2 * (np.log(rows) + 2 * np.log(max(width, 1)))
+    kept = list(range(width))
+    while True:
+        columns = [*kept, width]
+        inverse = np.linalg.pinv(gram[np.ix_(columns, columns)], hermitian=True)
+        coefficients = inverse @ moment[columns]
+        residual = response - design[:, columns] @ coefficients
+        variance = max(float(residual @ residual) / max(rows - len(columns), 1), 1e-12)
+        if not kept:
+            return kept, coefficients, variance**0.5
+        strength = np.square(coefficients[:-1]) / (variance * np.maximum(inverse.diagonal()[:-1], 1e-300))
+        weakest = int(strength.argmin())
+        if strength[weakest] >= penalty:
+            return kept, coefficients, variance**0.5
+        kept.pop(weakest)
+
+
+def nonlinear_parents(features: Array, response: Array) -> list[int]:
+    """Forward selection, then backward, by the evidence of Bayesian nonlinear regression.
+
+    Args:
+        features: (N, p).
+        response: (N,).
+
+    Returns:
+        The features chosen, each of which adds at least :data:`MIN_GAIN` nats per row.
+    """
+    from pyro_lcm.discovery.nonlinear import NonlinearScore
+    from pyro_lcm.discovery.scores import GraphData
+
+    width = features.shape[1]
+    values = np.column_stack([features, response])
+    score = NonlinearScore(GraphData((values - values.mean(0)) / np.maximum(values.std(0), 1e-12)))
+    needed = MIN_GAIN * len(response)
+
+    def evidence(sets: list[list[int]]) -> Array:
+        mask = np.zeros((len(sets), width + 1), dtype=bool)
+        for row, members in enumerate(sets):
+            mask[row, members] = True
+        return np.asarray(score.local(width, mask))
+
+    chosen: list[int] = []
+    current = evidence([chosen])[0]
+    while len(chosen) < width:
+        left = [k for k in range(width) if k not in chosen]
+        values_with = evidence([[*chosen, k] for k in left])
+        best = int(values_with.argmax())
+        if values_with[best] - current < needed:
+            break
+        chosen, current = [*chosen, left[best]], values_with[best]
+    while len(chosen) > 1:
+        without = evidence([[k for k in chosen if k != dropped] for dropped in chosen])
+        best = int(without.argmax())
+        if current - without[best] >= needed:
+            break
+        chosen, current = [k for k in chosen if k != chosen[best]], without[best]
+    return sorted(chosen)
