@@ -44,15 +44,28 @@ class TargetEncoder(nn.Module):
 
     def forward(self, move: Tensor) -> Tensor:
         """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
-        untouched, redrawn = self.variances()
+        return self._log_bayes_factors(move, *self.variances())
+
+    @staticmethod
+    def _log_bayes_factors(move: Tensor, untouched: Tensor, redrawn: Tensor) -> Tensor:
         factor = 0.5 * (move.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
         return nn.functional.pad(factor, (1, 0))
 
-    def log_evidence(self, move: Tensor, known: Tensor | None = None) -> Tensor:
-        """log sum_I p(I) p(m~ - m | I), (...), uniform p(I), for moves (..., d); of the known target where one is."""
-        untouched, _ = self.variances()
+    def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
+        """log sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is.
+
+        Args:
+            move: (..., d) moves.
+            known: (...) long, known targets, -1 for unknown.
+            shared: whether all components share one tolerance, their geometric mean. With tolerances of their own
+                the likelihood is raised by letting one component go and sharpening the others.
+
+        Returns:
+            (...) log densities.
+        """
+        untouched, _ = self.variances(shared=shared)
         base = -0.5 * (move.square() / untouched + (2 * math.pi * untouched).log()).sum(-1)
-        factor = self.forward(move)
+        factor = self._log_bayes_factors(move, *self.variances(shared=shared))
         mixed = factor.logsumexp(-1)
         if known is not None:
             own = factor.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
@@ -71,9 +84,10 @@ class TargetEncoder(nn.Module):
             self.log_tolerance.copy_(tolerance.log())
             self.log_width.copy_(((redrawn - untouched) / 2).clamp(min=1e-4).sqrt().log())
 
-    def variances(self) -> tuple[Tensor, Tensor]:
+    def variances(self, *, shared: bool = False) -> tuple[Tensor, Tensor]:
         """Variance of the move of an untouched and of a redrawn component, (d,) each."""
-        untouched = (self.log_tolerance.exp() + self.min_tolerance).square()
+        log_tolerance = self.log_tolerance.mean().expand_as(self.log_tolerance) if shared else self.log_tolerance
+        untouched = (log_tolerance.exp() + self.min_tolerance).square()
         return untouched, untouched + 2 * self.log_width.exp().square()
 
 

@@ -18,6 +18,7 @@ from pyro.contrib.autoname import scope
 from pyro.distributions import Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.solution import SolutionFunctions
@@ -94,14 +95,9 @@ class ILCM(PyroModule):
             pyro.deterministic("causal", self.causal(encoding), event_dim=1)
         return pyro.sample("x", self.x_dist(encoding), obs=x)
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor) -> Normal:
+    def redrawn_dist(self, noise: Tensor, target: Tensor) -> Distribution:
         """p(e~_I | e, I), the same in all d components (the caller masks all but the target's): shape (..., d)."""
-        shape = torch.broadcast_shapes(noise.shape[:-1], target.shape)
-        shift, scale = self.solution.coefficients(
-            noise.expand(*shape, self.dim_z).reshape(-1, self.dim_z), target.expand(shape).reshape(-1)
-        )
-        full = (*shape, self.dim_z)
-        return Normal(shift.view(*shape, 1).expand(full), scale.view(*shape, 1).expand(full))
+        return self.solution.redrawn(noise, target)
 
     def x_dist(self, noise: Tensor) -> Normal:
         """p(x | e) for noise encodings (..., d)."""

@@ -30,9 +30,12 @@ class Architecture:
         dim_x: width of the observation after standardisation.
         dim_z: number of causal variables d.
         hidden: widths of the hidden layers between x and the code; empty makes the code affine in x.
-        flow_layers: couplings of the flow between code and noise encodings; 0 makes it affine.
+        flow_layers: couplings of the flow between code and noise encodings; 0 makes it affine. By default 12, and
+            two a variable beyond 6 variables.
         flow_hidden: width of the hidden layers of each coupling.
         solution_hidden: widths of the hidden layers of each solution function.
+        spline_bins: of the monotone spline behind each solution function, for interventions that are not Gaussian;
+            0 for affine solution functions.
         min_scale: lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: lower bound of the standard deviation of x given e, in units of x after standardisation.
 
@@ -44,9 +47,10 @@ class Architecture:
     dim_x: int
     dim_z: int
     hidden: tuple[int, ...] = ()
-    flow_layers: int = 8
+    flow_layers: int | None = None
     flow_hidden: int = 64
     solution_hidden: tuple[int, ...] = (64, 64)
+    spline_bins: int = 0
     min_scale: float = 0.05
     min_sd: float = 0.01
 
@@ -62,6 +66,10 @@ class Architecture:
             if any(width < 1 for width in widths):
                 raise ValueError(f"{name}: got {widths}, expected positive widths")
             object.__setattr__(self, name, widths)
+        if self.flow_layers is None:
+            object.__setattr__(self, "flow_layers", min(max(12, 2 * self.dim_z), 32))
+        if self.spline_bins < 0 or self.spline_bins == 1:
+            raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 or at least 2")
         if self.flow_layers < 0 or self.flow_hidden < 1:
             raise ValueError(
                 f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"
@@ -69,9 +77,7 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Architecture:
@@ -110,5 +116,5 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             flow=Flow(a.dim_z, layers=a.flow_layers, hidden=a.flow_hidden),
             min_sd=a.min_sd,
         )
-        solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
+        solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
         return ILCM(a.dim_z, decoder, solution), ILCMGuide(a.dim_z, encoder)

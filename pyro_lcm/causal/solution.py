@@ -8,16 +8,31 @@ implicit latent causal model learns s and never a graph (Brehmer, de Haan, Lippe
 so that a perfect intervention z~_i ~ N(0, 1) gives the redrawn noise encoding the density
 
     p(e~_i | e, I = i) = N(z~_i; 0, 1) |dz~_i / de~_i| = N(e~_i; shift_i, scale_i).
+
+With Gaussian noise and an intervention that is not Gaussian, a uniform one for example, no affine s_i can be right.
+The option ``bins`` puts a monotone rational quadratic spline h_i (Durkan et al., NeurIPS 2019) behind the affine map,
+z_i = h_i((e_i - shift_i) / scale_i), the same for every e_{-i}.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
+from pyro.distributions import Normal, TransformedDistribution
+from pyro.distributions.transforms import AffineTransform
+from pyro.distributions.transforms.spline import ConditionedSpline
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyro_lcm.nn.grouped import GroupedMLP
+
+
+_SPLINE_BOUND = 4.0
+"""Splines are the identity beyond this many standard deviations."""
+_UNIT_SLOPE = math.log(math.e - 1)
+"""What softplus maps to 1."""
 
 
 class SolutionFunctions(nn.Module):
@@ -27,6 +42,7 @@ class SolutionFunctions(nn.Module):
         dim: number of causal variables d.
         hidden: widths of the hidden layers of each network.
         min_scale: lower bound of scale_i, in units of the noise encodings.
+        bins: of the monotone spline of each variable; 0 for affine solution functions.
     """
 
     context: Tensor
@@ -34,10 +50,15 @@ class SolutionFunctions(nn.Module):
     adjacency: Tensor
     """(d, d) float: the graph found, [parent, child]; as ``context`` at first."""
 
-    def __init__(self, dim: int, hidden: Sequence[int] = (64, 64), *, min_scale: float = 0.05) -> None:
+    def __init__(self, dim: int, hidden: Sequence[int] = (64, 64), *, min_scale: float = 0.05, bins: int = 0) -> None:
         super().__init__()
         self.dim, self.min_scale = dim, min_scale
         self.networks = GroupedMLP(dim, dim, 2, hidden)
+        self.bins = bins
+        if bins:
+            self.widths = nn.Parameter(torch.zeros(dim, bins))
+            self.heights = nn.Parameter(torch.zeros(dim, bins))
+            self.slopes = nn.Parameter(torch.full((dim, bins - 1), _UNIT_SLOPE))
         self.register_buffer("context", 1 - torch.eye(dim))
         self.register_buffer("adjacency", 1 - torch.eye(dim))
 
@@ -71,12 +92,37 @@ class SolutionFunctions(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         """Causal variables (..., d) of noise encodings (..., d)."""
         shift, scale = self.all_coefficients(noise)
-        return (noise - shift) / scale
+        value = (noise - shift) / scale
+        if self.bins:
+            value = self._spline(torch.arange(self.dim, device=noise.device).expand(noise.shape))(value)
+        return value
+
+    def redrawn(self, noise: Tensor, target: Tensor) -> Distribution:
+        """p(e~_I | e, I) of the target's noise encoding, repeated in all d components.
+
+        Args:
+            noise: (..., d) noise encodings before.
+            target: (...) long; the shape broadcasts with the noise's. Rows with 0 (none) get an unused density.
+
+        Returns:
+            A distribution of batch shape (..., d); the caller masks all but the target's component.
+        """
+        shape = torch.broadcast_shapes(noise.shape[:-1], target.shape)
+        rows = noise.expand(*shape, self.dim).reshape(-1, self.dim)
+        target = target.expand(shape)
+        shift, scale = self.coefficients(rows, target.reshape(-1))
+        full = (*shape, self.dim)
+        shift, scale = (part.view(*shape, 1).expand(full) for part in (shift, scale))
+        if not self.bins:
+            return Normal(shift, scale)
+        spline = self._spline((target - 1).clamp(min=0).unsqueeze(-1).expand(full))
+        base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
+        return TransformedDistribution(base, [spline.inv, AffineTransform(shift, scale)])
 
     def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
         """Noise encodings under which some causal variables have given values and the others' noise is kept.
 
-        Causes come before effects, so that a later value sees the earlier ones: e_i = shift_i + scale_i z_i.
+        Causes come before effects, so that a later value sees the earlier ones: e_i = shift_i + scale_i h_i^-1(z_i).
 
         Args:
             noise: (N, d) noise encodings.
@@ -89,9 +135,22 @@ class SolutionFunctions(nn.Module):
         for variable in sorted(values, key=lambda i: float(depth[i])):
             target = torch.full((len(noise),), variable + 1, device=noise.device)
             shift, scale = self.coefficients(noise, target)
+            value = values[variable]
+            if self.bins:
+                value = self._spline(target - 1).inv(value)
             noise = noise.clone()
-            noise[:, variable] = shift + scale * values[variable]
+            noise[:, variable] = shift + scale * value
         return noise
+
+    def _spline(self, variable: Tensor) -> ConditionedSpline:
+        """h of the variables (...), as a transform of values of that shape."""
+        parameters = (
+            self.widths.softmax(-1)[variable],
+            self.heights.softmax(-1)[variable],
+            nn.functional.softplus(self.slopes)[variable],
+            None,
+        )
+        return ConditionedSpline(parameters, bound=_SPLINE_BOUND, order="quadratic")
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = output.unbind(-1)

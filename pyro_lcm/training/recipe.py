@@ -48,7 +48,7 @@ class Budget:
     """
 
     reconstruct: int = 3000
-    unmix: int = 4000
+    unmix: int = 5000
     refine: int = 1000
     solutions: int = 1500
     batch_size: int = 512

@@ -7,8 +7,8 @@
                      log p(u, u~) = log p(e) + log|det de/du| + log|det de~/du~| + log sum_I p(I) p(e~ - e | I)
 
                  where e = flow(u), p(e) = N(0, 1)^d, and p(e~ - e | I) = N(0, t_I^2 + 2 r_I^2) for the target's
-                 component and N(0, t_j^2) for the others (the target encoder's own mixture). The tolerance t_j is
-                 learned: wide at first, when no coordinates make differences one-sparse, and narrowing as the
+                 component and N(0, t^2) for the others (the target encoder's own mixture). The tolerance t is
+                 shared and learned: wide at first, when no coordinates make differences one-sparse, and narrowing as the
                  flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
                  causal model seen through an invertible encoder.
 ``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`).
@@ -72,7 +72,7 @@ class RecipeObjective(PairObjective):
         noise, log_det = encoder.flow(code)
         before, after = noise.chunk(2)
         prior = Normal(0.0, 1.0).log_prob(before).sum(-1)
-        evidence = target_encoder.log_evidence(after - before, tensors.get("targets"))
+        evidence = target_encoder.log_evidence(after - before, tensors.get("targets"), shared=True)
         likelihood = (prior + evidence).mean() + 2 * log_det.mean()
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
@@ -87,8 +87,8 @@ class RecipeObjective(PairObjective):
             known = tensors.get("targets")
             if known is not None:
                 target = torch.where(known == -1, target, known)
-        shift, scale = self.model.solution.coefficients(before, target)
-        redrawn = after.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
+        column = (target - 1).clamp(min=0).unsqueeze(1)
+        density = self.model.redrawn_dist(before, target).log_prob(after).gather(1, column).squeeze(1)
         hit = target > 0
-        fit = torch.where(hit, Normal(shift, scale).log_prob(redrawn), 0.0).sum() / hit.sum().clamp(min=1)
+        fit = torch.where(hit, density, 0.0).sum() / hit.sum().clamp(min=1)
         return -fit, {"log_redrawn": fit.detach()}

@@ -1,32 +1,32 @@
-"""A recipe for soft interventions: where perfect ones leave lines, soft ones leave nested subspaces.
+"""A recipe for soft interventions.
 
 In noise encodings a soft intervention moves one component like a perfect one, and the first phases are those of
-:func:`pyro_lcm.training.recipe.identify`. The causal variables come from the decoder. With x = c Q z + b and Q an
-isometry, an intervention on i moves x within the span of the columns of i and its descendants, so
+:func:`pyro_lcm.training.recipe.identify`. What is left are the causal variables, from x = Q z + b with an isometry Q
+(:mod:`pyro_lcm.models.soft_ilcm` says why it has to be one), in closed form:
 
-- the moves of a variable without descendants lie on a line, which is its column of Q;
-- projected away from that column, the next such variable's moves lie on a line, and so on.
-
-This takes the graph apart from its sinks (:class:`PeelSinks`), gives Q and a causal order in closed form, and leaves
-regressions for the mechanisms.
+- e~_i depends on e_j only if j is an ancestor of i, unless the two mechanisms of i agree on it: a causal order;
+- an intervention on i moves x within the span of the columns of i and its descendants. So the moves of the last
+  variable lie on a line, its column of Q; those of the one before, projected away from that, lie on a line again; and
+  so on to the first (for linear mechanisms this is a QR decomposition);
+- solution functions and changed mechanisms are regressions of z = Q'(x - b) on e.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, sample_pairs
+from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, posterior_sd, sample_pairs
 
 
 class SoftObjective(RecipeObjective):
@@ -82,7 +82,7 @@ class MatchTargets:
 
 @dataclass(frozen=True)
 class PeelSinks:
-    """Find the isometric decoder and a causal order from the moves of x; see the module.
+    """Find a causal order, the isometric decoder and linear mechanisms in closed form; see the module.
 
     Targets are the known ones, or those that the encoder's moves tell.
 
@@ -93,69 +93,124 @@ class PeelSinks:
     pairs: int = 50_000
 
     def __call__(self, objective: SoftObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Set the decoder, and the context of the solution functions and changed mechanisms; see the class."""
+        """Set decoder, solution functions, changed mechanisms and standard deviations; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
         before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
         guide.target_encoder.fit(after - before, batch.get("targets"))
         target = hard_targets(guide.target_encoder, before, after, batch.get("targets"))
-        moves = (batch["x_after"] - batch["x"]).double().cpu().numpy()
-        columns, order, straightness = peel_sinks(moves, target.cpu().numpy(), model.dim_z)
+        order = causal_order_of_redrawn(before, after, target)
+        moves = (batch["x_after"] - batch["x"]).double()
+        columns, straightness = peel_sinks(moves, target, order)
         decoder = model.decoder
-        decoder.free.copy_(torch.as_tensor(columns).to(decoder.free))
+        decoder.free.copy_(columns.to(decoder.free))
         decoder.bias.copy_(batch["x"].mean(0))
         decoder.log_scale.zero_()
-        rank = np.argsort(order)
-        context = torch.as_tensor(rank[:, None] < rank[None, :])
-        for functions in (model.solution, model.changed):
-            functions.context.copy_(context.to(functions.context))
-        return {"straightness": straightness}
+        # A variable goes up with its own noise encoding: its move decides the sign of its column.
+        sign = ((after - before) * (decoder.inverse(batch["x_after"]) - decoder.inverse(batch["x"]))).sum(0).sign()
+        decoder.free.mul_(sign)
+        z, z_after = decoder.inverse(batch["x"]), decoder.inverse(batch["x_after"])
+        for place, i in enumerate(order):
+            earlier = order[:place]
+            own, rest, constant, _ = _least_squares(before, [i, *earlier], z[:, i], split=True)
+            _set_affine(model.solution, i, earlier, -rest / own, -constant / own, 1 / own)
+            rows = target == i + 1
+            _, rest, constant, sd = _least_squares(before[rows], earlier, z_after[rows, i])
+            _set_affine(model.changed, i, earlier, rest, constant, sd)
+        residual = (model.x_dist(before).mean - batch["x"]).square().mean(0).sqrt()
+        decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
+        guide.encoder.log_sd.copy_(posterior_sd(lambda e: decoder(model.causal(e)), before[:2000]).log())
+        return {"straightness": straightness, "decoder_sd": float(residual.mean())}
 
 
-def peel_sinks(
-    moves: NDArray[np.float64], targets: NDArray[np.int64], dim: int
-) -> tuple[NDArray[np.float64], list[int], float]:
+def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> list[int]:
+    """Variables 0..d-1 from causes to effects, by how well e before predicts e~ of the target.
+
+    Args:
+        before: (N, d) noise encodings before.
+        after: (N, d) noise encodings after.
+        target: (N,) long, 0..d.
+
+    Returns:
+        Each time the variable that those left predict least.
+
+    Raises:
+        ValueError: If a variable is the target of too few pairs to tell.
+    """
+    dim = before.shape[1]
+    dependence = np.zeros((dim, dim))
+    for i in range(dim):
+        rows = target == i + 1
+        if int(rows.sum()) <= 4 * dim:
+            raise ValueError(f"targets: variable {i + 1} is the target of {int(rows.sum())} pairs, expected more")
+        others = [j for j in range(dim) if j != i]
+        # The second half of the features sees even functions, which a slope does not.
+        features = torch.cat([before[rows], before[rows].abs()], 1)
+        response = after[rows, i] / after[rows, i].std()
+        chosen = others + [j + dim for j in others]
+        _, rest, _, _ = _least_squares(features, chosen, response)
+        strength = rest.square().view(2, -1).sum(0).sqrt()
+        dependence[i, others] = strength.cpu().numpy()
+    left, order = list(range(dim)), list[int]()
+    while left:
+        order.append(left.pop(int(dependence[np.ix_(left, left)].max(axis=1).argmin())))
+    return order
+
+
+def peel_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
     """Columns of an isometry x = Q z from moves of x under interventions on single variables.
 
     Args:
         moves: (N, dim_x) differences x~ - x.
-        targets: (N,) target of each, 0..dim.
-        dim: number of variables d.
+        target: (N,) long, target of each, 0..d.
+        order: variables 0..d-1 from causes to effects.
 
     Returns:
-        Q, (dim_x, d) with orthonormal columns of arbitrary signs; the variables 0..d-1 from causes to effects; and the
-        smallest share of a variable's variance that was on its line when it was peeled off, 1 if all is as assumed.
-
-    Raises:
-        ValueError: If a variable is never a target.
+        Q, (dim_x, d) with orthonormal columns of arbitrary signs; and the smallest share of a variable's moves that
+        was on its line when it was peeled off, 1 if all is as assumed.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> targets = np.repeat([1, 2], 50)
-        >>> step = rng.normal(size=100)
-        >>> z = np.stack([np.where(targets == 1, step, 0.0), rng.normal(size=100)], axis=1)   # z1 -> z2
-        >>> columns, order, _ = peel_sinks(z @ np.array([[0.6, 0.8], [0.8, -0.6]]), targets, 2)
-        >>> order, np.abs(columns).round(3).tolist()
-        ([0, 1], [[0.6, 0.8], [0.8, 0.6]])
+        >>> target = torch.tensor([1, 1, 2, 2])
+        >>> z = torch.tensor([[1.0, 2.0], [-3.0, 1.0], [0.0, 1.0], [0.0, 2.0]])   # moves under z1 -> z2
+        >>> columns, straightness = peel_sinks(z @ torch.tensor([[0.6, 0.8], [0.8, -0.6]]), target, [0, 1])
+        >>> columns.abs().round(decimals=3).tolist(), round(straightness, 3)
+        ([[0.6..., 0.8...], [0.8..., 0.6...]], 1.0)
     """
-    missing = [i for i in range(1, dim + 1) if not (targets == i).any()]
-    if missing:
-        raise ValueError(f"targets: variable {missing[0]} is never a target, expected all of 1..{dim}")
-    second = [moves[targets == i].T @ moves[targets == i] for i in range(1, dim + 1)]
-    columns, order = np.zeros((moves.shape[1], dim)), list[int]()
+    columns = moves.new_zeros(moves.shape[1], len(order))
     straightness = 1.0
-    project = np.eye(moves.shape[1])
-    left = list(range(dim))
-    while left:
-        spectra = {i: np.linalg.eigh(project @ second[i] @ project) for i in left}
-        share = {i: values[-1] / max(values.clip(min=0).sum(), 1e-300) for i, (values, _) in spectra.items()}
-        sink = max(left, key=lambda i: share[i])
-        straightness = min(straightness, float(share[sink]))
-        columns[:, sink] = spectra[sink][1][:, -1]
-        project -= np.outer(columns[:, sink], columns[:, sink])
-        left.remove(sink)
-        order.insert(0, sink)
-    return columns, order, straightness
+    for variable in reversed(order):
+        own = moves[target == variable + 1]
+        own = own - own @ columns @ columns.T
+        values, vectors = torch.linalg.eigh(own.T @ own)
+        straightness = min(straightness, float(values[-1] / values.clamp(min=0).sum()))
+        columns[:, variable] = vectors[:, -1]
+    return columns, straightness
+
+
+def _least_squares(
+    features: Tensor, chosen: Sequence[int], response: Tensor, *, split: bool = False
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Coefficient of the first feature (if ``split``), of the rest, constant, and the residual's deviation."""
+    design = torch.cat([features[:, list(chosen)], torch.ones_like(features[:, :1])], 1).double()
+    solved = torch.linalg.lstsq(design, response.double().unsqueeze(1)).solution.squeeze(1)
+    sd = (response.double() - design @ solved).square().mean().sqrt()
+    first = 1 if split else 0
+    return solved[0], solved[first:-1], solved[-1], sd
+
+
+def _set_affine(
+    functions: SolutionFunctions, i: int, inputs: Sequence[int], slope: Tensor, constant: Tensor, scale: Tensor
+) -> None:
+    """Make function i of these inputs alone affine: shift = slope . inputs + constant, and its scale constant."""
+    networks = functions.networks
+    context = torch.zeros_like(functions.context[:, i])
+    context[list(inputs)] = 1.0
+    functions.context[:, i] = context
+    networks.affine[i].zero_()
+    networks.affine[i, list(inputs), 0] = slope.to(networks.affine)
+    networks.bias[i, 0, 0] = constant.to(networks.bias)
+    inner = ((scale - functions.min_scale) / (1 - functions.min_scale)).clamp(min=1e-3)
+    networks.bias[i, 0, 1] = inner.log().to(networks.bias)
 
 
 def hard_targets(
