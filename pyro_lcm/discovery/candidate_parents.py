@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import LocalScore
@@ -60,10 +61,10 @@ def screen_candidates(score: LocalScore, prior: GraphPrior, size: int) -> list[l
 def edge_support(
     score: LocalScore, prior: GraphPrior, graphs: NDArray[np.bool_], candidates: list[list[int]]
 ) -> tuple[NDArray[np.float64], float]:
-    """How probable each edge is, edges beyond the candidates included.
+    """How probable each edge is, those beyond the candidates weighed in closed form.
 
-    For an edge e -> j that no draw can have, a draw with parents P of j estimates its probability by
-    r / (1 + r), r = w_j(P with e) / w_j(P), where e is no descendant of j in that draw.
+    For a variable e beyond j's candidates, a draw in which j has the parents P and e is no descendant of j
+    estimates the probability of e -> j by r / (1 + r), r = w_j(P with e) / w_j(P without e).
 
     Args:
         score: Local score of d variables.
@@ -72,8 +73,8 @@ def edge_support(
         candidates: The candidates, for each variable.
 
     Returns:
-        (d, d) estimated edge probabilities, and their sum over edges beyond the candidates: about how many
-        edges a draw misses.
+        (d, d) estimated edge probabilities, and how many edges the draws miss, on average, because a second
+        parent beyond the candidates is not looked at (see `ParentSetTables`).
     """
     d = score.num_variables
     support = graphs.mean(axis=0, dtype=np.float64)
@@ -82,23 +83,24 @@ def edge_support(
     missed = 0.0
     for child in range(d):
         parents, draw = np.unique(graphs[:, :, child], axis=0, return_inverse=True)
-        now = prior.log_local(child, parents) + score.local(child, parents)
         outside = np.setdiff1d(np.flatnonzero(allowed[:, child]), candidates[child])
-        for extra in outside:
-            grown = parents.copy()
-            grown[:, extra] = True
-            log_prior = prior.log_local(child, grown)
-            with np.errstate(over="ignore"):
-                odds = np.exp(log_prior + score.local(child, grown) - now)
-            probability = np.where(np.isinf(odds), 1.0, odds / (1.0 + np.where(np.isinf(odds), 0.0, odds)))
-            support[extra, child] = (probability[draw.ravel()] * ~reach[:, child, extra]).mean()
-            missed += support[extra, child]
-    return support, float(missed)
+        for extra in outside.tolist():
+            with_extra, without = parents.copy(), parents.copy()
+            with_extra[:, extra], without[:, extra] = True, False
+            log_odds = _log_weight(score, prior, child, with_extra)
+            log_odds -= _log_weight(score, prior, child, without)
+            probability = expit(log_odds)[draw.ravel()] * ~reach[:, child, extra]
+            second = without[:, outside].any(axis=1)[draw.ravel()]
+            support[extra, child] = probability.mean()
+            missed += float((probability * second).mean())
+    return support, missed
 
 
-def best_supported(
-    support: NDArray[np.float64], prior: GraphPrior, candidates: list[list[int]]
-) -> list[list[int]]:
+def _log_weight(score: LocalScore, prior: GraphPrior, child: int, sets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return prior.log_local(child, sets) + score.local(child, sets)
+
+
+def best_supported(support: NDArray[np.float64], prior: GraphPrior, candidates: list[list[int]]) -> list[list[int]]:
     """As many candidates as before, now those with the largest support; ties keep the earlier candidate."""
     d = len(candidates)
     required = prior.required_edges(d)

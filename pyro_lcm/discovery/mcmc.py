@@ -10,7 +10,7 @@ prior as it stands, uniform over DAGs by default. One sweep
 4. goes on from the partition of the graph it arrived at.
 
 Under an order-modular prior the state is an order and steps 3 and 4 fall away. Above ``max_candidates + 1``
-variables, parents come from candidates that are chosen, and revised during warm-up, by the score
+variables, all parents but one come from candidates that are chosen, and revised during warm-up, by the score
 (`candidate_parents`).
 """
 
@@ -52,9 +52,10 @@ def mcmc_posterior(
 ) -> GraphDraws:
     """Draw graphs from their posterior with several independent chains.
 
-    Cost of a sweep: about ``chains * d^4`` elementary operations, done by vectorised tensor code. Memory: the
-    tables, ``8 (K + 3) d 2^K`` bytes with ``K = min(max_candidates, d - 1)``, plus ``16 chains d^3`` bytes
-    for a move, plus the draws, ``chains * draws * d^2`` bytes.
+    Cost of a sweep: about ``2 chains d^4`` elementary operations, in vectorised tensor code; below ten
+    variables the number of calls dominates and further chains cost next to nothing. Memory: the tables
+    (`ParentSetTables`), about ``100 chains d^3`` bytes for a move, and the draws, ``chains * draws * d^2``
+    bytes.
 
     Args:
         score: Local score of d variables.
@@ -64,18 +65,21 @@ def mcmc_posterior(
         seed: Seed of all randomness; the same seed gives the same draws.
         warmup: Sweeps that are thrown away; ``max(100, draws // 4)`` if None.
         thin: Sweeps from one kept graph to the next.
-        max_candidates: Most candidate parents K of a variable. With ``d - 1 <= K`` every variable is a
-            candidate and nothing is left out.
+        max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above
+        25.
+            With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
+            no candidate.
         progress: Called with the sweeps done and the sweeps in all.
 
     Returns:
         The draws, with the edge probabilities averaged in closed form over the partitions visited.
-        ``attrs["missed_edges"]`` estimates how many edges beyond the candidates a graph has on average
-        (0 where nothing was left out), ``attrs["reversals_accepted"]`` the share of accepted reversals.
+        ``attrs["missed_edges"]`` estimates how many edges a graph misses on average for want of a second
+        parent beyond the candidates (0 where nothing is left out), ``attrs["reversals_accepted"]`` the share
+        of reversals accepted.
 
     Raises:
-        ValueError: If a count is below 1 (``warmup``: below 0), ``max_candidates`` is above 18, or the prior
-            leaves a variable no parent set.
+        ValueError: If a count is below 1 (``warmup``: below 0), the tables would need more than 2 GiB, or the
+            prior leaves a variable no parent set.
     """
     prior = GraphPrior() if prior is None else prior
     d = score.num_variables
@@ -142,6 +146,10 @@ def mcmc_posterior(
 
 class _Sampler:
     """All chains' state, and one sweep of it."""
+
+    tables: ParentSetTables
+    graphs: Tensor
+    state: Tensor
 
     def __init__(
         self, score: LocalScore, prior: GraphPrior, chains: int, max_candidates: int | None, seed: int

@@ -26,9 +26,7 @@ def predecessor_masks(positions: Tensor) -> Tensor:
     return positions[..., None, :] < positions[..., :, None]
 
 
-def sample_graphs(
-    tables: ParentSetTables, positions: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def sample_graphs(tables: ParentSetTables, positions: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """One DAG for each order, drawn from the DAGs that agree with it in proportion to their weight.
 
     Args:

@@ -150,9 +150,7 @@ class ParentSetTables(torch.nn.Module):
         inside, required = self._index(allowed, child), self._index(hit, child)
         chosen = torch.zeros_like(inside)
         k = self.num_candidates
-        uniform = torch.rand(
-            (k, *chosen.shape), generator=generator, dtype=self._local.dtype, device=chosen.device
-        )
+        uniform = torch.rand((k, *chosen.shape), generator=generator, dtype=self._local.dtype, device=chosen.device)
         for bit in reversed(range(k)):
             value = 1 << bit
             table = self._stages[bit]
@@ -212,9 +210,7 @@ class ParentSetTables(torch.nn.Module):
         """Which extra parent (0 = none), and whether nothing is left to hit."""
         if self.extras.shape[1] == 0:
             return torch.zeros_like(child), free
-        weight = torch.where(
-            free[..., None], self._by_slot(child, allowed, None), self._by_slot(child, allowed, hit)
-        )
+        weight = torch.where(free[..., None], self._by_slot(child, allowed, None), self._by_slot(child, allowed, hit))
         probability = weight.softmax(-1).nan_to_num(1.0)
         slot = torch.multinomial(probability.flatten(0, -2), 1, generator=generator).reshape(child.shape)
         hits = self._slot_mask(child, hit, False).gather(-1, slot[..., None])[..., 0]
@@ -258,9 +254,7 @@ def _evaluate(
                 terms[allowed] += score.local(child, sets[allowed])
             local[child, slot] = terms
         if not np.isfinite(log_prior[child]).any():
-            raise ValueError(
-                f"prior: variable {child} has no allowed parent set among its {k} candidate parents"
-            )
+            raise ValueError(f"prior: variable {child} has no allowed parent set among its {k} candidate parents")
     return log_prior, local
 
 
@@ -268,8 +262,7 @@ def _checked_candidates(candidates: Sequence[Sequence[int]], d: int) -> NDArray[
     lengths = {len(row) for row in candidates}
     if len(candidates) != d or len(lengths) != 1:
         raise ValueError(
-            f"candidates: got {len(candidates)} lists of lengths {sorted(lengths)}, "
-            f"expected {d} lists of one length"
+            f"candidates: got {len(candidates)} lists of lengths {sorted(lengths)}, expected {d} lists of one length"
         )
     chosen = np.sort(np.asarray(candidates, dtype=np.int64).reshape(d, -1), axis=1)
     for child, row in enumerate(chosen.tolist()):

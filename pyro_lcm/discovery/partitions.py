@@ -56,9 +56,7 @@ def log_weights(tables: ParentSetTables, layers: Tensor) -> Tensor:
     return _masked_log_weights(tables, before, adjacent)
 
 
-def sample_graphs(
-    tables: ParentSetTables, layers: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def sample_graphs(tables: ParentSetTables, layers: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """One DAG for each partition, drawn from the DAGs of that partition in proportion to their weight.
 
     Args:

@@ -187,9 +187,7 @@ def fit_guide(
     return torch.stack(losses)
 
 
-def draw_from_guide(
-    model: GraphModel, guide: Guide, draws: int
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def draw_from_guide(model: GraphModel, guide: Guide, draws: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Draw graphs from a guide, those that the prior forbids left out.
 
     Args:
@@ -229,9 +227,7 @@ def draw_from_guide(
 
 def _sum_log_prob(trace: poutine.Trace) -> Tensor:
     trace.compute_log_prob()
-    terms = [
-        site["log_prob"] for name, site in trace.nodes.items() if site["type"] == "sample" and name != "draws"
-    ]
+    terms = [site["log_prob"] for name, site in trace.nodes.items() if site["type"] == "sample" and name != "draws"]
     return torch.stack(torch.broadcast_tensors(*terms)).sum(0)
 
 

@@ -39,9 +39,7 @@ class TableGuide(PyroModule):
     def __init__(self, tables: ParentSetTables) -> None:
         super().__init__()
         if tables.num_variables > MAX_TABLE_VARIABLES:
-            raise ValueError(
-                f"tables: got {tables.num_variables} variables, expected at most {MAX_TABLE_VARIABLES}"
-            )
+            raise ValueError(f"tables: got {tables.num_variables} variables, expected at most {MAX_TABLE_VARIABLES}")
         layers = all_partitions(tables.num_variables)
         possible = partitions.log_weights(tables, layers).sum(-1).isfinite()
         if not possible.any():

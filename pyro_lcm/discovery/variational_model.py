@@ -73,9 +73,7 @@ class GraphsOfPartitions(TorchDistribution):
         """Zeros and ones."""
         return constraints.independent(constraints.boolean, 2)
 
-    def expand(
-        self, batch_shape: torch.Size, _instance: TorchDistribution | None = None
-    ) -> GraphsOfPartitions:
+    def expand(self, batch_shape: torch.Size, _instance: TorchDistribution | None = None) -> GraphsOfPartitions:
         """The same for a larger batch."""
         return GraphsOfPartitions(self._tables, self._layers.expand((*batch_shape, -1)))
 

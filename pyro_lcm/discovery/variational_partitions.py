@@ -56,15 +56,11 @@ class PartitionPolicy(nn.Module):
         self._tables = [tables]  # a list, so that the tables are no part of the network's state
         child = torch.arange(d)
         self.register_buffer("best", tables.log_sum(child, ~torch.eye(d, dtype=torch.bool)), persistent=False)
-        self.network = nn.Sequential(
-            nn.Linear(4 * d, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, d + 1),
-        )
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        last = nn.Linear(hidden, d + 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(nn.Linear(4 * d, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+        # A steep start would rule graphs out before they are seen.
         self.log_slope = nn.Parameter(torch.tensor(-3.0))
 
     @property
@@ -106,7 +102,8 @@ class PartitionPolicy(nn.Module):
         # A dead end, which only a restrictive prior has, must still be left: every variable not yet placed.
         unplaced = nn.functional.pad(~(earlier | last | current), (0, 1))
         allowed = torch.where(allowed.any(-1, keepdim=True), allowed, unplaced)
-        return logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+        result: Tensor = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+        return result
 
 
 class Partitions(TorchDistribution):
@@ -122,9 +119,7 @@ class Partitions(TorchDistribution):
 
     def __init__(self, policy: PartitionPolicy, batch_shape: torch.Size | None = None) -> None:
         self._policy = policy
-        super().__init__(
-            batch_shape or torch.Size(), torch.Size((policy.num_variables,)), validate_args=False
-        )
+        super().__init__(batch_shape or torch.Size(), torch.Size((policy.num_variables,)), validate_args=False)
 
     @property
     def support(self) -> constraints.Constraint:
@@ -177,9 +172,7 @@ class Partitions(TorchDistribution):
         row = torch.arange(len(layers), device=value.device)[:, None]
         taken = (rank[:, None, :] < rank[:, :, None]) & (by_layer == own)
         steps = self._policy(by_layer < own - 1, by_layer == own - 1, taken, losses[row, layers])
-        take = steps.gather(-1, torch.arange(d, device=value.device).expand(len(layers), d)[..., None])[
-            ..., 0
-        ]
+        take = steps.gather(-1, torch.arange(d, device=value.device).expand(len(layers), d)[..., None])[..., 0]
         closes = in_use & (depth[:, 0] < layers.amax(-1, keepdim=True))
         close = self._policy(earlier[closes], last[closes], (by_layer == depth)[closes], losses[closes])[:, d]
         total = take.sum(-1) + torch.zeros_like(take).masked_scatter(closes, close).sum(-1)
