@@ -53,9 +53,7 @@ def draw_rows(
     return np.asarray(prior.mean + draws[0] / np.sqrt(prior.mean_precision) + draws[1:])
 
 
-def measure(
-    method: str, problems: int, size: int, rows: int, *, seed: int = 0, draws: int = 1000
-) -> Calibration:
+def measure(method: str, problems: int, size: int, rows: int, *, seed: int = 0, draws: int = 1000) -> Calibration:
     """Calibration of one engine over simulated problems.
 
     Args:
@@ -88,9 +86,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=("exact", "vi", "mcmc"), default="exact")
     parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--d", type=int, default=5)

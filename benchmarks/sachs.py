@@ -65,9 +65,7 @@ def read_sachs(table: Path, edges: Path) -> tuple[dict[str, GraphData], NDArray[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, help="measurements with columns condition and target")
     parser.add_argument("edges", type=Path, help="consensus graph with columns Cause and Effect")
     parser.add_argument("--draws", type=int, default=4000)
@@ -75,9 +73,7 @@ def main() -> None:
     views, truth = read_sachs(args.table, args.edges)
     priors = {"uniform": GraphPrior(), "1 edge/var": GraphPrior(edge_probability=2 / (len(truth) - 1))}
     print(f"consensus graph: {truth.sum()} edges; an empty graph has expected SHD {truth.sum()}")
-    print(
-        f"{'rows':<21} {'score':<10} {'prior':<11} E-SHD  E-F1   F1     AUROC  AUPRC  edges  log evidence  s"
-    )
+    print(f"{'rows':<21} {'score':<10} {'prior':<11} E-SHD  E-F1   F1     AUROC  AUPRC  edges  log evidence  s")
     for view, data in views.items():
         for score_name, build in SCORES.items():
             score = build(data)

@@ -54,9 +54,7 @@ class BGePrior:
         if scale is None:
             scale = self.mean_precision * (freedom - num_variables - 1) / (self.mean_precision + 1)
         if not scale > 0:
-            raise ValueError(
-                f"scale: got {scale}, expected > 0; the default needs degrees_of_freedom > d + 1"
-            )
+            raise ValueError(f"scale: got {scale}, expected > 0; the default needs degrees_of_freedom > d + 1")
         return freedom, scale
 
 
@@ -115,9 +113,7 @@ class BGeScore(CachedScore):
             scatter += (weights * centred.T) @ centred + strength * np.outer(shift, shift)
         return count, scatter
 
-    def _evidence(
-        self, statistics: tuple[float, FloatArray], child: int, parent_sets: BoolArray
-    ) -> FloatArray:
+    def _evidence(self, statistics: tuple[float, FloatArray], child: int, parent_sets: BoolArray) -> FloatArray:
         count, scatter = statistics
         result = np.empty(len(parent_sets))
         sizes = parent_sets.sum(axis=1)
@@ -138,8 +134,6 @@ class BGeScore(CachedScore):
             )
             # log|R_family| = log|R_parents| + log of the child's conditional scatter, the last pivot
             result[rows] = (
-                constant
-                - 0.5 * log_diagonal[:, :-1].sum(axis=1)
-                - 0.5 * (count + freedom) * log_diagonal[:, -1]
+                constant - 0.5 * log_diagonal[:, :-1].sum(axis=1) - 0.5 * (count + freedom) * log_diagonal[:, -1]
             )
         return result

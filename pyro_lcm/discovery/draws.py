@@ -46,9 +46,7 @@ class GraphDraws:
         size = len(self.names)
         adjacency = np.asarray(self.adjacency)
         if adjacency.ndim != 4 or adjacency.shape[2:] != (size, size):
-            raise ValueError(
-                f"adjacency: got shape {adjacency.shape}, expected (chain, draw, {size}, {size})"
-            )
+            raise ValueError(f"adjacency: got shape {adjacency.shape}, expected (chain, draw, {size}, {size})")
         if not np.isin(adjacency, (0, 1)).all():
             raise ValueError("adjacency: holds other values than 0 and 1, expected zeros and ones")
         for name, value in {"log_score": self.log_score, **self.stats}.items():

@@ -109,9 +109,7 @@ def exact_posterior(
     if method not in limits:
         raise ValueError(f"method: got {method!r}, expected auto or one of {list(limits)}")
     if size > limits[method]:
-        raise ValueError(
-            f"method: {method} with {size} variables, expected at most {limits[method]}; use mcmc"
-        )
+        raise ValueError(f"method: {method} with {size} variables, expected at most {limits[method]}; use mcmc")
     if method != "enumeration" and (method == "orders") != prior.order_modular:
         raise ValueError(f"method: {method} with order_modular={prior.order_modular}, expected the other one")
     if method == "enumeration":
@@ -183,10 +181,7 @@ def count_dags(num_variables: int) -> int:
     counts = [1]
     for n in range(1, num_variables + 1):
         counts.append(
-            sum(
-                (-1) ** (k + 1) * math.comb(n, k) * 2 ** (k * (n - k)) * counts[n - k]
-                for k in range(1, n + 1)
-            )
+            sum((-1) ** (k + 1) * math.comb(n, k) * 2 ** (k * (n - k)) * counts[n - k] for k in range(1, n + 1))
         )
     return counts[num_variables]
 
@@ -277,6 +272,4 @@ def _dynamic(score: LocalScore, prior: GraphPrior, method: str) -> ExactPosterio
 
 def _check_total(total: FloatArray | float) -> None:
     if not np.isfinite(total):
-        raise ValueError(
-            f"score: the posterior weights of all DAGs sum to exp({total}), expected a finite sum"
-        )
+        raise ValueError(f"score: the posterior weights of all DAGs sum to exp({total}), expected a finite sum")

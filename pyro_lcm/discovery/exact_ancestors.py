@@ -70,9 +70,7 @@ def _totals(inner: FloatArray, order_modular: bool) -> FloatArray:
         return np.asarray(np.log(np.maximum(scaled, 0.0)) + scale)
 
 
-def _sink_terms(
-    inner: FloatArray, placed: int, outside: IntArray, sinks: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def _sink_terms(inner: FloatArray, placed: int, outside: IntArray, sinks: IntArray) -> tuple[FloatArray, FloatArray]:
     """Log prod S_j(X) over j in S, and the sign, for each set S of sinks added to X."""
     holds = (sinks[:, None] >> outside) & 1 == 1
     log_terms: FloatArray = np.where(holds, inner[outside, placed], 0.0).sum(axis=1)

@@ -175,9 +175,7 @@ class LayerSums:
             split = self._split(placed)
             self._completion[split.states] = log_sum(self._steps(split, self._gains(placed, split)), axis=1)
 
-    def _trace(
-        self, share: FloatArray, placed: int, split: _Split, gains: FloatArray, flow: FloatArray
-    ) -> None:
+    def _trace(self, share: FloatArray, placed: int, split: _Split, gains: FloatArray, flow: FloatArray) -> None:
         """Split the probability of each D_j(U, L) among the terms it was added up from, last bit first."""
         for position in range(len(split.inside) - 1, -1, -1):
             half = 1 << position

@@ -94,9 +94,7 @@ class LinearGaussianScore(CachedScore):
         True
     """
 
-    def __init__(
-        self, data: GraphData, prior: LinearGaussianPrior | None = None, *, cache_size: int = 500_000
-    ) -> None:
+    def __init__(self, data: GraphData, prior: LinearGaussianPrior | None = None, *, cache_size: int = 500_000) -> None:
         super().__init__(data, cache_size=cache_size)
         self.prior = LinearGaussianPrior() if prior is None else prior
 
@@ -131,9 +129,7 @@ class LinearGaussianScore(CachedScore):
         design = np.column_stack([values, np.ones(len(values))])
         return float(weights.sum()), (weights * design.T) @ design
 
-    def _evidence(
-        self, statistics: tuple[float, FloatArray], child: int, parent_sets: BoolArray
-    ) -> FloatArray:
+    def _evidence(self, statistics: tuple[float, FloatArray], child: int, parent_sets: BoolArray) -> FloatArray:
         count, gram = statistics
         result = np.empty(len(parent_sets))
         sizes = parent_sets.sum(axis=1)

@@ -75,9 +75,7 @@ class NonlinearScore(CachedScore):
         True
     """
 
-    def __init__(
-        self, data: GraphData, prior: NonlinearPrior | None = None, *, cache_size: int = 500_000
-    ) -> None:
+    def __init__(self, data: GraphData, prior: NonlinearPrior | None = None, *, cache_size: int = 500_000) -> None:
         super().__init__(data, cache_size=cache_size)
         self.prior = NonlinearPrior() if prior is None else prior
 

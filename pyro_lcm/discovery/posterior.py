@@ -209,9 +209,7 @@ def to_container(
     if stats:
         groups["sample_stats"] = _dataset(stats, draws.names)
     if data is not None:
-        observed: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-            "values": (("row", "variable"), data.values)
-        }
+        observed: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {"values": (("row", "variable"), data.values)}
         if data.targets is not None:
             observed["targets"] = (("row", "variable"), data.targets.astype(np.int8))
         groups["observed_data"] = _dataset(observed, draws.names)
@@ -236,11 +234,7 @@ _NAMED_DIMS = ("parent", "child", "ancestor", "descendant", "cause", "outcome", 
 
 
 def _dataset(variables: Any, names: tuple[str, ...]) -> xr.Dataset:
-    dims = {
-        dim: length
-        for axes, value in variables.values()
-        for dim, length in zip(axes, value.shape, strict=True)
-    }
+    dims = {dim: length for axes, value in variables.values() for dim, length in zip(axes, value.shape, strict=True)}
     coords: dict[str, Any] = {
         dim: list(names) if dim in _NAMED_DIMS else np.arange(length) for dim, length in dims.items()
     }

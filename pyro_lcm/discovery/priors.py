@@ -270,9 +270,7 @@ def log_linear_extensions(adjacency: ArrayLike) -> FloatArray:
     graphs = np.asarray(adjacency) != 0
     size = graphs.shape[-1]
     if size > MAX_LINEAR_EXTENSIONS:
-        raise ValueError(
-            f"adjacency: {size} variables, expected at most {MAX_LINEAR_EXTENSIONS} to count orders"
-        )
+        raise ValueError(f"adjacency: {size} variables, expected at most {MAX_LINEAR_EXTENSIONS} to count orders")
     counts = np.empty(len(graphs))
     step = max(1, _COUNTS_AT_ONCE >> size)
     for start in range(0, len(graphs), step):

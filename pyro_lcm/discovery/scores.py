@@ -62,9 +62,7 @@ class GraphData:
             raise ValueError(f"values: got shape {values.shape}, expected (N, d) with d >= 1")
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0]
-            raise ValueError(
-                f"values: row {row}, column {column} is {values[row, column]}, expected finite numbers"
-            )
+            raise ValueError(f"values: row {row}, column {column} is {values[row, column]}, expected finite numbers")
         rows, width = values.shape
         names = tuple(self.names) or tuple(f"x{j + 1}" for j in range(width))
         if len(names) != width or len(set(names)) != width:
@@ -197,9 +195,7 @@ class CachedScore(ABC):
         if not missing:
             return np.fromiter(map(cache.__getitem__, keys), np.float64, len(keys))
         rows = np.fromiter(missing.values(), np.int64, len(missing))
-        fresh = np.concatenate(
-            [self._compute(child, sets[rows[i : i + CHUNK]]) for i in range(0, len(rows), CHUNK)]
-        )
+        fresh = np.concatenate([self._compute(child, sets[rows[i : i + CHUNK]]) for i in range(0, len(rows), CHUNK)])
         found = dict(zip(missing, fresh.tolist(), strict=True))
         result = np.fromiter((found[k] if k in found else cache[k] for k in keys), np.float64, len(keys))
         cache.update(found)
@@ -296,14 +292,10 @@ def _as_targets(targets: ArrayLike | None, rows: int, width: int) -> BoolArray |
     array = np.asarray(targets)
     if array.ndim == 1 and np.issubdtype(array.dtype, np.integer):
         if len(array) and not (array.min() >= 0 and array.max() <= width):
-            raise ValueError(
-                f"targets: got {array.min()} ... {array.max()}, expected 0 (none) or 1 ... {width}"
-            )
+            raise ValueError(f"targets: got {array.min()} ... {array.max()}, expected 0 (none) or 1 ... {width}")
         array = array[:, None] == np.arange(1, width + 1)
     if array.shape != (rows, width):
-        raise ValueError(
-            f"targets: got shape {array.shape}, expected ({rows}, {width}) or ({rows},) integers"
-        )
+        raise ValueError(f"targets: got shape {array.shape}, expected ({rows}, {width}) or ({rows},) integers")
     return np.array(array, dtype=bool)
 
 

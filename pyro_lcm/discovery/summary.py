@@ -104,10 +104,7 @@ class GraphSummary:
             )
         lines.append(f"expected edges {self.expected_edges:.2f}, entropy {self.entropy:.2f} nats")
         for rank, graph in enumerate(self.top, start=1):
-            edges = [
-                f"{self.names[a]} -> {self.names[b]}"
-                for a, b in zip(*np.nonzero(graph.adjacency), strict=True)
-            ]
+            edges = [f"{self.names[a]} -> {self.names[b]}" for a, b in zip(*np.nonzero(graph.adjacency), strict=True)]
             lines.append(f"graph {rank} has mass {graph.probability:.3f}: {', '.join(edges) or 'no edges'}")
         if self.truth is not None:
             known = self.truth
@@ -154,9 +151,7 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
         paths = _with_known(paths, known.get("ancestor_probability"), exact)
     flat = adjacency.reshape(-1, *adjacency.shape[2:])
     log_probability = _exact_log_probability(container)
-    graphs, first, counts = np.unique(
-        flat.reshape(len(flat), -1), axis=0, return_index=True, return_counts=True
-    )
+    graphs, first, counts = np.unique(flat.reshape(len(flat), -1), axis=0, return_index=True, return_counts=True)
     if log_probability is None:
         mass = counts / len(flat)
         entropy = -float(mass @ np.log(mass)) + (len(graphs) - 1) / (2 * len(flat))

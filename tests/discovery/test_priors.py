@@ -11,9 +11,7 @@ from pyro_lcm.discovery.priors import GraphPrior, log_linear_extensions
 
 def agreeing_orders(graph):
     edges = list(zip(*np.nonzero(graph), strict=True))
-    return sum(
-        all(order.index(a) < order.index(b) for a, b in edges) for order in permutations(range(len(graph)))
-    )
+    return sum(all(order.index(a) < order.index(b) for a, b in edges) for order in permutations(range(len(graph))))
 
 
 def test_uniform_by_default():

@@ -58,9 +58,7 @@ def test_linear_evidence_is_the_product_of_predictives():
 def test_linear_mechanism_posterior_against_dense_algebra():
     rows = RNG.normal(size=(15, 3))
     prior = LinearGaussianPrior()
-    mechanism = LinearGaussianScore(GraphData(rows), prior).mechanism_posterior(
-        2, np.array([1, 1, 0], dtype=bool)
-    )
+    mechanism = LinearGaussianScore(GraphData(rows), prior).mechanism_posterior(2, np.array([1, 1, 0], dtype=bool))
     design = np.column_stack([rows[:, :2], np.ones(15)])
     precision = design.T @ design + np.diag([0.5, 0.5, 1.0])
     mean = np.linalg.solve(precision, design.T @ rows[:, 2])
