@@ -1,1 +1,115 @@
-"""The command ``pyro-lcm``."""
+"""The command ``pyro-lcm``: finds the subcommand, and turns what goes wrong into one line and an exit code.
+
+Nothing heavy is imported before a subcommand is chosen. Exit codes: 0 all is well, 1 a run failed (or a check
+found problems and was asked to say so), 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+COMMANDS = {
+    "demo": "Learn a latent causal model from simulated data, score it and draw it",
+    "simulate": "Write pairs of observations before and after an intervention, with the truth",
+    "train": "Fit a latent causal model to a file of pairs",
+    "check": "Say without any truth whether a fit worked",
+    "encode": "Write latents and intervention targets of a file of pairs",
+    "evaluate": "Score a fit against the truth in a file of pairs",
+    "graph": "Infer the posterior over graphs, of a fit or of a table of observed variables",
+    "do": "Write what observations become when causal variables are set",
+    "benchmark": "Run a study over dimensions, data, seeds and methods",
+}
+"""The subcommands, and what each is for in one line."""
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the name of the program; those of the process by default.
+
+    Returns:
+        The exit code.
+
+    >>> main(["--version"])
+    pyro-lcm 0.1.0
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"pyro-lcm {version('pyro-lcm')}\n")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        return _fail("pyro-lcm", f"got the command {name!r}, expected one of {', '.join(COMMANDS)}")
+    try:
+        return _run(importlib.import_module(f"pyro_lcm.commands.{name}"), name, arguments[1:])
+    except KeyboardInterrupt as interrupt:
+        _fail(f"pyro-lcm {name}", f"interrupted{f'; {interrupt}' if str(interrupt) else ''}")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
+    from pyro_lcm.commands.console import logging_to_stderr
+    from pyro_lcm.commands.parsing import UsageError, parse
+
+    program = f"pyro-lcm {name}"
+    with logging_to_stderr():
+        try:
+            options = parse(program, COMMANDS[name], module.Options, module.POSITIONAL, arguments)
+            return int(module.run(options))
+        except SystemExit as leaving:  # --help and --print-config
+            return int(leaving.code or 0)
+        except UsageError as error:
+            return _fail(program, f"{error} (see {program} --help)")
+        except (ValueError, OSError) as error:
+            logger.debug("bad input", exc_info=True)
+            return _fail(program, str(error))
+        except RuntimeError as error:
+            from pyro_lcm.training.monitor import TrainingDiverged
+
+            if not isinstance(error, TrainingDiverged):
+                raise
+            _fail(program, str(error))
+            return 1
+
+
+def _fail(program: str, message: str) -> int:
+    """Write one line to stderr, whatever the message; return the exit code of bad input."""
+    sys.stderr.write(f"{program}: error: {' '.join(message.split())}\n")
+    return 2
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: pyro-lcm COMMAND [options]",
+            "",
+            "Latent causal models in Pyro: causal variables and a graph from pairs of observations before and",
+            "after an unknown intervention.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "pyro-lcm COMMAND --help lists the options of a command. Each is also a key of the YAML file that",
+            "--config names, with _ for -; options after --config win.",
+            "",
+        ]
+    )

@@ -1,0 +1,235 @@
+"""From a frozen dataclass to a command line and a YAML file with the same keys, by jsonargparse.
+
+The help of an option is what the docstring of the dataclass says about the field. A field that is itself a
+dataclass becomes a group of dotted options, or options without a prefix if it was declared by :func:`inlined`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import docstring_parser
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+
+T = TypeVar("T")
+
+
+class UsageError(ValueError):
+    """An option that is unknown, missing or of the wrong type."""
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One option: its key in YAML, its type, what it is if not given, and its help."""
+
+    key: str
+    type: Any
+    default: Any
+    help: str
+    repeated: bool
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.key.replace("_", "-")
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+
+def inlined() -> Any:
+    """Declare a field that is a dataclass whose fields are options of their own, without a prefix."""
+    return field(metadata={"inlined": True})
+
+
+def repeated() -> Any:
+    """Declare a tuple of texts, empty by default, whose option comes once for each: ``--set a=1 --set b=2``."""
+    return field(default=(), metadata={"repeated": True})
+
+
+def parse(program: str, summary: str, options: type[T], positional: Sequence[str], argv: Sequence[str]) -> T:
+    """Parse a command line.
+
+    Args:
+        program: Name of the program, for the usage.
+        summary: One line on what it does.
+        options: The dataclass of options.
+        positional: Names of its fields that are given by place; one with a default may be left out.
+        argv: Arguments.
+
+    Returns:
+        The options.
+
+    Raises:
+        UsageError: If an option is unknown, missing or of the wrong type; one line that names it.
+        ValueError: If the dataclass itself does not take a value.
+        SystemExit: After ``--help`` and ``--print-config``.
+
+    >>> @dataclass(frozen=True)
+    ... class Options:
+    ...     '''Options.
+    ...
+    ...     Args:
+    ...         dim_z: Number of variables.
+    ...     '''
+    ...     dim_z: int = 2
+    >>> parse("pyro-lcm test", "Test.", Options, (), ["--dim-z", "3"])
+    Options(dim_z=3)
+    """
+    table = {option.key: option for option in _options(options)}
+    parser = ArgumentParser(
+        prog=program,
+        description=f"{summary}.",
+        exit_on_error=False,
+        print_config="--print-config",
+        formatter_class=argparse.HelpFormatter,
+    )
+    for name in positional:
+        _add_positional(parser, table[name])
+    parser.add_argument("--config", action="config", help="YAML file of options; its keys are these options")
+    for option in table.values():
+        if option.key not in positional:
+            _add_option(parser, option)
+    try:
+        found = parser.parse_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise UsageError(_one_line(str(error), table)) from error
+    for option in table.values():
+        if option.required and found.get(option.key) is None:
+            shown = option.key.upper() if option.key in positional else option.flag
+            raise UsageError(f"{shown} is missing: {option.help}")
+    made: T = _instantiate(options, found, "")
+    return made
+
+
+def to_plain(options: Any) -> dict[str, Any]:
+    """Options as the plain values of a YAML file that ``--config`` reads.
+
+    Args:
+        options: An instance of a dataclass of options.
+    """
+    result: dict[str, Any] = {}
+    for item in fields(options):
+        value = getattr(options, item.name)
+        if item.metadata.get("inlined"):
+            result |= to_plain(value)
+        elif is_dataclass(value):
+            result[item.name] = to_plain(value)
+        else:
+            result[item.name] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
+def _options(options: type, prefix: str = "") -> Iterator[_Option]:
+    """List the options of a dataclass, those of nested dataclasses included."""
+    hints = get_type_hints(options)
+    documented = docstring_parser.parse(options.__doc__ or "").params
+    texts = {item.arg_name: " ".join((item.description or "").replace("``", "").split()) for item in documented}
+    for item in fields(options):
+        hint = hints[item.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            yield from _options(hint, _inner_prefix(item, prefix))
+        else:
+            text = texts.get(item.name, "")
+            yield _Option(prefix + item.name, hint, _default(item), text, bool(item.metadata.get("repeated")))
+
+
+def _default(item: Field[Any]) -> Any:
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return item.default
+
+
+def _add_positional(parser: ArgumentParser, option: _Option) -> None:
+    # All are optional for the parser, so that a YAML file can give them; parse() looks for what is missing.
+    extra: dict[str, Any] = {"nargs": "?", "default": None if option.required else option.default}
+    parser.add_argument(option.key, type=_single(option.type)[0], metavar=option.key.upper(), help=option.help, **extra)
+
+
+def _add_option(parser: ArgumentParser, option: _Option) -> None:
+    default = None if option.required else option.default
+    text = option.help.replace("%", "%%")
+    if option.required:
+        text += " (required)"
+    elif not (default is None or default is False or default == ()):
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        text += f" (default: {shown})"
+    single, many = _single(option.type)
+    if option.type is bool:
+        parser.add_argument(option.flag, action=ActionYesNo(no_prefix="no-"), default=default, help=text)
+        return
+    extra: dict[str, Any] = {}
+    if option.repeated:
+        extra = {"action": "append"}
+    elif many:
+        extra = {"nargs": "+"}
+    choices = ",".join(map(str, _choices(single)))
+    metavar = f"{{{choices}}}" if choices else option.key.rsplit(".", 1)[-1].upper()
+    parser.add_argument(
+        option.flag,
+        type=single,
+        default=list(default) if isinstance(default, tuple) else default,
+        help=text,
+        metavar=metavar,
+        **extra,
+    )
+
+
+def _single(hint: Any) -> tuple[Any, bool]:
+    """The type of one value, and whether there are several: of ``tuple[int, ...] | None`` (int, True)."""
+    members = [part for part in _members(hint) if part is not type(None)]
+    if len(members) == 1 and get_origin(members[0]) is tuple:
+        return get_args(members[0])[0], True
+    return hint, False
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _instantiate(options: type[Any], found: Namespace, prefix: str) -> Any:
+    hints = get_type_hints(options)
+    values: dict[str, Any] = {}
+    for item in fields(options):
+        hint = hints[item.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            values[item.name] = _instantiate(hint, found, _inner_prefix(item, prefix))
+        else:
+            value = found[prefix + item.name]
+            values[item.name] = tuple(value) if isinstance(value, list) else value
+    return options(**values)
+
+
+def _inner_prefix(item: Field[Any], prefix: str) -> str:
+    return prefix if item.metadata.get("inlined") else f"{prefix}{item.name}."
+
+
+def _one_line(message: str, table: Mapping[str, _Option]) -> str:
+    """Say in one line which option was wrong, what came and what was expected."""
+    found = re.match(r'Parser key "([\w.\-\[\]]+)"', message)
+    value = re.search(r"(?:Given value|Got value): (.*)", message)
+    if found and value:
+        key = re.sub(r"\[\d+\]$", "", found[1])
+        if key in table:
+            return f"{table[key].flag}: got {value[1]!r}, expected {_describe(_single(table[key].type)[0])}"
+    unknown = re.match(r"Option '([\w.\-]+)' is not accepted", message)
+    if unknown:
+        return f"--config: got the key {unknown[1]!r}, expected some of {', '.join(table)}"
+    return " ".join(message.split())
+
+
+def _describe(hint: Any) -> str:
+    words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+    if _choices(hint):
+        return f"one of {', '.join(map(str, _choices(hint)))}"
+    parts = [words.get(part, str(part)) for part in _members(hint) if part is not type(None)]
+    return " or ".join(parts)

@@ -1,0 +1,93 @@
+"""Run folders as the commands see them: what is in one, with which options it was made, whether it is finished.
+
+``train.yaml`` holds the options of the command; ``pyro-lcm train --config RUN/train.yaml`` repeats the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pyro_lcm.commands.files import write_text
+from pyro_lcm.run_folder import CONFIG, TENSORS
+
+if TYPE_CHECKING:
+    from pyro_lcm.lcm import LatentCausalModel
+
+OPTIONS = "train.yaml"
+_TRACES = (CONFIG, TENSORS, "checkpoint", "metrics.csv", "fit-1")
+_FREE = ("data", "out", "validation", "resume", "mmap", "device", "threads", "loggers")
+"""Options that may differ when a run goes on: where things are and how they are read. Other data are noticed
+by the training driver, by their content."""
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is a run in a folder, finished or not."""
+    return any((folder / name).exists() for name in _TRACES)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder has ended; its parameters are what is written last."""
+    return (folder / TENSORS).is_file()
+
+
+def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
+    """Which options differ from those the run in a folder was made with, a text each.
+
+    Raises:
+        ValueError: If the record is damaged.
+    """
+    file = folder / OPTIONS
+    if not file.is_file():
+        return []
+    try:
+        recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not valid YAML ({error})") from error
+    if not isinstance(recorded, dict):
+        raise ValueError(f"{file}: got {type(recorded).__name__}, expected the options of a run")
+    before, now = _flat(recorded), _flat(options)
+    return [
+        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in _FREE
+    ]
+
+
+@contextmanager
+def record_options(folder: Path, options: Mapping[str, Any]) -> Iterator[None]:
+    """Write the options of a run beside it, and take them back if the run never began."""
+    new_folder, file = not folder.exists(), folder / OPTIONS
+    kept = {key: value for key, value in options.items() if key not in ("resume", "threads")}
+    write_text(file, yaml.safe_dump(kept, sort_keys=False))
+    try:
+        yield
+    except BaseException:
+        if not holds_run(folder):
+            file.unlink(missing_ok=True)
+            if new_folder:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        raise
+
+
+def load_model(folder: str) -> LatentCausalModel:
+    """Load the model of a run folder."""
+    from pyro_lcm.lcm import LatentCausalModel
+
+    return LatentCausalModel.load(folder)
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{key}.")
+        else:
+            result[prefix + key] = value
+    return result

@@ -1,0 +1,68 @@
+"""``pyro-lcm simulate``: pairs of observations from a random latent causal model, with the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pyro_lcm.commands.console import progress_bar, say
+from pyro_lcm.commands.files import refuse_existing
+from pyro_lcm.commands.parsing import inlined
+from pyro_lcm.data.scaling import ScalingSystem
+
+POSITIONAL = ("simulator",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm simulate``.
+
+    Args:
+        simulator: Which simulator: scaling, any number of variables.
+        out: Where to: a folder, which gets train.npz, val.npz and test.npz; or a file that ends in .npz.
+        n: Number of pairs to train on.
+        n_val: Number of pairs to validate on.
+        n_test: Number of pairs to test on.
+        overwrite: Whether to write over files.
+        system: The latent causal model.
+    """
+
+    simulator: Literal["scaling"]
+    out: str
+    n: int = 100_000
+    n_val: int = 10_000
+    n_test: int = 10_000
+    overwrite: bool = False
+    system: ScalingSystem = inlined()
+
+    def __post_init__(self) -> None:
+        for name in ("n", "n_val", "n_test"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+
+
+def run(options: Options) -> int:
+    """Write the files."""
+    out, system = Path(options.out), options.system
+    single = out.suffix == ".npz"
+    sizes = {"train": options.n, "val": options.n_val, "test": options.n_test}
+    files = {"train": out} if single else {name: out / f"{name}.npz" for name in sizes}
+    if not single and out.exists() and not out.is_dir():
+        raise ValueError(f"--out: {out} is a file, expected a folder, or a name that ends in .npz")
+    refuse_existing(list(files.values()), options.overwrite)
+    (out.parent if single else out).mkdir(parents=True, exist_ok=True)
+    with progress_bar(len(files), "simulating", "file") as bar:
+        for seed, (name, path) in enumerate(files.items()):
+            system.sample(sizes[name], seed=seed).save(path)
+            bar.update()
+    edges = int(system.adjacency.sum())
+    say(
+        f"{system.dim} variables, {edges} edges, {system.width} features of x, {system.mixing} mixing, "
+        f"{system.mechanisms} mechanisms"
+    )
+    for name, path in files.items():
+        say(f"wrote {path}: {sizes[name]} pairs")
+    first = files["train"]
+    say(f"next: pyro-lcm train {first} --out runs/a")
+    return 0

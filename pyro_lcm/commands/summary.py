@@ -1,0 +1,55 @@
+"""Scores and graphs in words: what was measured, and what a good value is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from numpy.typing import ArrayLike
+
+from pyro_lcm.causal.dag import as_adjacency
+from pyro_lcm.commands.console import table
+
+SCORES = {
+    "disentanglement": ("disentanglement D (DCI)", ">= 0.98"),
+    "completeness": ("completeness C (DCI)", ">= 0.98"),
+    "mcc": ("correlation of variables (MCC)", ">= 0.99"),
+    "mcc_spearman": ("rank correlation of variables", ">= 0.99"),
+    "mcc_noise": ("correlation of noise encodings", ">= 0.99"),
+    "intervention_accuracy": ("intervention accuracy", ">= 0.93"),
+    "shd": ("graph distance (SHD)", "0"),
+    "edge_f1": ("edge F1", "1"),
+    "elbo": ("ELBO per pair (nats)", "higher is better"),
+}
+"""For each score that is shown: what it is called, and what a good value is."""
+
+
+def scores_table(scores: Mapping[str, float | None], only: Sequence[str] = tuple(SCORES)) -> str:
+    """Lay out scores with what a good value is; scores whose truth is missing are dashes.
+
+    >>> print(scores_table({"mcc": 0.991, "shd": None}, ("mcc", "shd")))
+    score                           value  good
+    correlation of variables (MCC)  0.991  >= 0.99
+    graph distance (SHD)            -      0
+    """
+    rows = [(SCORES[key][0], number_text(key, scores.get(key)), SCORES[key][1]) for key in only]
+    return table(("score", "value", "good"), rows)
+
+
+def number_text(key: str, value: float | None) -> str:
+    """A score as text."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if key == "shd" else f"{value:.3f}"
+
+
+def edges_text(adjacency: ArrayLike, names: Sequence[str]) -> str:
+    """A graph as text, the children of each variable together.
+
+    >>> edges_text([[0, 1, 1], [0, 0, 0], [0, 0, 0]], ("a", "b", "c"))
+    'a -> b, c'
+    """
+    matrix = as_adjacency(adjacency)
+    parts = [
+        f"{names[i]} -> {', '.join(names[j] for j in row.nonzero()[0])}" for i, row in enumerate(matrix) if row.any()
+    ]
+    return "; ".join(parts) or "no edges"

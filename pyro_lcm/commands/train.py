@@ -1,0 +1,196 @@
+"""``pyro-lcm train``: fit a latent causal model to a file of pairs, once or several times."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pyro_lcm.commands.console import say
+from pyro_lcm.commands.files import load_pairs
+from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
+from pyro_lcm.commands.parsing import to_plain
+from pyro_lcm.commands.runs import holds_run, is_finished, record_options, recorded_differences
+from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.lcm import MIN_PAIRS, LatentCausalModel
+from pyro_lcm.networks import ModelName
+from pyro_lcm.training.driver import Precision
+from pyro_lcm.training.recipe import Budget
+
+POSITIONAL = ("data",)
+
+HELD_OUT = 0.1
+"""Share of the pairs that is held out, of at most 10,000 pairs."""
+MAX_HELD_OUT = 10_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Sizes of the networks; what is not given is chosen by the recipe to suit the data.
+
+    Args:
+        hidden: Widths of the hidden layers between x and the code.
+        flow_layers: Couplings of the flow between code and noise encodings; 0 makes it affine.
+        flow_hidden: Width of the hidden layers of each coupling.
+        solution_hidden: Widths of the hidden layers of each solution function.
+        min_scale: Lower bound of the solution functions' scale, in units of the noise encodings.
+        min_sd: Lower bound of the standard deviation of x given the noise encodings, x being standardised.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    flow_layers: int | None = None
+    flow_hidden: int | None = None
+    solution_hidden: tuple[int, ...] | None = None
+    min_scale: float | None = None
+    min_sd: float | None = None
+
+    def given(self) -> dict[str, Any]:
+        """What was given, for :class:`pyro_lcm.LatentCausalModel`."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm train``.
+
+    Args:
+        data: Pairs file: an .npz, or a folder of .npy files, with x and x_after. Truth in it is not used.
+        out: Run folder to write.
+        model: Which generative program.
+        dim_z: Number of causal variables; by default as many as x has directions in which it varies.
+        names: Names of the causal variables, in the order found; z1, z2, ... by default.
+        seed: Seed of everything random, at least 0.
+        validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
+        known_targets: Whether to use the intervention targets in the data.
+        mmap: Whether to map the data into memory instead of reading it, for data larger than memory.
+        fits: Number of independent fits; the one with the best held-out ELBO becomes the run's.
+        resume: Whether to go on with the run in the folder that was cut off.
+        device: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
+        precision: Precision of the numbers, as Lightning Fabric names it.
+        loggers: Further logs beside metrics.csv: tensorboard.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        budget: Optimizer steps.
+        networks: Sizes of the networks.
+    """
+
+    data: str
+    out: str
+    model: ModelName = "ilcm"
+    dim_z: int | None = None
+    names: tuple[str, ...] | None = None
+    seed: int = 0
+    validation: str | None = None
+    known_targets: bool = False
+    mmap: bool = False
+    fits: int = 1
+    resume: bool = False
+    device: str = "auto"
+    precision: Precision = "32-true"
+    loggers: tuple[str, ...] = ()
+    threads: int | None = None
+    budget: Budget = Budget()
+    networks: Networks = Networks()
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("fits", 1), ("dim_z", 1), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: got {value}, expected at least {least}")
+
+
+def run(options: Options) -> int:
+    """Fit, and say what was found."""
+    folder = Path(options.out)
+    recorded = to_plain(options)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: {folder} is a file, expected a folder")
+    if holds_run(folder):
+        if not options.resume:
+            raise ValueError(f"--out: {folder} holds a run; give another folder, or --resume to go on with that run")
+        if lines := recorded_differences(folder, recorded):
+            raise ValueError(f"--resume: the run in {folder} has other options: {'; '.join(lines)}")
+        if is_finished(folder):
+            say(f"{folder}: the run is finished; nothing to do")
+            return 0
+    pairs = load_pairs(options.data, mmap=options.mmap)
+    if options.known_targets:
+        pairs = pairs.with_known_targets()
+    training, held_out = _hold_out(pairs, options)
+    with torch_threads(options.threads), record_options(folder, recorded):
+        try:
+            start = time.perf_counter()
+            fits = _fit_all(options, folder, training, held_out)
+            best = choose(fits)
+            if options.fits > 1:
+                write_choice(folder, fits, best)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"go on with: pyro-lcm train {options.data} --out {folder} --resume and the other options"
+            ) from None
+        _report(folder, fits, best, held_out, time.perf_counter() - start)
+    return 0
+
+
+def _hold_out(pairs: InterventionPairs, options: Options) -> tuple[InterventionPairs, InterventionPairs]:
+    """Split once for all fits, so that their held-out ELBOs can be compared."""
+    if options.validation is not None:
+        return pairs, load_pairs(options.validation, mmap=options.mmap)
+    if len(pairs) < MIN_PAIRS:
+        raise ValueError(
+            f"{options.data}: got {len(pairs)} pairs, expected at least {MIN_PAIRS} to train and to hold out"
+        )
+    share = min(HELD_OUT, MAX_HELD_OUT / len(pairs))
+    training, held_out = pairs.split((1 - share, share), options.seed)
+    return training, held_out
+
+
+def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_out: InterventionPairs) -> list[Fit]:
+    """Train the fits that are not finished yet."""
+    fits = []
+    for number, (path, seed) in enumerate(fit_folders(folder, options.fits, options.seed), start=1):
+        if options.fits > 1:
+            logger.info("fit %d of %d, seed %d, in %s", number, options.fits, seed, path)
+        if is_finished(path):
+            model = LatentCausalModel.load(path)
+        else:
+            model = LatentCausalModel(
+                options.model, dim_z=options.dim_z, names=options.names, options=options.networks.given()
+            ).fit(
+                training,
+                validation=held_out,
+                seed=seed,
+                out=path,
+                budget=options.budget,
+                device=options.device,
+                precision=options.precision,
+                resume=options.resume,
+                loggers=options.loggers,
+            )
+        fits.append(Fit(path, seed, model, model.elbo(held_out)))
+    return fits
+
+
+def _report(folder: Path, fits: list[Fit], best: Fit, held_out: InterventionPairs, seconds: float) -> None:
+    """Say in a few lines what came out."""
+    from pyro_lcm.commands.summary import edges_text
+
+    model = best.model
+    report = model.check(held_out, fits=[fit.model for fit in fits if fit is not best])
+    say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
+    if hasattr(model.model, "solution"):
+        say(f"  graph: {edges_text(model.adjacency(), model.names)}")
+    say(f"  held-out ELBO per pair: {best.elbo:.3f} nats")
+    if len(fits) > 1:
+        say("  fits: " + ", ".join(f"{fit.folder.name} {fit.elbo:.3f}" for fit in fits))
+        say(f"  best: {best.folder.name}")
+    for problem in report.problems:
+        say(f"  PROBLEM: {problem}")
+    if report.ok:
+        say("  check: no problem found on the held-out pairs")
+    say(f"next: pyro-lcm check {folder} --data FILE, or evaluate if FILE has the truth")
