@@ -22,10 +22,11 @@ from typing import Literal
 
 import torch
 from pyro.distributions import Normal
-from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from torch import Tensor, nn
 
 from pyro_lcm.causal.subsets import as_hit
+from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.ilcm import TargetEncoder
 
 Average = Literal["gvae", "ml-vae"]
 
@@ -54,6 +55,7 @@ class AdaGVAEGuide(BetaVAEGuide):
             raise ValueError(f"changed: got {changed}, expected an integer in 0..{dim_z}")
         self.average: Average = average
         self.changed = changed
+        self.target_encoder = TargetEncoder(dim_z)
 
     def posteriors(self, x: Tensor, x_after: Tensor, targets: Tensor | None = None) -> tuple[Normal, Normal]:
         """Posteriors of the two sides' latents, equal where a factor did not change; (pairs, d) each."""
@@ -78,6 +80,16 @@ class AdaGVAEGuide(BetaVAEGuide):
             hit, known = as_hit(targets, self.dim_z)
             changed = torch.where(known.unsqueeze(-1), hit, changed)
         return changed
+
+    def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
+        """(pairs, d + 1) probabilities of the targets none, 1, ..., d, from which component moved.
+
+        The objective has no targets; tolerances and widths of :class:`pyro_lcm.guides.ilcm.TargetEncoder` are set by
+        its ``fit``, not by the ELBO.
+        """
+        before, after = super().posteriors(x, x_after)
+        probabilities: Tensor = self.target_encoder(after.mean - before.mean).softmax(-1)
+        return probabilities
 
     def _averaged(self, before: Normal, after: Normal) -> tuple[Tensor, Tensor]:
         """Mean and variance of the average of two posteriors."""

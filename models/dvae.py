@@ -9,10 +9,11 @@ know. With causal relations its latents are the noise encodings at best, not the
 
 from __future__ import annotations
 
-from pyro_lcm.models.ilcm import ILCM
+import torch
 from torch import Tensor, nn
 
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.models.ilcm import ILCM
 
 
 class ContextFreeSolution(SolutionFunctions):
@@ -29,6 +30,14 @@ class ContextFreeSolution(SolutionFunctions):
     def __init__(self, dim: int, *, min_scale: float = 0.05) -> None:
         super().__init__(dim, hidden=(), min_scale=min_scale)
         self.context.zero_()
+
+    def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and scale of one variable in each row, (rows,) each, whatever the other noise encodings are."""
+        return super().coefficients(torch.zeros_like(noise), target)
+
+    def all_coefficients(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and scale of every variable, (..., d) each, whatever the other noise encodings are."""
+        return super().all_coefficients(torch.zeros_like(noise))
 
 
 class DVAE(ILCM):

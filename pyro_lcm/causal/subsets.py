@@ -48,3 +48,23 @@ def all_subsets(dim: int) -> Tensor:
         [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
     return (torch.arange(2**dim).unsqueeze(1) >> torch.arange(dim)) % 2 == 1
+
+
+def row_of(subsets: Tensor, targets: Tensor) -> Tensor:
+    """Which row of a list of sets the known targets are.
+
+    Args:
+        subsets: (K, d) bool, different rows.
+        targets: (pairs,) or (pairs, d) in the forms of this module.
+
+    Returns:
+        (pairs,) long in 0..K-1, or -1 where the targets are unknown or not in the list.
+
+    Example:
+        >>> row_of(all_subsets(2), torch.tensor([[1, 1], [0, 0], [-1, -1]])).tolist()
+        [3, 0, -1]
+    """
+    hit, known = as_hit(targets, subsets.shape[1])
+    same = (hit.unsqueeze(1) == subsets).all(-1)
+    found = same.any(-1) & known
+    return torch.where(found, same.long().argmax(-1), UNKNOWN)

@@ -21,12 +21,11 @@ import torch
 from torch import Tensor
 
 from pyro_lcm.causal.solution import SolutionFunctions
-from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, posterior_sd, sample_pairs
+from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, hard_targets, posterior_sd, sample_pairs
 
 
 class SoftObjective(RecipeObjective):
@@ -39,7 +38,7 @@ class SoftObjective(RecipeObjective):
             mean, sd = self.guide.encoder(x)
             noise = mean + sd * torch.randn_like(sd)
             before, after = noise.chunk(2)
-            target = hard_targets(self.guide.target_encoder, *mean.chunk(2), tensors.get("targets"))
+            target = hard_targets(self, *mean.chunk(2), tensors.get("targets"))
         density = self.model.redrawn_dist(before, target).log_prob(after)
         hit = target > 0
         redrawn = torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0)
@@ -98,7 +97,7 @@ class PeelSinks:
         model, guide = objective.model, objective.guide
         before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
         guide.target_encoder.fit(after - before, batch.get("targets"))
-        target = hard_targets(guide.target_encoder, before, after, batch.get("targets"))
+        target = hard_targets(objective, before, after, batch.get("targets"))
         order = causal_order_of_redrawn(before, after, target)
         moves = (batch["x_after"] - batch["x"]).double()
         columns, straightness = peel_sinks(moves, target, order)
@@ -211,14 +210,6 @@ def _set_affine(
     networks.bias[i, 0, 0] = constant.to(networks.bias)
     inner = ((scale - functions.min_scale) / (1 - functions.min_scale)).clamp(min=1e-3)
     networks.bias[i, 0, 1] = inner.log().to(networks.bias)
-
-
-def hard_targets(
-    target_encoder: torch.nn.Module, before: Tensor, after: Tensor, known: Tensor | None = None
-) -> Tensor:
-    """The known targets, and the most probable ones where they are unknown, (pairs,) long."""
-    target: Tensor = target_encoder(after - before).argmax(-1)
-    return target if known is None else torch.where(known == UNKNOWN, target, known)
 
 
 def soft_phases(

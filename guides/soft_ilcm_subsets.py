@@ -1,0 +1,68 @@
+"""Amortized guide of interventions on sets of variables.
+
+q(e | x), shared and redrawn components as in :mod:`pyro_lcm.guides.ilcm`. Every component says by its move whether it
+was redrawn, so with the Bayes factors b_i of :class:`pyro_lcm.guides.ilcm.TargetEncoder`
+
+    log q(S | x, x~) = sum over i in S of log b_i  -  normaliser over the list of sets.
+"""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from torch import Tensor, nn
+
+from pyro_lcm.causal.subsets import all_subsets, row_of
+from pyro_lcm.causal.targets import target_distribution
+from pyro_lcm.guides.ilcm import Averaging, ILCMGuide
+
+
+class SubsetILCMGuide(ILCMGuide):
+    """The guide of :class:`pyro_lcm.models.soft_ilcm_subsets.SubsetILCM`.
+
+    Args:
+        dim_z: number of causal variables d.
+        encoder: maps (pairs, ...) observations to mean and standard deviation, (pairs, d) each.
+        subsets: (K, d) bool, as the model's.
+        averaging: see :class:`pyro_lcm.guides.ilcm.ILCMGuide`.
+    """
+
+    subsets: Tensor
+
+    def __init__(
+        self, dim_z: int, encoder: nn.Module, subsets: Tensor | None = None, averaging: Averaging = "random"
+    ) -> None:
+        super().__init__(dim_z, encoder, averaging=averaging)
+        self.register_buffer("subsets", all_subsets(dim_z) if subsets is None else subsets)
+
+    def forward(
+        self,
+        x: Tensor,
+        x_after: Tensor,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> None:
+        """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
+        mean, sd = self.encoder(torch.cat([x, x_after]))
+        (mean, mean_after), (sd, sd_after) = mean.chunk(2), sd.chunk(2)
+        known = None if targets is None else row_of(self.subsets, targets)
+        with pyro.plate("pairs", size, subsample=index):
+            posterior = target_distribution(self._target_probabilities(mean_after - mean), known)
+            target = pyro.sample("target", posterior, infer={"enumerate": "parallel"})
+            hit = self.subsets[target]
+            weight = torch.where(hit, self.zero, self._weight().unsqueeze(-1))
+            noise = Normal(torch.lerp(mean, mean_after, weight), torch.lerp(sd, sd_after, weight))
+            pyro.sample("noise", noise.to_event(1))
+            pyro.sample("redrawn", Normal(mean_after, sd_after).mask(hit).to_event(1))
+
+    def hits(self, x: Tensor, x_after: Tensor) -> Tensor:
+        """q(i in S | x, x~), (pairs, d), for each variable."""
+        return self.targets(x, x_after) @ self.subsets.to(x.dtype)
+
+    def _target_probabilities(self, move: Tensor) -> Tensor:
+        """q(S | x, x~), (pairs, K), over the rows of ``subsets``; what ``targets`` returns."""
+        factors = self.target_encoder(move)[..., 1:]
+        return (factors @ self.subsets.to(factors.dtype).T).softmax(-1)

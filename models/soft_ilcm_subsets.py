@@ -1,0 +1,149 @@
+"""Interventions on any subset of the variables at once, perfect or soft (cf. Li, Kaba, Ravanbakhsh, AISTATS 2025).
+
+    S         ~ p(S)                                       a set of targets out of a list of sets
+    e         ~ N(0, 1)^d
+    z~_i | e' ~ N(loc_i(e'), sd_i(e'))    for i in S, causes before effects
+    e~_i      = s_i^-1(z~_i; e')          where e' holds what was redrawn so far, and e elsewhere
+    e~_j      = e_j                       for j not in S
+    x ~ p(x | g(z)),   x~ ~ p(x | g(s(e~)))
+
+One variable's redrawn value is part of the context of the next: were both redrawn given e alone, the second would still
+follow the first one's old value. This takes an order of the variables, in which solution functions look back only.
+With sets of at most one target it is :class:`pyro_lcm.models.soft_ilcm.SoftILCM`, and with ``soft=False`` interventions
+are perfect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyro
+import torch
+from pyro.contrib.autoname import scope
+from pyro.distributions import Normal, TorchDistribution
+from torch import Tensor, nn
+
+from pyro_lcm.causal.subsets import all_subsets, row_of
+from pyro_lcm.causal.targets import target_distribution
+from pyro_lcm.models.soft_ilcm import SoftILCM
+
+
+class SubsetILCM(SoftILCM):
+    """The program of pairs before and after an intervention on a set of variables.
+
+    Sites as in :class:`pyro_lcm.models.ilcm.ILCM`; ``target`` is a row of ``subsets``.
+
+    Args:
+        dim_z: number of causal variables d.
+        decoder: maps (..., d) causal variables to mean and standard deviation of x.
+        subsets: (K, d) bool, the sets of targets that can occur; all 2^d if None.
+        order: the variables 0..d-1 from causes to effects; as they are numbered if None.
+        soft: whether the mechanisms of targets may depend on the others; perfect interventions if not.
+        target_prior: (K,) probabilities of the sets; uniform if None.
+    """
+
+    subsets: Tensor
+
+    def __init__(
+        self,
+        dim_z: int,
+        decoder: nn.Module,
+        subsets: Tensor | None = None,
+        order: Sequence[int] | None = None,
+        *,
+        soft: bool = True,
+        target_prior: Tensor | None = None,
+    ) -> None:
+        subsets = all_subsets(dim_z) if subsets is None else subsets
+        super().__init__(
+            dim_z, decoder, target_prior=torch.ones(len(subsets)) if target_prior is None else target_prior
+        )
+        self.soft = soft
+        self.register_buffer("subsets", subsets)
+        rank = torch.argsort(torch.as_tensor(range(dim_z) if order is None else order))
+        for functions in (self.solution, self.changed):
+            functions.context.copy_(rank.unsqueeze(1) < rank.unsqueeze(0))
+
+    def forward(
+        self,
+        x: Tensor | None = None,
+        x_after: Tensor | None = None,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Generate, or score, the pairs ``index`` out of ``size``.
+
+        Args:
+            x: (pairs, ...) observations before; None to generate them.
+            x_after: (pairs, ...) observations after; None to generate them.
+            targets: known targets, (pairs,) or (pairs, d), see :mod:`pyro_lcm.causal.subsets`.
+            size: number of pairs in the data set.
+            index: (pairs,) long, which of them these are; None for all.
+
+        Returns:
+            x before and x after.
+        """
+        known = None if targets is None else row_of(self.subsets, targets)
+        with pyro.plate("pairs", size, subsample=index):
+            target = pyro.sample("target", target_distribution(self.target_prior, known))
+            noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
+            redrawn = pyro.sample("redrawn", RedrawnInOrder(self, noise, self.subsets[target]))
+            with scope(prefix="before"):
+                before = self.world(noise, x)
+            with scope(prefix="after"):
+                intervened = pyro.do(self.world, {"encoding": torch.where(self.subsets[target], redrawn, noise)})
+                after = intervened(noise, x_after)
+        return before, after
+
+    def conditionals(self, noise: Tensor) -> Normal:
+        """p(e~_i | context) of every variable, batch shape (..., d), the context being (..., d) noise encodings."""
+        shift, scale = self.solution.all_coefficients(noise)
+        if not self.soft:
+            return Normal(shift, scale)
+        loc, sd = self.changed.all_coefficients(noise)
+        return Normal(shift + scale * loc, scale * sd)
+
+
+class RedrawnInOrder(TorchDistribution):
+    """p(e~_S | e, S) = prod over i in S of p(e~_i | e'), e' holding the redrawn values of earlier targets.
+
+    Components outside of S have no density; a sample holds e there. Event shape (d,).
+
+    Args:
+        model: says what is redrawn from what.
+        noise: (..., d) noise encodings before.
+        hit: (..., d) bool, which variables are in S.
+    """
+
+    arg_constraints: dict[str, Any] = {}
+    support = torch.distributions.constraints.real_vector
+
+    def __init__(self, model: SubsetILCM, noise: Tensor, hit: Tensor) -> None:
+        self.model = model
+        self.noise, self.hit = torch.broadcast_tensors(noise, hit)
+        super().__init__(self.hit.shape[:-1], self.hit.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> RedrawnInOrder:
+        """The same density in a larger batch."""
+        shape = (*batch_shape, *self.event_shape)
+        return RedrawnInOrder(self.model, self.noise.expand(shape), self.hit.expand(shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Solution functions look back only, so all contexts can be filled in at once."""
+        context = torch.where(self.hit, value, self.noise)
+        density = self.model.conditionals(context).log_prob(value)
+        return torch.where(self.hit, density, torch.zeros_like(density)).sum(-1)
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
+        """Draw causes before effects; d passes fill in d generations at most."""
+        with torch.no_grad():
+            shape = self._extended_shape(sample_shape)
+            noise, standard = self.noise.expand(shape), torch.randn_like(self.noise.expand(shape))
+            value = noise
+            for _ in range(self.event_shape[0]):
+                conditional = self.model.conditionals(value)
+                value = torch.where(self.hit, conditional.mean + conditional.stddev * standard, noise)
+            return value
