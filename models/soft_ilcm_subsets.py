@@ -16,7 +16,7 @@ are perfect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro
 import torch
@@ -27,6 +27,9 @@ from torch import Tensor, nn
 from pyro_lcm.causal.subsets import all_subsets, row_of
 from pyro_lcm.causal.targets import target_distribution
 from pyro_lcm.models.soft_ilcm import SoftILCM
+
+_ONE = torch.Size()
+"""Sample shape of a single draw."""
 
 
 class SubsetILCM(SoftILCM):
@@ -118,7 +121,7 @@ class RedrawnInOrder(TorchDistribution):
         hit: (..., d) bool, which variables are in S.
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
     support = torch.distributions.constraints.real_vector
 
     def __init__(self, model: SubsetILCM, noise: Tensor, hit: Tensor) -> None:
@@ -137,7 +140,7 @@ class RedrawnInOrder(TorchDistribution):
         density = self.model.conditionals(context).log_prob(value)
         return torch.where(self.hit, density, torch.zeros_like(density)).sum(-1)
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Any = _ONE) -> Tensor:
         """Draw causes before effects; d passes fill in d generations at most."""
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)

@@ -4,9 +4,9 @@ import pyro
 import pytest
 import torch
 from pyro.distributions import Normal
-from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, divergence
 from torch.distributions import kl_divergence
 
+from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, divergence
 from pyro_lcm.nn import VectorEncoder
 
 DIM = 3

@@ -5,6 +5,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.distributions import Normal
+
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE

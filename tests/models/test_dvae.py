@@ -5,6 +5,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.distributions import Normal
+
 from pyro_lcm.guides.dvae import DVAEGuide
 from pyro_lcm.models.dvae import DVAE
 

@@ -1,0 +1,120 @@
+"""Explicit latent causal model: a latent graph, a mechanism for each variable (Brehmer et al. 2022, arXiv 2203.16437).
+
+    G          ~ p(G)                                          an acyclic graph, one for all pairs
+    I          ~ p(I),   e ~ N(0, 1)^d                          target and noise, for each pair
+    z_i        = f_i(e_i; z_pa(i)),   pa from G                 causal variables before
+    z~_I       ~ N(0, 1),   z~_j = f_j(e_j; z~_pa(j))           after a perfect intervention on I
+    x ~ p(x | g(e)),   x~ ~ p(x | g(e~)),   e~ = f^-1(z~)       one decoder, f^-1 without intervention
+
+Given a graph, noise and causal variables are the same thing in two coordinates, z = f_G(e), and by e~ = f_G^-1(z~) the
+intervention changes e_I alone, to f_I^-1(z~_I; z_pa(I)). So the encodings stay those of the implicit model, the graph
+enters through one density,
+
+    p(e~_I | e, I, G) = N(z~_I; 0, 1) |dz~_I / de~_I|,      z~_I = f_I(e~_I; z_pa(I)),  z = f_G(e),
+
+and no decoder is run for a graph. Counterfactuals are exact for every graph; nothing has to be relaxed.
+"""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from pyro.contrib.autoname import scope
+from pyro.distributions import Normal
+from torch import Tensor, nn
+
+from pyro_lcm.causal.dag import topological_order
+from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.causal.scoring import only_scoring
+from pyro_lcm.causal.targets import hit_mask, target_distribution
+from pyro_lcm.models.beta_vae import BetaVAE
+
+
+class ELCM(BetaVAE):
+    """The generative program of pairs with an explicit graph.
+
+    Sites: the graph's (:mod:`pyro_lcm.causal.graph_sites`); plate ``pairs``; ``target``, ``noise``, ``redrawn``; in
+    the scopes ``before`` and ``after``: ``encoding``, ``causal``, ``x``.
+
+    Args:
+        dim_z: number of causal variables d.
+        decoder: maps (..., d) noise encodings to mean and standard deviation of x.
+        graphs: prior of the graph.
+        mechanisms: of the variables; new ones if None.
+        target_prior: (d + 1,) probabilities of none, 1, ..., d; uniform if None.
+    """
+
+    adjacency: Tensor
+    """(d, d) the graph that :meth:`causal` and :meth:`program` use, [parent, child]; the empty one at first."""
+    target_prior: Tensor
+
+    def __init__(
+        self,
+        dim_z: int,
+        decoder: nn.Module,
+        graphs: nn.Module,
+        mechanisms: Mechanisms | None = None,
+        target_prior: Tensor | None = None,
+    ) -> None:
+        super().__init__(dim_z, decoder)
+        self.graphs = graphs
+        self.mechanisms = Mechanisms(dim_z) if mechanisms is None else mechanisms
+        prior = torch.ones(dim_z + 1) if target_prior is None else target_prior
+        self.register_buffer("target_prior", prior / prior.sum())
+        self.register_buffer("adjacency", torch.zeros(dim_z, dim_z))
+
+    def forward(
+        self,
+        x: Tensor | None = None,
+        x_after: Tensor | None = None,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Generate, or score, the pairs ``index`` out of ``size``; arguments as the ILCM's."""
+        adjacency = self.graphs()
+        with pyro.plate("pairs", size, subsample=index):
+            target = pyro.sample("target", target_distribution(self.target_prior, targets))
+            noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
+            hit = hit_mask(target, self.dim_z)
+            redrawn = pyro.sample("redrawn", self.redrawn_dist(noise, target, adjacency).mask(hit).to_event(1))
+            with scope(prefix="before"):
+                before = self.world(noise, x, adjacency)
+            with scope(prefix="after"):
+                intervened = pyro.do(self.world, {"encoding": torch.where(hit, redrawn, noise)})
+                after = intervened(noise, x_after, adjacency)
+        return before, after
+
+    def world(self, noise: Tensor, x: Tensor | None = None, adjacency: Tensor | None = None) -> Tensor:
+        """One world: from noise encodings (..., d) to an observation."""
+        encoding = pyro.deterministic("encoding", noise, event_dim=1)
+        if not only_scoring():
+            pyro.deterministic("causal", self.causal(encoding, adjacency), event_dim=1)
+        return pyro.sample("x", self.x_dist(encoding), obs=x)
+
+    def redrawn_dist(self, noise: Tensor, target: Tensor, adjacency: Tensor | None = None) -> Normal:
+        """p(e~_i | e, I = i, G) of every i, batch shape (..., d); the caller masks all but the target's."""
+        graph = self.adjacency if adjacency is None else adjacency
+        loc, scale = self.mechanisms.coefficients(self.mechanisms(noise, graph), graph)
+        shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
+        return Normal((-loc / scale).expand(shape), (1 / scale).expand(shape))
+
+    def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""
+        causal: Tensor = self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)
+        return causal
+
+    def program(self, noise: Tensor) -> Tensor:
+        """One world with a named node for each variable, for ``pyro.do`` and counterfactuals.
+
+        Nodes ``z1``, ..., ``zd`` are deterministic functions of the noise (..., d) and of their parents in the graph
+        of the buffer; ``x`` is drawn given all of them. ``pyro.do(model.program, {"z2": value})`` cuts z2 from its
+        parents and changes its descendants; conditioning a node is not meaningful.
+        """
+        causal = torch.zeros_like(noise)
+        for i in topological_order(self.adjacency.cpu().numpy()):
+            loc, scale = self.mechanisms.coefficients(causal, self.adjacency)
+            value = pyro.deterministic(f"z{i + 1}", loc[..., i] + scale[..., i] * noise[..., i])
+            causal = causal.index_copy(-1, torch.as_tensor([i], device=noise.device), value.unsqueeze(-1))
+        return pyro.sample("x", self.x_dist(self.mechanisms.inverse(causal, self.adjacency)))
