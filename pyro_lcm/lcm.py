@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 LINEAR_RESIDUAL = 1e-4
 """Mean sin^2 of the angle between differences and lines below which a linear map explains the pairs."""
+SMALLEST_DIRECTION = 1e-13
+"""Share of the largest variance of x below which a direction is taken as without any; 64 variables need 1e-12."""
 MIN_PAIRS = 50
 """Fewest pairs that are worth a fit."""
 
@@ -143,19 +146,22 @@ class LatentCausalModel:
         self._config = self._describe(fitted, len(training), seed, phases)
         if out is not None:
             write_config(Path(out), self._config)
-        self.result: FitResult = fit(
-            fitted.objective,
-            fitted.source(training),
-            phases,
-            seed=seed,
-            out=out,
-            validation=fitted.source(held_out),
-            device=device,
-            precision=precision,
-            progress=progress,
-            resume=resume,
-            loggers=loggers,
-        )
+        # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
+        # driver notices what is not finite.
+        with pyro.validation_enabled(False):
+            self.result: FitResult = fit(
+                fitted.objective,
+                fitted.source(training),
+                phases,
+                seed=seed,
+                out=out,
+                validation=fitted.source(held_out),
+                device=device,
+                precision=precision,
+                progress=progress,
+                resume=resume,
+                loggers=loggers,
+            )
         fitted.objective.eval()
         self._fitted = fitted
         if out is not None:
@@ -504,7 +510,7 @@ def _fit_standardizer(pairs: InterventionPairs, own_model: bool) -> Standardizer
         raise ValueError(
             f"x: got observations of shape {pairs.observation_shape}, expected vectors; for images give a model and guide"
         )
-    return Standardizer.fit(pairs, "whiten")
+    return Standardizer.fit(pairs, "whiten", tolerance=SMALLEST_DIRECTION)
 
 
 def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:

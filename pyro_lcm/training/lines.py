@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+_FLOOR = 1e-4
+"""Smallest variance, as a share of the largest, that whitening of differences scales up in full."""
+_NULL = 1e-11
+"""Share of the largest variance of the differences below which a direction is taken as without any."""
+
+
 @dataclass(frozen=True)
 class Lines:
     """Lines through the origin that the differences lie on.
@@ -45,40 +51,75 @@ def find_lines(differences: Array, *, seed: int = 0, restarts: int = 4, iteratio
 
     Returns:
         The best of all starts, by residual.
+
+    Raises:
+        ValueError: if all differences are zero.
     """
     rng = np.random.default_rng(seed)
     lengths = np.linalg.norm(differences, axis=1)
+    if not lengths.any():
+        raise ValueError("differences: got zeros only, expected pairs that differ")
     kept = differences[lengths > 0.1 * np.median(lengths[lengths > 0])]
-    whitener, colourer = _whiten(kept)
+    whitener, colourer = _whiten(kept, _FLOOR)
     white = kept @ whitener
     unit = white / np.linalg.norm(white, axis=1, keepdims=True)
-    starts = [_ica_directions(white, seed)]
+    starts = [_ica_directions(kept, seed) @ whitener]
     starts += [_dense_directions(unit, rng) for _ in range(restarts)]
-    fits = [_k_lines(unit, start, iterations) for start in starts if start is not None]
+    fits = [_k_lines(unit, start / np.linalg.norm(start, axis=1, keepdims=True), iterations) for start in starts]
     best = min(fits, key=lambda fit: fit.residual)
     directions = best.directions @ colourer
     return Lines(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
 
 
-def _whiten(differences: Array) -> tuple[Array, Array]:
-    """Maps to and from coordinates in which the second moment is the identity."""
+def complete_lines(lines: Lines, covariance: Array, least: float = 0.2) -> Array:
+    """Directions in which those of lines that hardly any difference lies on are replaced.
+
+    A variable that is never a target leaves no line, but noise encodings are uncorrelated. With the other directions
+    m_j known, its own encoding is w e with w m_j = 0 for all of them, and its direction Cov(e) w.
+
+    Args:
+        lines: d lines.
+        covariance: (d, d) covariance of what the differences are differences of.
+        least: smallest usage of a line to be believed, as a fraction of an even share.
+
+    Returns:
+        (d, d) unit vectors, a row each, in the order of the lines.
+    """
+    dim = len(lines.directions)
+    dead = lines.usage < least / dim
+    if not dead.any():
+        return lines.directions
+    directions = lines.directions.copy()
+    null = np.linalg.svd(lines.directions[~dead], full_matrices=True)[2][int((~dead).sum()) :]
+    directions[dead] = null @ covariance
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def _whiten(differences: Array, floor: float) -> tuple[Array, Array]:
+    """Maps to and from coordinates with a second moment of about the identity; no axis is blown up beyond a floor."""
     values, vectors = np.linalg.eigh(differences.T @ differences / len(differences))
-    scale = np.sqrt(np.maximum(values, 1e-12 * values.max()))
+    scale = np.sqrt(np.maximum(values, floor * values.max()))
     return vectors / scale, (vectors * scale).T
 
 
-def _ica_directions(white: Array, seed: int) -> Array | None:
+def _ica_directions(differences: Array, seed: int) -> Array:
+    """Directions of the independent components of the differences, and any others where these have no variance."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    sample = white[:20_000]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        ica = FastICA(whiten=False, fun="logcosh", max_iter=300, tol=1e-4, random_state=seed % 2**32).fit(
-            np.concatenate([sample, -sample])
-        )
-    mixing = np.linalg.pinv(ica.components_)
-    return np.asarray((mixing / np.linalg.norm(mixing, axis=0)).T)
+    values, vectors = np.linalg.eigh(differences.T @ differences / len(differences))
+    present = values > _NULL * values.max()
+    scale = np.sqrt(values[present])
+    sample = differences[:20_000] @ vectors[:, present] / scale
+    directions = vectors.T.copy()
+    if present.sum() > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            ica = FastICA(whiten=False, fun="logcosh", max_iter=300, tol=1e-4, random_state=seed % 2**32)
+            ica.fit(np.concatenate([sample, -sample]))
+        directions[: present.sum()] = np.linalg.pinv(ica.components_).T * scale @ vectors[:, present].T
+        directions[present.sum() :] = vectors[:, ~present].T
+    return directions
 
 
 def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:

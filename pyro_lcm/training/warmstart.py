@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyro_lcm.causal.targets import UNKNOWN
-from pyro_lcm.training.lines import find_lines
+from pyro_lcm.training.lines import complete_lines, find_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
@@ -48,8 +48,10 @@ class AlignToLines:
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
         lines = find_lines((after - before).double().cpu().numpy(), seed=seed)
-        weight = np.linalg.inv(lines.directions)
-        axes = before.double().cpu().numpy() @ weight
+        encodings = before.double().cpu().numpy()
+        covariance = np.atleast_2d(np.cov(encodings.T))
+        weight = np.linalg.inv(complete_lines(lines, covariance))
+        axes = encodings @ weight
         scale = axes.std(0)
         weight, bias = weight / scale, -axes.mean(0) / scale
         loss_before = objective.unmix_loss(batch)[0]
