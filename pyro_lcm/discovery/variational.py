@@ -225,6 +225,7 @@ def draw_from_guide(model: GraphModel, guide: Guide, draws: int) -> tuple[NDArra
     return torch.cat(graphs).to(torch.int8).numpy(), torch.cat(weights).double().numpy()
 
 
+@torch.no_grad()
 def _sum_log_prob(trace: poutine.Trace) -> Tensor:
     trace.compute_log_prob()
     terms = [site["log_prob"] for name, site in trace.nodes.items() if site["type"] == "sample" and name != "draws"]

@@ -78,9 +78,9 @@ class GraphsOfPartitions(TorchDistribution):
         return GraphsOfPartitions(self._tables, self._layers.expand((*batch_shape, -1)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of graphs (..., d, d) that have these layers."""
+        """Log probability of graphs (..., d, d) that have these layers; 0 where there are none."""
         weight = partitions.log_weights(self._tables, self._layers).sum(-1)
-        return self._tables.graph_log_weight(value) - weight
+        return torch.where(weight.isfinite(), self._tables.graph_log_weight(value) - weight, 0.0)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw graphs (..., d, d), float zeros and ones."""
@@ -108,5 +108,7 @@ class GraphModel(PyroModule):
         """Run the program; returns the graph."""
         graph: Tensor = pyro.sample("adjacency", ModularDAGs(self.tables))
         log_prior = self.tables.graph_log_prior(graph)
-        pyro.factor("evidence", self.tables.graph_log_weight(graph) - log_prior)
+        log_score = self.tables.graph_log_weight(graph) - log_prior
+        # Where the prior forbids the graph its own site says so; the evidence is not looked at.
+        pyro.factor("evidence", torch.where(log_prior.isfinite(), log_score, 0.0))
         return graph
