@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import say
@@ -45,7 +45,7 @@ class Options:
     data_seed: int = 1
     seed: int = 0
     threads: int | None = None
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
 
 
 def run(options: Options) -> int:

@@ -41,7 +41,7 @@ def learned_graph_figure(
         truth = pairs.adjacency
         adjacency = alignment.relabel_adjacency(adjacency)
         names = tuple(
-            f"{model.names[i]} (true z{j})" if i >= 0 else f"(true z{j})"
+            f"{model.names[i]}\n(true z{j})" if i >= 0 else f"(true z{j})"
             for j, i in enumerate(alignment.permutation, start=1)
         )
     return save_figure(graph_figure(adjacency, names, truth=truth), folder / FIGURES / "graph.png")

@@ -1,7 +1,7 @@
 """From a frozen dataclass to a command line and a YAML file with the same keys, by jsonargparse.
 
 The help of an option is what the docstring of the dataclass says about the field. A field that is itself a
-dataclass becomes a group of dotted options, or options without a prefix if it was declared by :func:`inlined`.
+dataclass becomes a group of dotted options, or options without a prefix if it was declared with :data:`INLINED`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import argparse
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 T = TypeVar("T")
+
+INLINED = {"inlined": True}
+"""Metadata of a field that is a dataclass whose fields are options of their own, without a prefix."""
+REPEATED = {"repeated": True}
+"""Metadata of a tuple of texts whose option comes once for each: ``--set a=1 --set b=2``."""
 
 
 class UsageError(ValueError):
@@ -40,16 +45,6 @@ class _Option:
     @property
     def required(self) -> bool:
         return self.default is MISSING
-
-
-def inlined() -> Any:
-    """Declare a field that is a dataclass whose fields are options of their own, without a prefix."""
-    return field(metadata={"inlined": True})
-
-
-def repeated() -> Any:
-    """Declare a tuple of texts, empty by default, whose option comes once for each: ``--set a=1 --set b=2``."""
-    return field(default=(), metadata={"repeated": True})
 
 
 def parse(program: str, summary: str, options: type[T], positional: Sequence[str], argv: Sequence[str]) -> T:

@@ -19,8 +19,6 @@ CAPTIONS = {
     "posterior_graph.png": "The most probable graph; width and opacity of edges by their probability.",
     "top_graphs.png": "The most probable graphs; what differs from the first is orange.",
     "effects.png": "Average causal effects: median, 50 % and 94 % intervals.",
-    "intervention_variables.png": "Causal variables before and after the intervention.",
-    "intervention_observations.png": "Observations before and after the intervention.",
 }
 """What each figure shows; also the order in which they come."""
 
@@ -44,7 +42,7 @@ def write_report(folder: Path) -> Path:
         ]
         sections.append(Section("Scores against the truth", [("score", "value", "good"), *rows]))
     if (folder / "check.json").is_file():
-        sections.append(Section("Check without truth", text=str(read_json(folder / "check.json")["text"])))
+        sections.append(Section("Check without truth", text=str(read_json(folder / "check.json").get("text"))))
     if (folder / "graph.txt").is_file():
         text = (folder / "graph.txt").read_text(encoding="utf-8")
         sections.append(Section("Posterior over graphs", text=text))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import refuse_existing
-from pyro_lcm.commands.parsing import inlined
+from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.data.scaling import ScalingSystem
 
 POSITIONAL = ("simulator",)
@@ -34,7 +34,7 @@ class Options:
     n_val: int = 10_000
     n_test: int = 10_000
     overwrite: bool = False
-    system: ScalingSystem = inlined()
+    system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
         for name in ("n", "n_val", "n_test"):

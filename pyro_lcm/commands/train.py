@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ class Options:
     precision: Precision = "32-true"
     loggers: tuple[str, ...] = ()
     threads: int | None = None
-    budget: Budget = Budget()
-    networks: Networks = Networks()
+    budget: Budget = field(default_factory=Budget)
+    networks: Networks = field(default_factory=Networks)
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("fits", 1), ("dim_z", 1), ("threads", 1)):

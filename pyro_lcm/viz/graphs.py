@@ -18,6 +18,8 @@ from pyro_lcm.viz.style import BLACK, BLUE, GREEN, RED, bare, new_figure, style
 MIN_PROBABILITY = 0.05
 """Edges below this probability are not drawn."""
 _RADIUS = 0.2
+_BENDS = (0.0, 0.15, -0.15, 0.25, -0.25, 0.35, -0.35, 0.5, -0.5, 0.65, -0.65)
+"""Curvatures that are tried for an edge, the smallest first."""
 
 
 def graph_figure(
@@ -51,7 +53,7 @@ def graph_figure(
     place = layered_layout(matrix if truth is None else _union(matrix, as_adjacency(truth)))
     span = np.ptp(place, axis=0) if len(place) else np.zeros(2)
     with style():
-        figure = new_figure(min(7.5, 1.0 * span[0] + 1.4), min(6.0, 0.95 * span[1] + 1.4))
+        figure = new_figure(min(7.5, 1.0 * span[0] + 1.4), min(6.0, 0.95 * span[1] + 1.0))
         axes = figure.subplots()
         draw_graph(axes, matrix, names, place, probabilities=probabilities, truth=truth)
         if title:
@@ -80,7 +82,7 @@ def draw_graph(
         truth: As in :func:`graph_figure`.
         emphasised: Edges drawn in orange, (d, d) booleans.
     """
-    chance = np.asarray(adjacency if probabilities is None else probabilities, dtype=float)
+    chance = np.clip(np.asarray(adjacency if probabilities is None else probabilities, dtype=float), 0.0, 1.0)
     if chance.shape != adjacency.shape:
         raise ValueError(f"probabilities: got shape {chance.shape}, expected {adjacency.shape}")
     true = None if truth is None else as_adjacency(truth).astype(bool)
@@ -95,15 +97,16 @@ def draw_graph(
     for name, node in zip(names, nodes, strict=True):
         axes.add_patch(node)
         axes.text(*node.center, name, ha="center", va="center", zorder=3, fontsize=_font_size(name))
-    bends = 0.0
+    widths = np.array([_width(name) for name in names])
+    reach = [place - np.array([0.5, 0]) * widths[:, None], place + np.array([0.5, 0]) * widths[:, None]]
     for i, j in zip(*np.nonzero(shown), strict=True):
         missing = true is not None and true[i, j] and chance[i, j] < MIN_PROBABILITY
         extra = true is not None and not true[i, j]
         loud = emphasised is not None and bool(emphasised[i, j])
         colour = GREEN if missing else RED if extra or loud else BLACK
         weight = 1.0 if missing or probabilities is None else float(chance[i, j])
-        curve = _curve(int(i), int(j), place, bool(chance[j, i] >= MIN_PROBABILITY))
-        bends = max(bends, 0.5 * abs(curve) * float(np.hypot(*(place[i] - place[j]))))
+        curve = _curve(int(i), int(j), place, widths, both_ways=bool(shown[j, i]))
+        reach.append(_bezier(place[i], place[j], curve))
         axes.add_patch(
             FancyArrowPatch(
                 tuple(place[i]),
@@ -124,8 +127,9 @@ def draw_graph(
         )
         if labelled and not missing:
             _label(axes, f"{chance[i, j]:.2f}", place[i], place[j], curve, colour)
-    margin = np.array([0.2 + max(map(_width, names)) / 2, 0.25 + max(_RADIUS, bends - 0.25)])
-    low, high = place.min(axis=0) - margin, place.max(axis=0) + margin
+    every = np.concatenate(reach)
+    margin = np.array([0.1, 0.1 + _RADIUS])
+    low, high = every.min(axis=0) - margin, every.max(axis=0) + margin
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     axes.set_aspect("equal")
@@ -185,21 +189,29 @@ def _union(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     return both if acyclic else first
 
 
-def _curve(i: int, j: int, place: NDArray[np.float64], both_ways: bool) -> float:
-    """How much an edge bends: around the nodes that lie between its ends, and away from its reverse."""
+def _curve(i: int, j: int, place: NDArray[np.float64], widths: NDArray[np.float64], both_ways: bool) -> float:
+    """How much an edge bends: as little as keeps it clear of other nodes, and of its reverse."""
     start, end = place[i], place[j]
+    others = np.delete(np.arange(len(place)), [i, j])
+    # Two edges that bend to the left, each seen from its own start, lie on different sides.
+    bends = tuple(bend for bend in _BENDS if bend > 0) if both_ways else _BENDS
+    if not len(others):
+        return bends[0]
+    scale = np.stack([widths[others] / 2, np.full(len(others), _RADIUS)], axis=1)
+    clear = []
+    for bend in bends:
+        path = _bezier(start, end, bend)
+        gaps = np.hypot(*np.moveaxis((path[:, None] - place[others]) / scale, -1, 0))
+        clear.append(float(gaps.min()))
+    return next((bend for bend, gap in zip(bends, clear, strict=True) if gap > 1.25), bends[int(np.argmax(clear))])
+
+
+def _bezier(start: NDArray[np.float64], end: NDArray[np.float64], bend: float) -> NDArray[np.float64]:
+    """Points of matplotlib's connection style arc3, (n, 2)."""
     line = end - start
-    length = float(np.hypot(*line))
-    for k, (x, y) in enumerate(place):
-        if k in (i, j):
-            continue
-        along = float((np.array([x, y]) - start) @ line) / length**2
-        if not 0.05 < along < 0.95:
-            continue
-        side = float(line[0] * (y - start[1]) - line[1] * (x - start[0])) / length
-        if abs(side) < 1.4 * _RADIUS:
-            return (0.45 if side <= 0 else -0.45) * -1
-    return 0.15 if both_ways else 0.0
+    control = (start + end) / 2 + bend * np.array([line[1], -line[0]])
+    t = np.linspace(0, 1, 33)[:, None]
+    return np.asarray((1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end)
 
 
 def _label(
@@ -210,8 +222,7 @@ def _label(
     curve: float,
     colour: str,
 ) -> None:
-    line = end - start
-    middle = start + 0.42 * line + 0.5 * curve * np.array([line[1], -line[0]])
+    middle = _bezier(start, end, curve)[14]
     axes.text(
         *middle,
         text,
@@ -225,8 +236,12 @@ def _label(
 
 
 def _width(name: str) -> float:
-    return min(1.0, max(2 * _RADIUS, 0.11 * len(name) + 0.06))
+    return min(1.0, max(2 * _RADIUS, 0.11 * _length(name) + 0.06))
 
 
 def _font_size(name: str) -> float:
-    return 7.0 if len(name) <= 8 else max(4.0, 56.0 / len(name))
+    return (7.0 if "\n" not in name else 5.5) if _length(name) <= 8 else max(4.0, 56.0 / _length(name))
+
+
+def _length(name: str) -> int:
+    return max(len(line) for line in name.split("\n"))

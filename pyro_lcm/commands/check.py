@@ -1,0 +1,62 @@
+"""``pyro-lcm check``: say without any truth whether a fit worked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.figures import training_figure
+from pyro_lcm.commands.files import load_pairs, write_json
+from pyro_lcm.commands.fits import other_fits
+from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.lcm import LatentCausalModel
+
+POSITIONAL = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm check``.
+
+    Args:
+        run: Run folder; of a run with several fits these are compared.
+        data: Pairs file, best one the fit has not seen. Truth in it is not used.
+        compare: Other run folders of the same data, to be compared with this one.
+        strict: Whether to exit with 1 if there is a problem.
+        rows: Most pairs that are looked at.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        mmap: Whether to map the data into memory instead of reading it.
+    """
+
+    run: str
+    data: str
+    compare: tuple[str, ...] = ()
+    strict: bool = False
+    rows: int = 100_000
+    threads: int | None = None
+    mmap: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 2), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: got {value}, expected at least {least}")
+
+
+def run(options: Options) -> int:
+    """Write check.json and the report, and show what was found."""
+    folder = Path(options.run)
+    model = LatentCausalModel.load(folder)
+    fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
+    pairs = load_pairs(options.data, mmap=options.mmap)
+    with torch_threads(options.threads), busy("checking"):
+        report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
+    text = report.to_text()
+    say(text)
+    write_json(folder / "check.json", {"ok": report.ok, **asdict(report), "text": text})
+    training_figure(folder)
+    write_report(folder)
+    say(f"wrote {folder / 'check.json'} and {folder / 'report.html'}")
+    return 1 if options.strict and not report.ok else 0

@@ -1,0 +1,128 @@
+"""``pyro-lcm do``: what observations become when causal variables are set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.commands.console import progress_bar, say, table
+from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing, write_csv
+from pyro_lcm.commands.parsing import REPEATED
+from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.files import write_arrays
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.fitted import Intervened
+from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.viz.interventions import before_after
+from pyro_lcm.viz.style import save_figure
+
+POSITIONAL = ("run",)
+
+_ROWS = 32_768
+"""Observations that are read and intervened upon at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm do``.
+
+    Args:
+        run: Run folder.
+        set: A causal variable and its value, as in z2=1.0; once for each variable that is set.
+        data: Pairs file; the observations before are what is intervened upon.
+        out: File to write, an .npz: x under the intervention, causal under it, causal_before, x_before. Beside
+            it come the effects as a table and two figures.
+        overwrite: Whether to write over files.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        mmap: Whether to map the data into memory instead of reading it.
+    """
+
+    run: str
+    data: str
+    out: str
+    set: tuple[str, ...] = field(default=(), metadata=REPEATED)
+    overwrite: bool = False
+    threads: int | None = None
+    mmap: bool = False
+
+
+def run(options: Options) -> int:
+    """Write the observations, the effects and the figures."""
+    values = parse_values(options.set)
+    check_suffix(options.out, ".npz")
+    out = Path(options.out)
+    effects_file = out.with_name(f"{out.stem}_effects.csv")
+    pictures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
+    refuse_existing([out, effects_file, *pictures], options.overwrite)
+    model = LatentCausalModel.load(options.run)
+    pairs = load_pairs(options.data, mmap=options.mmap)
+    with torch_threads(options.threads):
+        result = _intervene(model, values, pairs)
+    before_x = np.asarray(pairs.x)
+    effects = _effects(model.names, result.before, result.causal)
+    features = before_x.reshape(len(before_x), -1)
+    changed_features = result.x.reshape(len(before_x), -1)
+    feature_names = [f"x{k}" for k in range(1, features.shape[1] + 1)]
+    effects += _effects(feature_names, features, changed_features) if features.shape[1] <= 64 else []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(out, {"x": result.x, "causal": result.causal, "causal_before": result.before, "x_before": before_x})
+    header = ("quantity", "before", "after", "change", "change in sd")
+    write_csv(effects_file, [name.replace(" ", "_") for name in header], effects)
+    save_figure(before_after(result.before, result.causal, model.names, changed=values), pictures[0])
+    save_figure(before_after(features, changed_features, feature_names), pictures[1])
+    rows = [(str(name), *(f"{number:.3f}" for number in numbers)) for name, *numbers in effects]
+    say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(pairs)}:")
+    say(table(header, rows))
+    say(f"wrote {', '.join(map(str, (out, effects_file, *pictures)))}")
+    return 0
+
+
+def parse_values(settings: Sequence[str]) -> dict[str, float]:
+    """Read settings such as ``z2=1.0``.
+
+    Raises:
+        ValueError: If there is none, one is malformed, or a variable comes twice.
+
+    >>> parse_values(("z1=0", "z3=-1.5"))
+    {'z1': 0.0, 'z3': -1.5}
+    """
+    if not settings:
+        raise ValueError("--set: got none, expected at least one variable and value, such as z2=1.0")
+    values: dict[str, float] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not equals or not name or not math.isfinite(value):
+            raise ValueError(f"--set: got {setting!r}, expected a variable and a number, such as z2=1.0")
+        if name in values:
+            raise ValueError(f"--set: got {name} twice, expected each variable once")
+        values[name] = value
+    return values
+
+
+def _intervene(model: LatentCausalModel, values: dict[str, float], pairs: InterventionPairs) -> Intervened:
+    parts = []
+    with progress_bar(len(pairs), "intervening", "observation") as bar:
+        for start in range(0, len(pairs), _ROWS):
+            piece = pairs[start : start + _ROWS]
+            parts.append(model.intervene(values, x=piece.x))
+            bar.update(len(piece))
+    return Intervened(*(np.concatenate([getattr(p, key) for p in parts]) for key in ("x", "causal", "before")))
+
+
+def _effects(
+    names: Sequence[str], before: NDArray[np.generic], after: NDArray[np.generic]
+) -> list[tuple[str, float, float, float, float]]:
+    first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    change = (second - first).mean(axis=0)
+    scaled = change / np.maximum(first.std(axis=0), 1e-12)
+    columns = zip(names, first.mean(axis=0), second.mean(axis=0), change, scaled, strict=True)
+    return [(name, float(a), float(b), float(c), float(s)) for name, a, b, c, s in columns]

@@ -1,0 +1,201 @@
+"""``pyro-lcm graph``: the posterior over graphs, of a fitted model or of a table of observed variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.files import load_pairs, refuse_existing, write_csv, write_text
+from pyro_lcm.commands.fits import other_fits
+from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.tables import parse_edges, read_edges, read_graph_data
+from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.discovery.arviz_compat import Container, group, save_container
+from pyro_lcm.discovery.posterior import Method, graph_posterior
+from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.summary import GraphSummary, graph_summary
+from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.viz.graphs import graph_figure
+from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
+from pyro_lcm.viz.style import save_figure
+
+POSITIONAL = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm graph``.
+
+    Args:
+        run: Run folder of a fitted model; without one, data is a table of observed variables.
+        data: With a run: a pairs file. Without: a CSV file with a header, a column for each variable.
+        out: Folder to write; by default the run folder. An earlier posterior in it is kept unless --overwrite
+            is given.
+        overwrite: Whether to write over an earlier posterior in --out.
+        targets: Column that names the variable that was the target in each row, empty for none (tables only).
+        drop: Columns to leave out, with commas between (tables only).
+        log: Whether to take logarithms (tables only).
+        standardize: Whether to standardise each variable (tables only).
+        truth: CSV file of the true edges, cause and effect in the first two columns (tables only).
+        score: Local score; auto is bge for tables, and for a run bge or nonlinear as suits it.
+        method: Engine; auto sums exactly as far as that is quick, and is mcmc beyond.
+        draws: Draws of each chain.
+        chains: Number of chains; of a run with several fits each fit gives chains.
+        rows: Pairs used at most (runs only).
+        seed: Seed of everything random, at least 0.
+        edge_probability: Prior probability of an edge; the default prior is uniform over DAGs.
+        max_parents: Most parents of a variable.
+        required: Edges that every graph has, as cause:effect.
+        forbidden: Edges that no graph has, as cause:effect.
+        tiers: Groups of variables, earliest first, each with commas between; no edge leads backwards.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+    """
+
+    run: str | None = None
+    data: str | None = None
+    out: str | None = None
+    overwrite: bool = False
+    targets: str | None = None
+    drop: str | None = None
+    log: bool = False
+    standardize: bool = False
+    truth: str | None = None
+    score: Literal["auto", "bge", "linear", "nonlinear"] = "auto"
+    method: Method = "auto"
+    draws: int = 1000
+    chains: int = 4
+    rows: int = 10_000
+    seed: int = 0
+    edge_probability: float | None = None
+    max_parents: int | None = None
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("draws", 1), ("chains", 1), ("rows", 1), ("seed", 0), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        if self.data is None:
+            raise ValueError("--data is missing: a pairs file for a run, a CSV file without one")
+        if self.run is None and self.out is None:
+            raise ValueError("--out is missing: the folder to write")
+        if self.run is not None:
+            for name in ("targets", "drop", "log", "standardize", "truth"):
+                if getattr(self, name):
+                    raise ValueError(f"--{name}: got one beside a run, expected it for a table only")
+
+
+def run(options: Options) -> int:
+    """Infer, write, and show the summary."""
+    folder = Path(options.out or options.run or "")
+    if options.out is not None:
+        refuse_existing([folder / "posterior.nc"], options.overwrite)
+    with torch_threads(options.threads):
+        container, truth = _from_table(options) if options.run is None else _from_run(options)
+        summary = graph_summary(container, truth=truth, top=6)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_container(container, folder / "posterior.nc")
+    write_results(folder, container, summary, truth)
+    say(f"method: {summary.method}")
+    say(summary.to_text())
+    say(f"wrote {folder / 'posterior.nc'}, {folder / 'edges.csv'} and {folder / 'report.html'}")
+    return 0
+
+
+def write_results(folder: Path, container: Container, summary: GraphSummary, truth: NDArray[Any] | None = None) -> None:
+    """Write the summary of a posterior as text, table and figures, and the report.
+
+    Args:
+        folder: Where to.
+        container: The posterior.
+        summary: Its summary.
+        truth: True graph, if known.
+    """
+    write_text(folder / "graph.txt", summary.to_text() + "\n")
+    names, edges = summary.names, summary.edges
+    header = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability")
+    tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, summary.paths.probability)
+    cells = sorted(np.argwhere(~np.eye(len(names), dtype=bool)), key=lambda cell: -edges.probability[tuple(cell)])
+    rows = [(names[i], names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
+    write_csv(folder / "edges.csv", header, rows)
+    best = summary.top[0].adjacency
+    figures = {
+        "edge_probability": edge_probability_matrix(edges.probability, names, truth=truth),
+        "posterior_graph": graph_figure(best, names, probabilities=edges.probability),
+        "top_graphs": top_graphs([(graph.adjacency, graph.probability) for graph in summary.top], names),
+    }
+    posterior = group(container, "posterior")
+    if "effect" in posterior:
+        draws = posterior["effect"].transpose("chain", "draw", "cause", "outcome").values
+        if (forest := effect_forest(draws.reshape(-1, len(names), len(names)), names)) is not None:
+            figures["effects"] = forest
+    for name, figure in figures.items():
+        save_figure(figure, folder / "figures" / f"{name}.png")
+    write_report(folder)
+
+
+def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
+    drop = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
+    data = read_graph_data(
+        options.data or "",
+        targets=options.targets,
+        drop=drop,
+        log=options.log,
+        standardize=options.standardize,
+    )
+    truth = None if options.truth is None else read_edges(options.truth, data.names)
+    prior = _prior(options, data.names)
+    with busy("inferring the graph"):
+        container = graph_posterior(
+            data,
+            score="bge" if options.score == "auto" else options.score,
+            prior=prior,
+            method=options.method,
+            draws=options.draws,
+            chains=options.chains,
+            seed=options.seed,
+        )
+    return container, truth
+
+
+def _from_run(options: Options) -> tuple[Container, None]:
+    folder = Path(options.run or "")
+    model = LatentCausalModel.load(folder)
+    fits = other_fits(folder)
+    pairs = load_pairs(options.data or "")
+    prior = _prior(options, model.names)
+    with busy("inferring the graph"):
+        container = model.graph_posterior(
+            pairs,
+            method=options.method,
+            score=options.score,
+            prior=prior,
+            fits=fits,
+            rows=options.rows,
+            draws=options.draws,
+            chains=options.chains,
+            seed=options.seed,
+        )
+    return container, None
+
+
+def _prior(options: Options, names: tuple[str, ...]) -> GraphPrior:
+    prior = GraphPrior(edge_probability=options.edge_probability, max_parents=options.max_parents)
+    required = parse_edges(options.required, names, "--required")
+    forbidden = parse_edges(options.forbidden, names, "--forbidden")
+    tiers = []
+    for text in options.tiers:
+        members = [name.strip() for name in text.split(",")]
+        for name in members:
+            if name not in names:
+                raise ValueError(f"--tiers: got the variable {name!r}, expected some of {', '.join(names)}")
+        tiers.append(tuple(names.index(name) for name in members))
+    return replace(prior, required=required, forbidden=forbidden, tiers=tuple(tiers))

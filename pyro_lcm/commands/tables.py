@@ -1,0 +1,167 @@
+"""Tables of observed variables: a CSV file becomes the rows that graphs are scored on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.discovery.priors import Edge
+from pyro_lcm.discovery.scores import GraphData
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: str
+    header: list[str]
+    rows: list[list[str]]
+
+    def column(self, name: str) -> list[str]:
+        k = self.header.index(name)
+        return [row[k] for row in self.rows]
+
+
+def read_graph_data(
+    path: str,
+    *,
+    targets: str | None = None,
+    drop: Sequence[str] = (),
+    log: bool = False,
+    standardize: bool = False,
+) -> GraphData:
+    """Read observed variables from a CSV file with a header.
+
+    Args:
+        path: The file.
+        targets: Column that names the variable that was the target in each row, several with ; between, empty
+            for none.
+        drop: Columns to leave out.
+        log: Whether to take logarithms.
+        standardize: Whether to give each variable mean 0 and standard deviation 1, over the rows without an
+            intervention if there are at least two.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: If the file is not such a table, or a column that is left is not numeric.
+    """
+    table = _read(path)
+    named = [("--drop", name) for name in drop] + ([("--targets", targets)] if targets else [])
+    for option, name in named:
+        if name not in table.header:
+            raise ValueError(f"{option}: got {name!r}, expected a column of {path}: {', '.join(table.header)}")
+    names = [name for name in table.header if name not in drop and name != targets]
+    if len(names) < 2:
+        raise ValueError(f"{path}: got {len(names)} columns of variables, expected at least 2")
+    values = np.stack([_numbers(table, name) for name in names], axis=1)
+    if log:
+        if (values <= 0).any():
+            row, column = np.argwhere(values <= 0)[0]
+            raise ValueError(
+                f"--log: {path} has {values[row, column]:g} in row {row + 1} of {names[column]}, expected > 0"
+            )
+        values = np.log(values)
+    hit = None if targets is None else _targets(table, targets, names)
+    data = GraphData(values, targets=hit, names=tuple(names))
+    if standardize:
+        untouched = None if hit is None else ~hit.any(axis=1)
+        data = data.standardized(untouched if untouched is not None and untouched.sum() >= 2 else None)
+    return data
+
+
+def read_edges(path: str, names: Sequence[str]) -> NDArray[np.int8]:
+    """Read a graph from a CSV file of edges: a header, then cause and effect in the first two columns.
+
+    Raises:
+        ValueError: If the file is not such a table or names another variable.
+    """
+    table = _read(path)
+    if len(table.header) < 2:
+        raise ValueError(f"{path}: got {len(table.header)} column, expected cause and effect")
+    graph = np.zeros((len(names), len(names)), dtype=np.int8)
+    for row in table.rows:
+        graph[edge_of((row[0], row[1]), names, path)] = 1
+    return graph
+
+
+def parse_edges(texts: Sequence[str], names: Sequence[str], option: str) -> tuple[Edge, ...]:
+    """Read edges such as ``a:b``, from a to b.
+
+    >>> parse_edges(("a:b",), ("a", "b"), "--required")
+    ((0, 1),)
+    """
+    found = []
+    for text in texts:
+        cause, colon, effect = text.partition(":")
+        if not colon:
+            raise ValueError(f"{option}: got {text!r}, expected cause:effect")
+        found.append(edge_of((cause, effect), names, option))
+    return tuple(found)
+
+
+def edge_of(edge: tuple[str, str], names: Sequence[str], where: str) -> Edge:
+    """Indices of the two ends of an edge."""
+    for end in edge:
+        if end not in names:
+            raise ValueError(f"{where}: got the variable {end!r}, expected one of {', '.join(names)}")
+    return names.index(edge[0]), names.index(edge[1])
+
+
+def _read(path: str) -> _Table:
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a CSV file ({error})") from error
+    if len(lines) < 2:
+        raise ValueError(f"{path}: got {len(lines)} lines, expected a header and at least one row")
+    header = [name.strip() for name in lines[0]]
+    if len(set(header)) < len(header):
+        raise ValueError(f"{path}: got a column name twice, expected different ones")
+    for number, line in enumerate(lines[1:], start=1):
+        if len(line) != len(header):
+            raise ValueError(f"{path}: row {number} has {len(line)} cells, expected {len(header)}")
+    return _Table(path, header, [[cell.strip() for cell in line] for line in lines[1:]])
+
+
+def _numbers(table: _Table, name: str) -> NDArray[np.float64]:
+    cells = table.column(name)
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError:
+        number, cell = next((n, c) for n, c in enumerate(cells, start=1) if not _is_number(c))
+        raise ValueError(
+            f"{table.path}: column {name} has {cell!r} in row {number}, expected a number; --drop {name} leaves it out"
+        ) from None
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise ValueError(f"{table.path}: column {name} has {cells[row]} in row {row + 1}, expected finite numbers")
+    return numbers
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _targets(table: _Table, column: str, names: Sequence[str]) -> NDArray[np.bool_]:
+    hit = np.zeros((len(table.rows), len(names)), dtype=bool)
+    for row, cell in enumerate(table.column(column)):
+        for name in filter(None, (part.strip() for part in cell.split(";"))):
+            if name not in names:
+                raise ValueError(
+                    f"{table.path}: column {column} has {name!r} in row {row + 1},"
+                    f" expected empty or one of {', '.join(names)}"
+                )
+            hit[row, names.index(name)] = True
+    return hit

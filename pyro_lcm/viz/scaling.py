@@ -1,0 +1,65 @@
+"""Figures of the scaling study: a score against the number of causal variables, a line for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pyro_lcm.viz.style import CYCLE, new_figure, style
+
+
+def score_against_dim(
+    rows: Sequence[Mapping[str, object]],
+    score: str,
+    *,
+    label: str,
+    good: float | None = None,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> Figure | None:
+    """Draw the median over runs of a score against the number of variables, and every run as a dot.
+
+    Args:
+        rows: Runs, with ``dim``, ``method`` and the score; those without the score are left out.
+        score: Key of the score.
+        label: Of the axis.
+        good: A value to mark by a dashed line.
+        log: Whether the axis is logarithmic.
+        limits: Of the axis.
+
+    Returns:
+        The figure; None if no run has the score.
+    """
+    known = [row for row in rows if isinstance(row.get(score), int | float)]
+    if not known:
+        return None
+    methods = list(dict.fromkeys(str(row["method"]) for row in known))
+    dims = sorted({int(str(row["dim"])) for row in known})
+    with style():
+        figure = new_figure(3.3, 2.5)
+        axes = figure.subplots()
+        if good is not None:
+            axes.axhline(good, color="#b3b3b3", linestyle="--", linewidth=0.8, zorder=0)
+        for number, method in enumerate(methods):
+            mine = [row for row in known if row["method"] == method]
+            colour = CYCLE[number % len(CYCLE)]
+            x = [dims.index(int(str(row["dim"]))) + 0.06 * (number - (len(methods) - 1) / 2) for row in mine]
+            y = [float(str(row[score])) for row in mine]
+            axes.plot(x, y, ".", markersize=3.5, alpha=0.45, color=colour, markeredgewidth=0)
+            at = sorted({int(str(row["dim"])) for row in mine})
+            medians = [
+                float(np.median([float(str(row[score])) for row in mine if int(str(row["dim"])) == dim])) for dim in at
+            ]
+            axes.plot([dims.index(dim) for dim in at], medians, "o-", markersize=4, color=colour, label=method)
+        axes.set_xticks(range(len(dims)), [str(dim) for dim in dims])
+        axes.set_xlabel("causal variables d")
+        axes.set_ylabel(label)
+        if log:
+            axes.set_yscale("log")
+        if limits is not None:
+            axes.set_ylim(*limits)
+        if len(methods) > 1:
+            axes.legend()
+    return figure
