@@ -154,10 +154,10 @@ class _InterventionRecorder(Messenger):
         # pyro.do sends a fresh copy of the site it acts on through the stack, marked with its own id.
         if msg.get("_intervener_id") in self.seen:
             frame, used = self.seen[msg["_intervener_id"]]
-            (key,) = [key for key in frame.data if msg["name"] == key or msg["name"].endswith(f"/{key}")] or [None]
-            if key is not None and key not in used:
-                used.add(key)
-                _check_intervention(key, frame.data[key], msg)
+            for key, value in frame.data.items():
+                if key not in used and f"/{msg['name']}".endswith(f"/{key}"):
+                    used.add(key)
+                    _check_intervention(key, value, msg)
 
     def check(self) -> None:
         for frame, used in self.seen.values():
@@ -171,13 +171,13 @@ class _InterventionRecorder(Messenger):
 def _check_intervention(key: str, value: Any, msg: dict[str, Any]) -> None:
     if not isinstance(value, Tensor):
         raise ValueError(f"model: pyro.do on {key!r} got {type(value).__name__}, expected a tensor")
-    shape = torch.Size(msg["fn"].shape())
-    try:
-        fits = torch.broadcast_shapes(shape, value.shape)[-len(shape) :] == shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"model: pyro.do on {key!r} got shape {tuple(value.shape)}, expected {tuple(shape)}")
+    # To the left of the plate and the event there may be dimensions of enumerated sites.
+    wanted = torch.Size(msg["fn"].shape())[-1 - msg["fn"].event_dim :]
+    came = value.shape[-len(wanted) :]
+    if len(came) > len(wanted) or any(
+        size not in (1, own) for size, own in zip(came[::-1], wanted[::-1], strict=False)
+    ):
+        raise ValueError(f"model: pyro.do on {key!r} got shape {tuple(value.shape)}, expected {tuple(wanted)}")
     natural = msg["value"]
     if natural is not None and natural.is_floating_point() != value.is_floating_point():
         raise ValueError(f"model: pyro.do on {key!r} got {value.dtype}, expected {natural.dtype}")

@@ -1,0 +1,46 @@
+"""Every example runs as a script in its small setting, and ends with what it is there to show."""
+
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyro_lcm.testing import PairProgramTests
+
+FOLDER = Path(__file__).parent.parent / "examples"
+SMALL = {
+    "quickstart.py": (["--pairs", "4000", "--dim", "2"], "under do(z2 = 1)"),
+    "own_data.py": (["--pairs", "3000", "--out", "pump.npz"], "had the first variable been 0"),
+    "custom_model.py": (["--pairs", "2000", "--steps", "80"], "influences found"),
+    "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
+}
+
+
+def test_every_example_is_listed():
+    assert sorted(SMALL) == sorted(path.name for path in FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_example(name, tmp_path, monkeypatch, capsys):
+    arguments, shown = SMALL[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(FOLDER / name), run_name="__main__")
+    assert shown in capsys.readouterr().out
+
+
+class TestCustomModel(PairProgramTests):
+    """What examples/custom_model.py says about itself."""
+
+    def make(self):
+        spec = importlib.util.spec_from_file_location("custom_model", FOLDER / "custom_model.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.make()
+
+    def batch(self):
+        generator = torch.Generator().manual_seed(0)
+        return {key: torch.randn(4, 5, generator=generator) for key in ("x", "x_after")}
