@@ -1,0 +1,203 @@
+"""Causal effects on variables and on x, with their uncertainty, in an ArviZ container.
+
+The effect of a cause i between two values is a contrast of two interventions with the same noise,
+
+    individual:  y(e; do(z_i = high)) - y(e; do(z_i = low)),        average: its mean over the population of e,
+
+for y any causal variable or x (Pearl, Causality, 2009, section 7.1; Imbens and Rubin, 2015, chapter 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from pyro_lcm.discovery.arviz_compat import Container, make_container
+from pyro_lcm.reasoning.chains import Draw, Uncertainty, draw_chains
+from pyro_lcm.reasoning.fitted import Source, structural_model
+from pyro_lcm.reasoning.structure import StructuralModel
+
+
+def average_effects(
+    source: Source,
+    *,
+    x: ArrayLike | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+    causes: Sequence[str] | None = None,
+    on_x: bool = True,
+    uncertainty: Uncertainty | None = None,
+) -> Container:
+    """Average effect of raising each cause from ``low`` to ``high``.
+
+    Args:
+        source: a fitted :class:`pyro_lcm.LatentCausalModel`, or a structural model.
+        x: (N, ...) observations to average over; None for the model's own population.
+        low: of the two values, in the units of the causal variables as encoded.
+        high: the other.
+        causes: names; all variables by default.
+        on_x: whether effects on x are wanted too.
+        uncertainty: what to draw; see :class:`~pyro_lcm.reasoning.chains.Uncertainty`.
+
+    Returns:
+        ArviZ container: ``effect`` (chain, draw, cause, outcome) and ``effect_x`` (chain, draw, cause, feature), where
+        x is flattened; the two values are attributes.
+
+    Raises:
+        ValueError: if a name is not a variable's, a value is not finite, or observations are needed.
+
+    Example:
+        >>> from pyro_lcm.data import ScalingSystem
+        >>> from pyro_lcm.reasoning import KnownStructure
+        >>> program = ScalingSystem(dim=2, seed=0, edge_probability=1.0).program
+        >>> scm = KnownStructure(program.mechanisms, program.adjacency)
+        >>> found = average_effects(scm).posterior["effect"].sel(cause="z1", outcome="z2")
+        >>> bool(abs(found - float(program.mechanisms.weights[0, 1])).max() < 1e-9)
+        True
+    """
+    scm = structural_model(source)
+    chosen = scm.names if causes is None else tuple(causes)
+    variables = [_variable(scm, name) for name in chosen]
+    _check_finite(low=low, high=high)
+
+    def of_draw(draw: Draw) -> tuple[Tensor, Tensor | None]:
+        contrasts = [_contrast(draw, variable, low, high, on_x) for variable in variables]
+        causal = torch.stack([contrast[0].mean(0) for contrast in contrasts])
+        moved = [contrast[1].mean(0) for contrast in contrasts if contrast[1] is not None]
+        return causal, torch.stack(moved) if on_x else None
+
+    values = _collect(source, x, uncertainty, of_draw)
+    coordinates = {"cause": list(chosen), "outcome": list(scm.names)}
+    return _container("effect", values, ("cause",), coordinates, {"low": low, "high": high})
+
+
+def individual_effects(
+    source: Source,
+    x: ArrayLike,
+    cause: str,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    on_x: bool = True,
+    uncertainty: Uncertainty | None = None,
+) -> Container:
+    """Effect of one cause on each of the given observations.
+
+    Args:
+        source: a fitted :class:`pyro_lcm.LatentCausalModel`, or a structural model.
+        x: (N, ...) observations.
+        cause: name of a variable.
+        low: see :func:`average_effects`, as for all that follow.
+        high: the other value.
+        on_x: whether effects on x are wanted too.
+        uncertainty: what to draw.
+
+    Returns:
+        ArviZ container: ``effect`` (chain, draw, row, outcome) and ``effect_x`` (chain, draw, row, feature).
+
+    Raises:
+        ValueError: as :func:`average_effects`.
+    """
+    scm = structural_model(source)
+    variable = _variable(scm, cause)
+    _check_finite(low=low, high=high)
+    values = _collect(source, x, uncertainty, lambda draw: _contrast(draw, variable, low, high, on_x))
+    attrs: dict[str, float | str] = {"cause": cause, "low": low, "high": high}
+    coordinates = {"row": np.arange(values[0].shape[2]), "outcome": list(scm.names)}
+    return _container("effect", values, ("row",), coordinates, attrs)
+
+
+def dose_response(
+    source: Source,
+    cause: str,
+    doses: ArrayLike,
+    *,
+    x: ArrayLike | None = None,
+    on_x: bool = True,
+    uncertainty: Uncertainty | None = None,
+) -> Container:
+    """Mean of every variable, and of x, as a function of the value that one cause is set to.
+
+    Args:
+        source: a fitted :class:`pyro_lcm.LatentCausalModel`, or a structural model.
+        cause: name of a variable.
+        doses: (K,) values to set it to.
+        x: see :func:`average_effects`, as for all that follow.
+        on_x: whether the response of x is wanted too.
+        uncertainty: what to draw.
+
+    Returns:
+        ArviZ container: ``response`` (chain, draw, dose, outcome) and ``response_x`` (chain, draw, dose, feature).
+
+    Raises:
+        ValueError: as :func:`average_effects`, or if doses are not (K,) numbers.
+    """
+    scm = structural_model(source)
+    variable = _variable(scm, cause)
+    levels = np.asarray(doses, dtype=np.float64)
+    if levels.ndim != 1 or not levels.size or not np.isfinite(levels).all():
+        raise ValueError(f"doses: got shape {levels.shape}, expected (K,) finite numbers")
+
+    def of_draw(draw: Draw) -> tuple[Tensor, Tensor | None]:
+        worlds = [draw.respond(variable, float(level)) for level in levels]
+        causal = torch.stack([world[0].mean(0) for world in worlds])
+        return causal, torch.stack([world[1].flatten(1).mean(0) for world in worlds]) if on_x else None
+
+    values = _collect(source, x, uncertainty, of_draw)
+    coordinates = {"dose": levels, "outcome": list(scm.names)}
+    return _container("response", values, ("dose",), coordinates, {"cause": cause})
+
+
+def _contrast(draw: Draw, variable: int, low: float, high: float, on_x: bool) -> tuple[Tensor, Tensor | None]:
+    """Difference of the worlds of two values: causal variables (N, d), x (N, features)."""
+    raised, lowered = draw.respond(variable, high), draw.respond(variable, low)
+    return raised[0] - lowered[0], (raised[1] - lowered[1]).flatten(1) if on_x else None
+
+
+def _collect(
+    source: Source,
+    x: ArrayLike | None,
+    uncertainty: Uncertainty | None,
+    of_draw: Callable[[Draw], tuple[Tensor, Tensor | None]],
+) -> list[NDArray[Any]]:
+    """Evaluate every draw of every chain: arrays (chain, draw, ...) of variables and, if there, of x."""
+    options = Uncertainty() if uncertainty is None else uncertainty
+    with torch.no_grad():
+        results = [[of_draw(draw) for draw in chain] for chain in draw_chains(source, x, options)]
+    kinds = 1 if results[0][0][1] is None else 2
+    return [np.stack([[np.asarray(result[kind]) for result in chain] for chain in results]) for kind in range(kinds)]
+
+
+def _container(
+    name: str,
+    values: Sequence[NDArray[Any]],
+    dims: tuple[str, ...],
+    coordinates: dict[str, Any],
+    attrs: dict[str, Any],
+) -> Container:
+    axes = ("chain", "draw", *dims)
+    variables = {name: ((*axes, "outcome"), values[0])}
+    if len(values) > 1:
+        variables[f"{name}_x"] = ((*axes, "feature"), values[1])
+        coordinates = coordinates | {"feature": np.arange(values[1].shape[-1])}
+    chains = {"chain": np.arange(values[0].shape[0]), "draw": np.arange(values[0].shape[1])}
+    dataset = xr.Dataset(variables, coords=chains | coordinates)
+    return make_container({"posterior": dataset}, {"inference_library": "pyro_lcm", **attrs})
+
+
+def _variable(scm: StructuralModel, name: str) -> int:
+    if name not in scm.names:
+        raise ValueError(f"cause: got {name!r}, expected one of {', '.join(scm.names)}")
+    return scm.names.index(name)
+
+
+def _check_finite(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not np.isfinite(number):
+            raise ValueError(f"{name}: got {number}, expected a finite number")
