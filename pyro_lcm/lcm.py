@@ -23,7 +23,7 @@ from pyro_lcm.run_folder import load_run, save_run, write_config
 from pyro_lcm.training.driver import Precision, fit
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget, annealed, identify
+from pyro_lcm.training.recipe import Budget, annealed, autoencode, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.result import FitResult
 
@@ -46,7 +46,7 @@ class LatentCausalModel:
     """A latent causal model of pairs before and after unknown interventions.
 
     Args:
-        model: ``"ilcm"``, or a Pyro model of one's own (see ``examples/custom_model.py``).
+        model: ``"ilcm"``, ``"dvae"``, ``"beta_vae"``, or a Pyro model of one's own (see ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
         dim_z: number of causal variables; by default as many as x has directions in which it varies.
         names: of the causal variables; z1, z2, ... by default.
@@ -181,7 +181,9 @@ class LatentCausalModel:
             defaults |= {"flow_layers": 0, "solution_hidden": ()}
         architecture = Architecture(self._name, dim_x, dim_z, **(defaults | self._options))  # type: ignore[arg-type]
         logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
-        return architecture, identify(budget, wide=wide, linear=linear)
+        if self._name == "beta_vae":
+            return architecture, autoencode(budget)
+        return architecture, identify(budget, wide=wide, linear=linear, causal=self._name == "ilcm")
 
     def _describe(self, fitted: FittedModel, pairs: int, seed: int, phases: Sequence[Phase]) -> dict[str, Any]:
         return {
@@ -265,7 +267,7 @@ class LatentCausalModel:
         solution = getattr(self.model, "solution", None)
         if solution is None:
             raise ValueError(f"model: got {self._name}, which has no solution functions to read a graph from")
-        if bool((solution.context + solution.context.T == 2).any()):
+        if bool(((solution.context + solution.context.T) == 2).any()):
             noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
             return read_graph(solution, noise.to(self.fitted.device))
         adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
@@ -370,7 +372,7 @@ class LatentCausalModel:
             causal=encoding.causal,
             noise=encoding.noise,
             targets=self.infer_targets(pairs.x, pairs.x_after),
-            adjacency=self.adjacency() if hasattr(self.model, "solution") else None,
+            adjacency=self.adjacency() if hasattr(self.model, "solution") else np.zeros((self.dim_z,) * 2, np.int8),
             dci_rows=dci_rows,
             n_jobs=n_jobs,
             seed=seed,

@@ -13,12 +13,15 @@ import torch
 from torch import nn
 
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
+from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
 
-ModelName = Literal["ilcm"]
-MODELS = ("ilcm",)
+ModelName = Literal["ilcm", "dvae", "beta_vae"]
+MODELS: tuple[ModelName, ...] = ("ilcm", "dvae", "beta_vae")
 
 
 @dataclass(frozen=True)
@@ -116,5 +119,9 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             flow=Flow(a.dim_z, layers=a.flow_layers, hidden=a.flow_hidden),
             min_sd=a.min_sd,
         )
+        if a.model == "beta_vae":
+            return BetaVAE(a.dim_z, decoder), BetaVAEGuide(a.dim_z, encoder)
+        if a.model == "dvae":
+            return DVAE(a.dim_z, decoder), ILCMGuide(a.dim_z, encoder)
         solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
         return ILCM(a.dim_z, decoder, solution), ILCMGuide(a.dim_z, encoder)

@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.schedules import Cosine
+from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph
 from pyro_lcm.training.warmstart import AlignToLines, Calibrate
 
@@ -61,13 +61,16 @@ class Budget:
             raise ValueError(f"batch_size: got {self.batch_size}, expected at least 1")
 
 
-def identify(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
+def identify(
+    budget: Budget | None = None, *, wide: bool = False, linear: bool = False, causal: bool = True
+) -> tuple[Phase, ...]:
     """The default recipe of the implicit latent causal model; the module says what each part is for.
 
     Args:
         budget: steps of each phase.
         wide: whether x has more directions than there are variables, so that a code has to be found.
         linear: whether lines explain the differences as they are, so that no flow is needed.
+        causal: whether the model has solution functions of a context, so that there is a graph to find.
 
     Returns:
         The phases, for a :class:`pyro_lcm.training.recipe_objective.RecipeObjective`.
@@ -113,6 +116,8 @@ def identify(budget: Budget | None = None, *, wide: bool = False, linear: bool =
                 keep="best",
             )
         )
+    if not causal:
+        return tuple(phases)
     phases.append(Phase("graph", 0, settings={"stage": "solutions"}, start=FindGraph(linear=linear)))
     if not linear and b.solutions:
         phases.append(
@@ -130,6 +135,22 @@ def identify(budget: Budget | None = None, *, wide: bool = False, linear: bool =
     return tuple(phases)
 
 
+def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phase, ...]:
+    """The recipe of the beta-VAE: the ELBO with beta before its KL part, for as long as :func:`identify` takes.
+
+    Args:
+        budget: its ``unmix`` and ``refine`` steps are taken.
+        beta: weight of the KL part, positive.
+
+    Returns:
+        The phases.
+    """
+    b = Budget() if budget is None else budget
+    rate = Cosine(2e-3, 1e-5)
+    steps = b.unmix + b.refine
+    return (Phase("autoencode", steps, rate, b.batch_size, {"kl_weight": beta}, gradient_clip=10.0, keep="best"),)
+
+
 def annealed(steps: int = 20_000, *, batch_size: int = 512, learning_rate: float = 1e-3) -> tuple[Phase, ...]:
     """A recipe for any model and guide that keep the contract: warm up the KL term, soft targets, hard targets.
 
@@ -144,8 +165,6 @@ def annealed(steps: int = 20_000, *, batch_size: int = 512, learning_rate: float
     Returns:
         The phases, for a :class:`pyro_lcm.training.objective.PairObjective`.
     """
-    from pyro_lcm.training.schedules import Linear
-
     quarter = max(1, steps // 4)
     rate = Cosine(learning_rate, learning_rate / 100)
     return (
