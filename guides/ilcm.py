@@ -52,7 +52,7 @@ class TargetEncoder(nn.Module):
         return nn.functional.pad(factor, (1, 0))
 
     def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
-        """log sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is.
+        """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is.
 
         Args:
             move: (..., d) moves.

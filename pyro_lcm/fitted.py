@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
@@ -73,12 +74,12 @@ class FittedModel:
     names: tuple[str, ...]
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Any:
         """The Pyro model."""
         return self.objective.model
 
     @property
-    def guide(self) -> nn.Module:
+    def guide(self) -> Any:
         """Its guide."""
         return self.objective.guide
 

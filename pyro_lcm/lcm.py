@@ -11,7 +11,7 @@ import numpy as np
 import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_lcm.causal.readout import read_graph
 from pyro_lcm.data.pairs import InterventionPairs
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyro_lcm.discovery.arviz_compat import Container
     from pyro_lcm.discovery.posterior import Method, ScoreName
     from pyro_lcm.discovery.priors import GraphPrior
+
+__all__ = ["Encoding", "Intervened", "LatentCausalModel"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +67,8 @@ class LatentCausalModel:
 
     def __init__(
         self,
-        model: str | nn.Module = "ilcm",
-        guide: nn.Module | None = None,
+        model: str | Any = "ilcm",
+        guide: Any = None,
         *,
         dim_z: int | None = None,
         names: Sequence[str] | None = None,
@@ -210,12 +212,12 @@ class LatentCausalModel:
         return self._fitted
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Any:
         """The Pyro model, in standardised units of x."""
         return self.fitted.model
 
     @property
-    def guide(self) -> nn.Module:
+    def guide(self) -> Any:
         """The guide."""
         return self.fitted.guide
 
@@ -441,16 +443,14 @@ class LatentCausalModel:
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for part in ("objective", "standardizer"):
             state = getattr(self.fitted, part).state_dict()
             tensors |= {f"{part}.{name}": value for name, value in state.items()}
         save_run(folder, self._config, tensors)
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, model: nn.Module | None = None, guide: nn.Module | None = None
-    ) -> LatentCausalModel:
+    def load(cls, folder: str | Path, *, model: Any = None, guide: Any = None) -> LatentCausalModel:
         """Read a fitted model from a run folder.
 
         Args:
@@ -472,7 +472,6 @@ class LatentCausalModel:
             model, guide = build(loaded._architecture)
         else:
             loaded = cls(model, guide, names=config["names"])  # type: ignore[arg-type]
-        assert model is not None and guide is not None
         fitted = FittedModel(
             RecipeObjective(model, guide), Standardizer(**config["standardizer"]), tuple(config["names"])
         )
@@ -510,7 +509,8 @@ def _fit_standardizer(pairs: InterventionPairs, own_model: bool) -> Standardizer
         return Standardizer.fit(pairs, "image" if len(pairs.observation_shape) > 1 else "standardize")
     if len(pairs.observation_shape) > 1:
         raise ValueError(
-            f"x: got observations of shape {pairs.observation_shape}, expected vectors; for images give a model and guide"
+            f"x: got observations of shape {pairs.observation_shape}, expected vectors;"
+            " for images give a model and guide of your own"
         )
     return Standardizer.fit(pairs, "whiten", tolerance=SMALLEST_DIRECTION)
 

@@ -33,9 +33,7 @@ def as_adjacency(adjacency: ArrayLike, *, name: str = "adjacency") -> NDArray[np
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name}: got shape {matrix.shape}, expected a square matrix (d, d)")
     if matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
-        raise ValueError(
-            f"{name}: got dtype {matrix.dtype} with values other than 0 and 1, expected only 0 and 1"
-        )
+        raise ValueError(f"{name}: got dtype {matrix.dtype} with values other than 0 and 1, expected only 0 and 1")
     if matrix.diagonal().any():
         raise ValueError(f"{name}: got ones on the diagonal, expected that no variable is its own parent")
     return matrix.astype(np.int8)

@@ -79,9 +79,7 @@ def causal_order(solution: SolutionFunctions, noise: Tensor) -> list[int]:
     return order
 
 
-def read_graph(
-    solution: SolutionFunctions, noise: Tensor, threshold: float = DEFAULT_THRESHOLD
-) -> NDArray[np.int8]:
+def read_graph(solution: SolutionFunctions, noise: Tensor, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:
     """Adjacency ``[parent, child]``, (d, d), acyclic: direct effects above a threshold that follow the order.
 
     Args:

@@ -28,7 +28,6 @@ from torch.distributions import Distribution
 
 from pyro_lcm.nn.grouped import GroupedMLP
 
-
 _SPLINE_BOUND = 4.0
 """Splines are the identity beyond this many standard deviations."""
 _UNIT_SLOPE = math.log(math.e - 1)
@@ -143,7 +142,7 @@ class SolutionFunctions(nn.Module):
         return noise
 
     def _spline(self, variable: Tensor) -> ConditionedSpline:
-        """h of the variables (...), as a transform of values of that shape."""
+        """Splines h of the variables (...), as a transform of values of that shape."""
         parameters = (
             self.widths.softmax(-1)[variable],
             self.heights.softmax(-1)[variable],

@@ -90,7 +90,7 @@ def edge_support(
             log_odds = _log_weight(score, prior, child, with_extra)
             log_odds -= _log_weight(score, prior, child, without)
             probability = expit(log_odds)[draw.ravel()] * ~reach[:, child, extra]
-            second = without[:, outside].any(axis=1)[draw.ravel()]
+            second = (without[:, outside].sum(axis=1) > 0)[draw.ravel()]
             support[extra, child] = probability.mean()
             missed += float((probability * second).mean())
     return support, missed

@@ -82,7 +82,7 @@ def latent_graph_posterior(
     data = None
     for chain in range(total):
         fit = fits[chain % len(fits)]
-        data = GraphData(fit.causal_after, draw_targets(fit.targets, rng), tuple(names))
+        data = GraphData(fit.causal_after.astype(np.float64), draw_targets(fit.targets, rng), tuple(names))
         scorer = graph_score(score, data)
         part = draw_graphs(
             scorer,

@@ -175,7 +175,7 @@ class Partitions(TorchDistribution):
         take = steps.gather(-1, torch.arange(d, device=value.device).expand(len(layers), d)[..., None])[..., 0]
         closes = in_use & (depth[:, 0] < layers.amax(-1, keepdim=True))
         close = self._policy(earlier[closes], last[closes], (by_layer == depth)[closes], losses[closes])[:, d]
-        total = take.sum(-1) + torch.zeros_like(take).masked_scatter(closes, close).sum(-1)
+        total: Tensor = take.sum(-1) + torch.zeros_like(take).masked_scatter(closes, close).sum(-1)
         return total.reshape(value.shape[:-1])
 
 

@@ -114,12 +114,14 @@ def check_latents(
     correlation = np.nan_to_num(correlation - np.diag(np.diag(correlation)))
     dependence = float(np.abs(correlation).max(initial=0.0))
     problems = [
-        f"{name} is hardly ever a target ({use:.1%} of pairs): a dead component, or a variable that is never intervened on"
+        f"{name} is hardly ever a target ({use:.1%} of pairs): a dead component, or a variable that is never"
+        " intervened on, whose causes then stay unknown"
         for name, use in zip(names, usage[1:], strict=True)
         if use < MIN_USAGE / len(usage)
     ]
     problems += [
-        f"{name} moves when others are the target ({leak:.0%} of a typical target's move): differences are not one-sparse"
+        f"{name} moves when others are the target ({leak:.0%} of a typical target's move): differences are not"
+        " one-sparse"
         for name, leak in zip(names, leakage, strict=True)
         if leak > MAX_LEAKAGE
     ]

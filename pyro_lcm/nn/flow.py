@@ -41,9 +41,7 @@ class Coupling(nn.Module):
         with torch.no_grad():
             # Kinks start spread out: where all sit at one point their gradients are alike.
             last.bias[3 * moved : 4 * moved].normal_(0.0, 0.5)
-        self.network = nn.Sequential(
-            nn.Linear(passed, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last
-        )
+        self.network = nn.Sequential(nn.Linear(passed, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Image (..., dim) and log absolute determinant (...) of (..., dim) values."""
@@ -97,9 +95,7 @@ class Flow(nn.Module):
         for rotation in rotations:
             undone = rotation.T @ undone
         self.rotations = nn.ParameterList([nn.Parameter(rotation) for rotation in rotations])
-        self.couplings = nn.ModuleList(
-            [Coupling(dim, hidden, swap=bool(layer % 2)) for layer in range(layers)]
-        )
+        self.couplings = nn.ModuleList([Coupling(dim, hidden, swap=bool(layer % 2)) for layer in range(layers)])
         self.weight = nn.Parameter(undone)
         self.bias = nn.Parameter(torch.zeros(dim))
 
@@ -133,5 +129,5 @@ class Flow(nn.Module):
 
 
 def _solve(value: Tensor, weight: Tensor) -> Tensor:
-    """v with v W = value."""
+    """Solve v W = value for v."""
     return value @ torch.linalg.inv(weight)

@@ -9,6 +9,7 @@ matrix product serves all blocks. The number of blocks depends on shapes alone, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -94,7 +95,7 @@ class GroupedMLP(nn.Module):
         widths = [in_features, *hidden, out_features] if hidden else []
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in itertools.pairwise(widths):
             bound = 1 / math.sqrt(n_in)
             self.weights.append(nn.Parameter(torch.empty(num_groups, n_in, n_out).uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(torch.empty(num_groups, 1, n_out).uniform_(-bound, bound)))
@@ -114,9 +115,7 @@ class GroupedMLP(nn.Module):
         """
         blocks = pack_blocks(group, self.num_groups, self.block)
         num_blocks = blocks.group.shape[0]
-        packed = inputs.new_zeros(num_blocks * blocks.size, inputs.shape[-1]).index_copy(
-            0, blocks.slot, inputs
-        )
+        packed = inputs.new_zeros(num_blocks * blocks.size, inputs.shape[-1]).index_copy(0, blocks.slot, inputs)
         out = self._evaluate(packed.view(num_blocks, blocks.size, -1), blocks.group)
         return out.view(-1, self.out_features)[blocks.slot]
 

@@ -8,7 +8,6 @@ Targets are summed out (exactly, or over the most probable ones), the rest is on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import pyro
@@ -27,6 +26,10 @@ class PairObjective(nn.Module):
         model: ``model(x, x_after, *, targets, size, index)``, the generative program.
         guide: a guide of the same signature.
     """
+
+    # Any: what a model and a guide have beyond nn.Module is a contract, not a type.
+    model: Any
+    guide: Any
 
     def __init__(self, model: nn.Module, guide: nn.Module) -> None:
         super().__init__()
@@ -54,7 +57,8 @@ class PairObjective(nn.Module):
             kl_weight: weight of the latent sites' densities, positive.
             hypotheses: targets considered for each pair; all d + 1 if None, 1 for hard targets.
             intervention_term: whether the density of the redrawn component is part of the objective.
-            entropy: weight of the entropy of the batch's aggregate q(I), which is maximised: it keeps every target in use.
+            entropy: weight of the entropy of the batch's aggregate q(I), which is maximised: it keeps every
+                target in use.
             consistency: weight of the squared difference between x and the decoded mean of its encoding.
 
         Returns:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_lcm.training.schedules import SCHEDULES, Schedule, schedule_from_dict, schedule_to_dict
 from pyro_lcm.training.sources import DataSource
@@ -21,7 +21,7 @@ from pyro_lcm.training.sources import DataSource
 __all__ = ["Phase", "Setting", "StartHook"]
 
 Setting = float | int | bool | str | None | Schedule
-StartHook = Callable[[nn.Module, DataSource, int], Mapping[str, float | Tensor] | None]
+StartHook = Callable[[Any, DataSource, int], Mapping[str, float | Tensor] | None]
 
 RESERVED_SETTINGS = ("tensors", "size", "index")
 
@@ -87,9 +87,7 @@ class Phase:
                 "> 0 or a schedule",
             )
         clip = self.gradient_clip
-        self._require(
-            clip is None or (_is_number(clip) and clip > 0), "gradient_clip", "a number > 0 or None"
-        )
+        self._require(clip is None or (_is_number(clip) and clip > 0), "gradient_clip", "a number > 0 or None")
         self._require(self.start is None or callable(self.start), "start", "a callable or None")
         self._require(self.keep in ("last", "best"), "keep", "'last' or 'best'")
         self._require(isinstance(self.reset_optimizer, bool), "reset_optimizer", "True or False")
@@ -112,9 +110,7 @@ class Phase:
                     raise self._error(f"weight_decay[{prefix!r}]", "a number >= 0", value)
             object.__setattr__(self, "weight_decay", dict(decay))
         else:
-            self._require(
-                _is_number(decay) and decay >= 0, "weight_decay", "a number >= 0 or a mapping of prefixes"
-            )
+            self._require(_is_number(decay) and decay >= 0, "weight_decay", "a number >= 0 or a mapping of prefixes")
         listed = isinstance(self.freeze, Sequence) and not isinstance(self.freeze, str)
         if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.freeze):
             raise self._error("freeze", "a sequence of prefixes of parameter names", self.freeze)
@@ -142,9 +138,7 @@ class Phase:
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "start"}
         plain["learning_rate"] = _to_plain(self.learning_rate)
         plain["settings"] = {key: _to_plain(value) for key, value in self.settings.items()}
-        plain["weight_decay"] = (
-            dict(self.weight_decay) if isinstance(self.weight_decay, Mapping) else self.weight_decay
-        )
+        plain["weight_decay"] = dict(self.weight_decay) if isinstance(self.weight_decay, Mapping) else self.weight_decay
         plain["freeze"] = list(self.freeze)
         return plain
 

@@ -16,8 +16,9 @@ ablation):
 6. *refine*: stochastic variational inference of the Pyro model and guide, hard targets, everything free.
 7. *graph* (:class:`~pyro_lcm.training.structure.FindGraph`): solution functions are masked to the predecessors in a
    causal order, which makes them invertible, and parents are chosen; linear ones are recomposed from the mechanisms.
-8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits long before the
-   rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out density.
+8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits
+   long before the rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out
+   density.
 
 No part sees a true variable, target or graph, and none depends on the clock.
 """

@@ -7,9 +7,9 @@
                      log p(u, u~) = log p(e) + log|det de/du| + log|det de~/du~| + log sum_I p(I) p(e~ - e | I)
 
                  where e = flow(u), p(e) = N(0, 1)^d, and p(e~ - e | I) = N(0, t_I^2 + 2 r_I^2) for the target's
-                 component and N(0, t^2) for the others (the target encoder's own mixture). The tolerance t is
-                 shared and learned: wide at first, when no coordinates make differences one-sparse, and narrowing as the
-                 flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
+                 component and N(0, t^2) for the others (the target encoder's own mixture). The tolerance t
+                 is shared and learned: wide at first, when no coordinates make differences one-sparse, and narrowing as
+                 the flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
                  causal model seen through an invertible encoder.
 ``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`).
 ``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder.
