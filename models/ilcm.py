@@ -15,10 +15,9 @@ from __future__ import annotations
 import pyro
 import torch
 from pyro.contrib.autoname import scope
-from pyro.distributions import Normal
+from pyro.distributions import Normal, TorchDistribution
 from pyro.nn import PyroModule
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.solution import SolutionFunctions
@@ -95,7 +94,7 @@ class ILCM(PyroModule):
             pyro.deterministic("causal", self.causal(encoding), event_dim=1)
         return pyro.sample("x", self.x_dist(encoding), obs=x)
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor) -> Distribution:
+    def redrawn_dist(self, noise: Tensor, target: Tensor) -> TorchDistribution:
         """p(e~_I | e, I), the same in all d components (the caller masks all but the target's): shape (..., d)."""
         return self.solution.redrawn(noise, target)
 

@@ -136,6 +136,8 @@ class LatentCausalModel:
         """
         training, held_out = _hold_out(pairs, validation, seed)
         standardizer = _fit_standardizer(training, self._given is not None)
+        model: Any
+        guide: Any
         if self._given is None:
             self._architecture, chosen = self._design(training, standardizer, seed, budget)
             model, guide = build(self._architecture, seed=seed)

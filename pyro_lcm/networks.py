@@ -69,14 +69,17 @@ class Architecture:
             if any(width < 1 for width in widths):
                 raise ValueError(f"{name}: got {widths}, expected positive widths")
             object.__setattr__(self, name, widths)
-        if self.flow_layers is None:
-            object.__setattr__(self, "flow_layers", min(max(12, 2 * self.dim_z), 32))
         if self.spline_bins < 0 or self.spline_bins == 1:
             raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 or at least 2")
-        if self.flow_layers < 0 or self.flow_hidden < 1:
+        if self.couplings < 0 or self.flow_hidden < 1:
             raise ValueError(
                 f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"
             )
+
+    @property
+    def couplings(self) -> int:
+        """Number of couplings of the flow, the default resolved."""
+        return min(max(12, 2 * self.dim_z), 32) if self.flow_layers is None else self.flow_layers
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -110,13 +113,13 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = VectorEncoder(
-            a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.flow_layers, hidden=a.flow_hidden)
+            a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden)
         )
         decoder = VectorDecoder(
             a.dim_z,
             a.dim_x,
             a.hidden,
-            flow=Flow(a.dim_z, layers=a.flow_layers, hidden=a.flow_hidden),
+            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden),
             min_sd=a.min_sd,
         )
         if a.model == "beta_vae":

@@ -146,7 +146,8 @@ class PermutationPrior(nn.Module):
         """Declare ``order`` and ``edges`` and return the adjacency matrix."""
         order = pyro.sample("order", PlackettLuce(self.zeros))
         edges = pyro.sample("edges", Bernoulli(logits=self.log_odds, validate_args=False).to_event(2))
-        return compatible(order) * edges
+        adjacency: Tensor = compatible(order) * edges
+        return adjacency
 
 
 class PermutationLogits(nn.Module):
@@ -169,7 +170,8 @@ class PermutationLogits(nn.Module):
         """Declare ``order`` and ``edges`` and return the adjacency matrix."""
         order = pyro.sample("order", PlackettLuce(self.score, self.temperature))
         edges = pyro.sample("edges", StraightThroughBernoulli(self.edge, self.temperature).to_event(2))
-        return compatible(order) * edges
+        adjacency: Tensor = compatible(order) * edges
+        return adjacency
 
     def mode(self) -> Tensor:
         """The most probable edges of the most probable order, (d, d)."""

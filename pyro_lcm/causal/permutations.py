@@ -92,4 +92,5 @@ class StraightThroughBernoulli(Bernoulli):
         uniform = torch.rand_like(logits).clamp(_SMALLEST, 1 - _SMALLEST)
         perturbed = logits + uniform.log() - torch.log1p(-uniform)
         soft = (perturbed / self.temperature).sigmoid()
-        return (perturbed > 0).to(soft) + (soft - soft.detach())
+        draws: Tensor = (perturbed > 0).to(soft) + (soft - soft.detach())
+        return draws

@@ -20,11 +20,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from pyro.distributions import Normal, TransformedDistribution
+from pyro.distributions import Normal, TorchDistribution, TransformedDistribution
 from pyro.distributions.transforms import AffineTransform
 from pyro.distributions.transforms.spline import ConditionedSpline
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from pyro_lcm.nn.grouped import GroupedMLP
 
@@ -96,7 +95,7 @@ class SolutionFunctions(nn.Module):
             value = self._spline(torch.arange(self.dim, device=noise.device).expand(noise.shape))(value)
         return value
 
-    def redrawn(self, noise: Tensor, target: Tensor) -> Distribution:
+    def redrawn(self, noise: Tensor, target: Tensor) -> TorchDistribution:
         """p(e~_I | e, I) of the target's noise encoding, repeated in all d components.
 
         Args:

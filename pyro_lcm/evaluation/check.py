@@ -135,7 +135,7 @@ def check_latents(
             " too little training, or noise"
         )
     if dependence > MAX_DEPENDENCE:
-        i, j = np.unravel_index(np.abs(correlation).argmax(), correlation.shape)
+        i, j = divmod(int(np.abs(correlation).argmax()), len(correlation))
         problems.append(f"noise encodings of {names[i]} and {names[j]} are correlated ({dependence:.2f})")
     if agreement is not None and len(agreement) > 1:
         lowest = agreement[~np.eye(len(agreement), dtype=bool)].min()

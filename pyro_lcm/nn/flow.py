@@ -118,7 +118,7 @@ class Flow(nn.Module):
         """The (..., dim) values whose image is given."""
         value = _solve(value - self.bias, self.weight)
         for rotation, coupling in zip(reversed(self.rotations), reversed(self.couplings), strict=True):
-            value = _solve(coupling.inverse(value), rotation)
+            value = _solve(coupling.inverse(value), rotation)  # type: ignore[operator]
         return value
 
     @torch.no_grad()

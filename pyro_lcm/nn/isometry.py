@@ -35,7 +35,8 @@ class IsometricDecoder(nn.Module):
     def columns(self) -> Tensor:
         """Q, (dim_x, dim_z), with columns of the signs of the free matrix's."""
         q, r = torch.linalg.qr(self.free)
-        return q * r.diagonal().sign()
+        columns: Tensor = q * r.diagonal().sign()
+        return columns
 
     def forward(self, causal: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (..., dim_x) and standard deviation (dim_x,) for (..., dim_z) causal variables."""

@@ -8,6 +8,8 @@ ablation):
 2. *reconstruct*, only where x is wider than there are variables: an autoencoder finds a code of d numbers.
 3. *Lines* (:class:`~pyro_lcm.training.warmstart.AlignToLines`): in the right coordinates differences are one-sparse.
    Where mixing and mechanisms are linear this is exact, and nothing is left to descend.
+   Where targets of some pairs are known, components are named by them
+   (:class:`~pyro_lcm.training.warmstart.MatchTargets`).
 4. *unmix*, where lines leave a residual: a flow turns the code into noise encodings by exact likelihood, the target
    summed out in closed form. The ELBO with hard targets gets stuck here from a poor start (8 variables through a
    nonlinear mixing: correlation 0.77 with the true noise after 6,000 steps, against 0.96 after 625 of these), since
@@ -30,7 +32,7 @@ from dataclasses import dataclass
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph
-from pyro_lcm.training.warmstart import AlignToLines, Calibrate
+from pyro_lcm.training.warmstart import AlignToLines, Calibrate, MatchTargets
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def identify(
                 gradient_clip=10.0,
             )
         )
-    phases.append(Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()))
+    unmix = {"stage": "unmix"}
+    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines()))
+    phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
     if not linear and b.unmix:
         phases.append(
             Phase(
@@ -98,11 +102,12 @@ def identify(
                 b.unmix,
                 Cosine(6e-3, 1e-5),
                 b.batch_size,
-                {"stage": "unmix"},
+                unmix,
                 gradient_clip=20.0,
             )
         )
-        phases.append(Phase("realign", 0, settings={"stage": "unmix"}, start=AlignToLines()))
+        phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
+        phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
     phases.append(Phase("calibrate", 0, settings={"hypotheses": 1}, start=Calibrate()))
     if b.refine:
         phases.append(

@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class RecipeObjective(PairObjective):
         index: Tensor,
         stage: Stage = "pairs",
         kl_weight: float = 1.0,
-        **settings: float | int | bool | None,
+        **settings: Any,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch in a stage; the settings are those of :class:`PairObjective`."""
         if stage == "reconstruct":

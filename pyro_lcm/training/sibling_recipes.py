@@ -8,10 +8,10 @@ which the two sides of a pair differ in one component. The recipe of the dVAE is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.soft_recipe import causal_order_of_redrawn
 from pyro_lcm.training.sources import DataSource
@@ -28,7 +28,7 @@ class InvertEncoder:
 
     pairs: int = 20_000
 
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set decoder, target encoder and standard deviations; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
@@ -52,7 +52,7 @@ class OrderGraphs:
 
     pairs: int = 20_000
 
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> None:
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
         """Set the order; see the class. Other ways of drawing a graph are left alone."""
         if not isinstance(objective.model.graphs, FixedOrder):
             return
@@ -68,7 +68,7 @@ class OrderGraphs:
 class ReadGraph:
     """Let the model reason with the guide's most probable graph."""
 
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the model's buffer; see the class."""
         objective.model.adjacency.copy_(objective.guide.graph())
         return {"edges": float(objective.model.adjacency.sum())}
@@ -107,7 +107,8 @@ def elcm_phases(
     """Warm start, mechanisms over all graphs alike, the graph, and everything together.
 
     Args:
-        mechanisms: steps with the graph's logits as they are at first, so that no graph gets ahead by chance.
+        mechanisms: steps with the graph's logits as they are at first, so that no graph gets ahead by chance; 0 where
+            nothing about the graph is latent.
         graph: steps with the graph's logits free, encoder and decoder fixed.
         refine: steps with everything free.
         batch_size: pairs in a step.
@@ -119,9 +120,11 @@ def elcm_phases(
         Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
         Phase("invert", 0, settings=hard, start=InvertEncoder()),
         Phase("order", 0, settings=hard, start=OrderGraphs()),
-        Phase("mechanisms", mechanisms, rate, batch_size, hard, freeze=(*fixed, "guide.graphs"), gradient_clip=10.0),
-        Phase("graph", graph, rate, batch_size, hard, freeze=fixed, gradient_clip=10.0),
     ]
+    if mechanisms:
+        freeze = (*fixed, "guide.graphs")
+        phases.append(Phase("mechanisms", mechanisms, rate, batch_size, hard, freeze=freeze, gradient_clip=10.0))
+    phases.append(Phase("graph", graph, rate, batch_size, hard, freeze=fixed, gradient_clip=10.0))
     if refine:
         phases.append(Phase("refine", refine, Cosine(1e-3, 1e-5), batch_size, hard, gradient_clip=10.0))
     return (*phases, Phase("read", 0, settings=hard, start=ReadGraph()))

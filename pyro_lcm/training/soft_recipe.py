@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,14 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, hard_targets, posterior_sd, sample_pairs
+from pyro_lcm.training.warmstart import (
+    AlignToLines,
+    MatchTargets,
+    encode_in_chunks,
+    hard_targets,
+    posterior_sd,
+    sample_pairs,
+)
 
 
 class SoftObjective(RecipeObjective):
@@ -33,50 +41,20 @@ class SoftObjective(RecipeObjective):
 
     def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(x | e) - log p(x~ | e~) - log p(e~_I | e) per pair, the encoder held fixed, hard targets."""
+        model: Any = self.model
+        guide: Any = self.guide
         x = torch.cat([tensors["x"], tensors["x_after"]])
         with torch.no_grad():
-            mean, sd = self.guide.encoder(x)
+            mean, sd = guide.encoder(x)
             noise = mean + sd * torch.randn_like(sd)
             before, after = noise.chunk(2)
             target = hard_targets(self, *mean.chunk(2), tensors.get("targets"))
-        density = self.model.redrawn_dist(before, target).log_prob(after)
+        density = model.redrawn_dist(before, target).log_prob(after)
         hit = target > 0
         redrawn = torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0)
-        fit = 2 * self.model.x_dist(noise).log_prob(x).mean()
+        fit = 2 * model.x_dist(noise).log_prob(x).mean()
         metrics = {"reconstruction": fit.detach(), "log_redrawn": (redrawn.sum() / hit.sum().clamp(min=1)).detach()}
         return -fit - redrawn.mean(), metrics
-
-
-@dataclass(frozen=True)
-class MatchTargets:
-    """Permute the encoder's components so that component i is the one that interventions on i move.
-
-    It needs known targets and does nothing without them.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-    """
-
-    pairs: int = 20_000
-
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Compose the encoder's flow with the permutation; see the class."""
-        from scipy.optimize import linear_sum_assignment
-
-        batch = sample_pairs(source, self.pairs, seed)
-        if "targets" not in batch:
-            return {}
-        encoder = objective.guide.encoder
-        move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
-        dim, targets = move.shape[1], batch["targets"]
-        # [component, target]: share of a target's moves that the component makes
-        sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
-        share = (sums / sums.sum(0).clamp(min=1e-12)).double().cpu().numpy()
-        rows, columns = linear_sum_assignment(share, maximize=True)
-        permutation = torch.zeros(dim, dim, dtype=move.dtype, device=move.device)
-        permutation[rows, columns] = 1.0
-        encoder.flow.compose(permutation, torch.zeros(dim, dtype=move.dtype, device=move.device))
-        return {"matched_share": float(share[rows, columns].mean())}
 
 
 @dataclass(frozen=True)
@@ -91,7 +69,7 @@ class PeelSinks:
 
     pairs: int = 50_000
 
-    def __call__(self, objective: SoftObjective, source: DataSource, seed: int) -> dict[str, float]:
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set decoder, solution functions, changed mechanisms and standard deviations; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pyro_lcm.causal.targets import UNKNOWN
@@ -45,6 +46,8 @@ class AlignToLines:
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Compose the encoder's flow with the linear map found; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
+        # Components have no names yet, so what is known of targets cannot be used.
+        batch.pop("targets", None)
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
         lines = find_lines((after - before).double().cpu().numpy(), seed=seed)
@@ -59,7 +62,7 @@ class AlignToLines:
         encoder.flow.compose(torch.as_tensor(weight).to(before), torch.as_tensor(bias).to(before))
         widths = {name: value.clone() for name, value in objective.guide.target_encoder.state_dict().items()}
         objective.guide.target_encoder.fit(
-            encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"]), batch.get("targets")
+            encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])
         )
         accepted = bool(objective.unmix_loss(batch)[0] < loss_before)
         if not accepted:
@@ -70,6 +73,36 @@ class AlignToLines:
             "least_used_line": float(lines.usage.min()),
             "accepted": float(accepted),
         }
+
+
+@dataclass(frozen=True)
+class MatchTargets:
+    """Permute the encoder's components so that component i is the one that interventions on i move.
+
+    It uses the pairs whose targets are known and does nothing without any.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 20_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Compose the encoder's flow with the permutation; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        if "targets" not in batch:
+            return {}
+        encoder = objective.guide.encoder
+        move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
+        dim, targets = move.shape[1], batch["targets"]
+        # [component, target]: share of a target's moves that the component makes
+        sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
+        share = (sums / sums.sum(0).clamp(min=1e-12)).double().cpu().numpy()
+        rows, columns = linear_sum_assignment(share, maximize=True)
+        permutation = torch.zeros(dim, dim, dtype=move.dtype, device=move.device)
+        permutation[rows, columns] = 1.0
+        encoder.flow.compose(permutation, torch.zeros(dim, dtype=move.dtype, device=move.device))
+        return {"matched_share": float(share[rows, columns].mean())}
 
 
 @dataclass(frozen=True)
