@@ -52,6 +52,13 @@ types: $(STAMP) ## Check types (mypy --strict)
 	@ln -s $(CURDIR)/models $(CURDIR)/guides build/links/pyro_lcm/
 	MYPYPATH=build/links $(BIN)/mypy -p pyro_lcm
 
+docs: $(VENV)/.docs ## Build the manual into docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 bench: $(STAMP) ## Time a training step against hand-written PyTorch
 	$(BIN)/python benchmarks/step.py
 
@@ -59,4 +66,4 @@ build: $(STAMP) ## Build the wheel and the source distribution
 	$(BIN)/python -m build
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache docs/_build docs/api

@@ -74,7 +74,7 @@ def make(dim_z: int = 3, dim_x: int = 5) -> tuple[SaturatingModel, ILCMGuide]:
 def truth(seed: int) -> SaturatingModel:
     """The system to be found: 1 -> 2 -> 3, and sensors that mix."""
     torch.manual_seed(seed)
-    model = SaturatingModel(3, 5).eval().requires_grad_(False)
+    model = SaturatingModel(dim_z=3, dim_x=5)
     model.influence[0, 1], model.influence[1, 2] = 1.5, -1.5
     model.log_scale.fill_(-0.5)
     model.sensors.weight.normal_()
@@ -90,13 +90,13 @@ def simulate(model: SaturatingModel, pairs: int) -> lcm.InterventionPairs:
 
 
 def main(pairs: int, steps: int) -> None:
-    with pyro.get_param_store().scope():
+    with torch.no_grad(), pyro.get_param_store().scope():
         system = truth(seed=1)
         training, test = simulate(system, pairs), simulate(system, 2000)
     phases = (
         lcm.Phase("code", steps // 4, 5e-3, settings={"stage": "reconstruct"}),
         lcm.Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
-        lcm.Phase("decoder", steps // 4, 1e-2, settings={"hypotheses": 1}, freeze=("guide.encoder",)),
+        lcm.Phase("decoder", steps // 4, 1e-2, settings={"stage": "reconstruct"}, freeze=("guide.encoder",)),
         lcm.Phase("pairs", steps // 2, Cosine(5e-3, 1e-5), settings={"hypotheses": 1}),
     )
     torch.manual_seed(0)

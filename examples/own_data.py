@@ -34,7 +34,7 @@ def record(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return world(np.zeros(pairs)), world(changed)
 
 
-def main(pairs: int, out: str | None) -> None:
+def main(pairs: int, out: str | None, steps: int) -> None:
     x, x_after = record(pairs, seed=0)
     recording = lcm.InterventionPairs(x, x_after)
     if out is not None:
@@ -42,7 +42,9 @@ def main(pairs: int, out: str | None) -> None:
     training, held_out = recording.split((0.9, 0.1), seed=0)
 
     # The six sensors move in three directions only, so three variables are looked for; dim_z=3 would say so by hand.
-    model = lcm.LatentCausalModel("ilcm", names=("first", "second", "third")).fit(training, seed=0)
+    model = lcm.LatentCausalModel("ilcm", names=("first", "second", "third")).fit(
+        training, seed=0, budget=lcm.Budget(refine=steps)
+    )
 
     report = model.check(held_out)
     print(report.to_text(), "\n")
@@ -65,4 +67,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--out", help="write the recording to this .npz file")
+    parser.add_argument("--steps", type=int, default=lcm.Budget().refine, help="steps of variational inference")
     main(**vars(parser.parse_args()))

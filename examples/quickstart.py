@@ -10,11 +10,11 @@ import argparse
 import pyro_lcm as lcm
 
 
-def main(pairs: int, dim: int, seed: int) -> None:
+def main(pairs: int, dim: int, seed: int, steps: int) -> None:
     system = lcm.ScalingSystem(dim, seed=seed)
     training, test = system.sample(pairs, seed=1), system.sample(2000, seed=2)
 
-    model = lcm.LatentCausalModel("ilcm").fit(training, seed=0)
+    model = lcm.LatentCausalModel("ilcm").fit(training, seed=0, budget=lcm.Budget(refine=steps))
 
     # Did it work? This needs no truth.
     print(model.check(test).to_text(), "\n")
@@ -36,4 +36,5 @@ if __name__ == "__main__":
     parser.add_argument("--pairs", type=int, default=50_000)
     parser.add_argument("--dim", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=lcm.Budget().refine, help="steps of variational inference")
     main(**vars(parser.parse_args()))

@@ -12,8 +12,8 @@ from pyro_lcm.testing import PairProgramTests
 
 FOLDER = Path(__file__).parent.parent / "examples"
 SMALL = {
-    "quickstart.py": (["--pairs", "4000", "--dim", "2"], "under do(z2 = 1)"),
-    "own_data.py": (["--pairs", "3000", "--out", "pump.npz"], "had the first variable been 0"),
+    "quickstart.py": (["--pairs", "4000", "--dim", "2", "--steps", "50"], "under do(z2 = 1)"),
+    "own_data.py": (["--pairs", "3000", "--out", "pump.npz", "--steps", "50"], "had the first variable been 0"),
     "custom_model.py": (["--pairs", "2000", "--steps", "80"], "influences found"),
     "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
 }
