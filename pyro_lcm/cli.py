@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
-    from pyro_lcm.commands.console import logging_to_stderr
+    from pyro_lcm.commands.console import CommandFailed, logging_to_stderr
     from pyro_lcm.commands.parsing import UsageError, parse
 
     program = f"pyro-lcm {name}"
@@ -83,7 +83,7 @@ def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
         except RuntimeError as error:
             from pyro_lcm.training.monitor import TrainingDiverged
 
-            if not isinstance(error, TrainingDiverged):
+            if not isinstance(error, TrainingDiverged | CommandFailed):
                 raise
             _fail(program, str(error))
             return 1

@@ -13,6 +13,10 @@ from tqdm import tqdm
 ROOT = "pyro_lcm"
 
 
+class CommandFailed(RuntimeError):
+    """Something went wrong that is not bad input; one line that says what, and what to do."""
+
+
 def say(text: str = "") -> None:
     """Write lines to stdout."""
     sys.stdout.write(text + "\n")

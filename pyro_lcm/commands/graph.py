@@ -39,6 +39,7 @@ class Options:
         overwrite: Whether to write over an earlier posterior in --out.
         targets: Column that names the variable that was the target in each row, empty for none (tables only).
         drop: Columns to leave out, with commas between (tables only).
+        only: Rows to take, as column=value (tables only).
         log: Whether to take logarithms (tables only).
         standardize: Whether to standardise each variable (tables only).
         truth: CSV file of the true edges, cause and effect in the first two columns (tables only).
@@ -62,6 +63,7 @@ class Options:
     overwrite: bool = False
     targets: str | None = None
     drop: str | None = None
+    only: str | None = None
     log: bool = False
     standardize: bool = False
     truth: str | None = None
@@ -88,7 +90,7 @@ class Options:
         if self.run is None and self.out is None:
             raise ValueError("--out is missing: the folder to write")
         if self.run is not None:
-            for name in ("targets", "drop", "log", "standardize", "truth"):
+            for name in ("targets", "drop", "only", "log", "standardize", "truth"):
                 if getattr(self, name):
                     raise ValueError(f"--{name}: got one beside a run, expected it for a table only")
 
@@ -148,6 +150,7 @@ def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
         options.data or "",
         targets=options.targets,
         drop=drop,
+        only=options.only,
         log=options.log,
         standardize=options.standardize,
     )

@@ -30,6 +30,7 @@ def read_graph_data(
     *,
     targets: str | None = None,
     drop: Sequence[str] = (),
+    only: str | None = None,
     log: bool = False,
     standardize: bool = False,
 ) -> GraphData:
@@ -40,6 +41,7 @@ def read_graph_data(
         targets: Column that names the variable that was the target in each row, several with ; between, empty
             for none.
         drop: Columns to leave out.
+        only: Which rows to take, as column=value.
         log: Whether to take logarithms.
         standardize: Whether to give each variable mean 0 and standard deviation 1, over the rows without an
             intervention if there are at least two.
@@ -51,6 +53,8 @@ def read_graph_data(
         ValueError: If the file is not such a table, or a column that is left is not numeric.
     """
     table = _read(path)
+    if only is not None:
+        table = _filtered(table, only)
     named = [("--drop", name) for name in drop] + ([("--targets", targets)] if targets else [])
     for option, name in named:
         if name not in table.header:
@@ -129,6 +133,18 @@ def _read(path: str) -> _Table:
         if len(line) != len(header):
             raise ValueError(f"{path}: row {number} has {len(line)} cells, expected {len(header)}")
     return _Table(path, header, [[cell.strip() for cell in line] for line in lines[1:]])
+
+
+def _filtered(table: _Table, only: str) -> _Table:
+    name, equals, value = only.partition("=")
+    if not equals or name not in table.header:
+        raise ValueError(
+            f"--only: got {only!r}, expected column=value, with a column of {table.path}: {', '.join(table.header)}"
+        )
+    rows = [row for row, cell in zip(table.rows, table.column(name), strict=True) if cell == value]
+    if not rows:
+        raise ValueError(f"--only: got {only!r}, expected a value that some row of {table.path} has")
+    return _Table(table.path, table.header, rows)
 
 
 def _numbers(table: _Table, name: str) -> NDArray[np.float64]:

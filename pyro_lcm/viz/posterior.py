@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.calibration import Calibration
-from pyro_lcm.viz.graphs import draw_graph, layered_layout
+from pyro_lcm.viz.graphs import draw_graph
+from pyro_lcm.viz.layout import graph_layout
 from pyro_lcm.viz.style import BLACK, BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, bare, new_figure, style
 
 MAX_ANNOTATED = 12
@@ -82,17 +83,17 @@ def top_graphs(graphs: Sequence[tuple[ArrayLike, float]], names: Sequence[str], 
     if not graphs:
         raise ValueError("graphs: got none, expected at least one")
     matrices = [as_adjacency(graph) for graph, _ in graphs]
-    place = layered_layout(matrices[0])
-    span = np.ptp(place, axis=0)
+    place = graph_layout(matrices[0])
     across = min(columns, len(graphs))
     down = -(-len(graphs) // across)
-    width, height = max(1.6, 0.62 * span[0] + 0.9), max(1.2, 0.62 * span[1] + 0.8)
+    size = np.ptp(place, axis=0) + np.array([1.2, 1.3])
+    scale = min(0.75, 9.0 / (across * float(size[0])))
     with style():
-        figure = new_figure(min(10.0, width * across), height * down)
+        figure = new_figure(max(1.6, scale * size[0]) * across, max(1.2, scale * size[1]) * down)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes, matrix, (_, mass) in zip(panels, matrices, graphs, strict=False):
             new = (matrix == 1) & (matrices[0] == 0)
-            draw_graph(axes, matrix, names, place, emphasised=new)
+            draw_graph(axes, matrix, names, place, emphasised=new, scale=scale)
             axes.set_title(f"{mass:.3f}" if mass >= 0.0005 else f"{mass:.1e}")
         for axes in panels[len(graphs) :]:
             axes.set_visible(False)

@@ -1,0 +1,203 @@
+"""``pyro-lcm benchmark``: a study over dimensions, data seeds, model seeds and methods."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
+from pyro_lcm.commands.files import write_csv, write_text
+from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands.study import COLUMNS, Job, Setting, run_job
+from pyro_lcm.commands.threads import available_cores, torch_threads
+from pyro_lcm.networks import ModelName
+from pyro_lcm.viz.scaling import score_against_dim
+from pyro_lcm.viz.style import save_figure
+
+POSITIONAL = ("study",)
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SHOWN = (
+    "disentanglement",
+    "mcc",
+    "mcc_noise",
+    "intervention_accuracy",
+    "shd",
+    "edge_f1",
+    "seconds",
+    "pairs_per_second",
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``pyro-lcm benchmark``.
+
+    Args:
+        study: Which study: scaling, scores against the number of causal variables.
+        out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
+        dims: Numbers of causal variables.
+        data_seeds: Seeds of the systems.
+        model_seeds: Seeds of the fits.
+        methods: Models to compare.
+        processes: Runs at a time, each with one thread; by default all cores.
+        setting: What all runs share.
+    """
+
+    study: Literal["scaling"]
+    out: str
+    dims: tuple[int, ...] = (2, 4, 8)
+    data_seeds: tuple[int, ...] = (0, 1, 2)
+    model_seeds: tuple[int, ...] = (0, 1)
+    methods: tuple[ModelName, ...] = ("ilcm",)
+    processes: int | None = None
+    setting: Setting = field(default_factory=Setting, metadata=INLINED)
+
+    def __post_init__(self) -> None:
+        for name, least in (("dims", 1), ("data_seeds", 0), ("model_seeds", 0)):
+            numbers = getattr(self, name)
+            if not numbers or min(numbers) < least or len(set(numbers)) < len(numbers):
+                raise ValueError(f"{name}: got {list(numbers)}, expected different integers of at least {least}")
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes: got {self.processes}, expected at least 1")
+        for dim in self.dims:
+            self.setting.system(dim, 0)  # says what is wrong before hours of work
+
+
+def run(options: Options) -> int:
+    """Run what is not finished, and write the table and the figures of all that is."""
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: {folder} is a file, expected a folder")
+    _claim(folder, options.setting)
+    jobs = _jobs(options, folder)
+    waiting = [job for job in jobs if not job.done]
+    say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
+    try:
+        _work(waiting, options.processes or available_cores())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on with the study") from None
+    except BrokenProcessPool as error:
+        raise CommandFailed(
+            "the process of a run was killed, perhaps for want of memory; the same command goes on with the study"
+        ) from error
+    finally:
+        rows = [job.result() for job in jobs if job.done]
+        if rows:
+            write_results(folder, rows)
+    say(medians_table(rows))
+    failed = [job.folder for job, row in zip(jobs, rows, strict=True) if row["error"]]
+    for path in failed:
+        say(f"FAILED: {path}")
+    say(f"wrote {folder / 'scaling.csv'} and {folder / 'figures'}")
+    return 1 if failed else 0
+
+
+def write_results(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the table of runs and the figures."""
+    write_csv(folder / "scaling.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    figures = {
+        "disentanglement": score_against_dim(
+            rows, "disentanglement", label="disentanglement D", good=0.98, limits=(0.0, 1.03)
+        ),
+        "graph_distance": score_against_dim(rows, "shd", label="graph distance (SHD)", good=0.0),
+        "seconds": score_against_dim(rows, "seconds", label="time to fit (s)", log=True),
+    }
+    for name, figure in figures.items():
+        if figure is not None:
+            save_figure(figure, folder / "figures" / f"{name}.png")
+
+
+def medians_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Lay out the medians over the runs of each method and number of variables."""
+    cells = []
+    for method, dim in sorted({(row["method"], row["dim"]) for row in rows}):
+        mine = [row for row in rows if (row["method"], row["dim"]) == (method, dim)]
+        medians = []
+        for key in _SHOWN:
+            known = [row[key] for row in mine if row.get(key) is not None]
+            digits = 0 if key in ("seconds", "pairs_per_second") else 3
+            medians.append(f"{np.median(known):.{digits}f}" if known else "-")
+        cells.append((method, str(dim), str(len(mine)), *medians))
+    return table(("method", "d", "runs", *_SHOWN), cells)
+
+
+def _jobs(options: Options, folder: Path) -> list[Job]:
+    """All runs, the largest first, so that the last ones to run are short."""
+    return [
+        Job(
+            folder / "runs" / f"{method}-d{dim}-data{data_seed}-model{model_seed}",
+            method,
+            dim,
+            data_seed,
+            model_seed,
+            options.setting,
+        )
+        for dim in sorted(options.dims, reverse=True)
+        for method in options.methods
+        for data_seed in options.data_seeds
+        for model_seed in options.model_seeds
+    ]
+
+
+def _claim(folder: Path, setting: Setting) -> None:
+    """Note what the runs of a study share, or check that it is the same as before."""
+    file, now = folder / "study.yaml", asdict(setting)
+    if file.is_file():
+        before = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if before != now:
+            changed = [key for key in now if not isinstance(before, dict) or before.get(key) != now[key]]
+            raise ValueError(f"--out: {folder} holds a study with another {', '.join(changed)}; give another folder")
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"--out: {folder} holds something else than a study; give another folder")
+    write_text(file, yaml.safe_dump(now, sort_keys=False))
+
+
+def _work(jobs: Sequence[Job], processes: int) -> None:
+    with progress_bar(len(jobs), "runs", "run") as bar:
+        if min(processes, len(jobs)) <= 1:
+            with torch_threads(1):
+                for job in jobs:
+                    run_job(job)
+                    bar.update()
+            return
+        context = multiprocessing.get_context("spawn")
+        with _one_thread_each(), ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+            futures = {pool.submit(run_job, job): job for job in jobs}
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    logger.info("finished %s", futures[future].folder.name)
+                    bar.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started meanwhile use one thread each."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,195 @@
+"""One run of the scaling study, and what it leaves behind: a folder that is not run again.
+
+Protocol of Brehmer, de Haan, Lippe, Cohen (NeurIPS 2022, arXiv 2203.16437), figure 8: data seeds times model
+seeds for each number of variables and method. Truth scores a run; it never trains, stops or chooses one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pyro_lcm.commands.files import read_json, write_json
+from pyro_lcm.data.scaling import ScalingSystem
+from pyro_lcm.evaluation.report import METRICS
+from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.networks import ModelName
+from pyro_lcm.training.monitor import TrainingDiverged
+from pyro_lcm.training.recipe import Budget
+from pyro_lcm.training.result import FitResult
+
+RESULT = "result.json"
+COLUMNS = (
+    "method",
+    "dim",
+    "data_seed",
+    "model_seed",
+    *METRICS,
+    "elbo",
+    "seconds",
+    "steps",
+    "pairs_per_second",
+    "problems",
+    "error",
+)
+"""Columns of the study's table, a row a run. ``seconds`` is the wall time of the fit alone; ``pairs_per_second``
+is that of the last phase with steps; ``problems`` is what a check without truth named; ``error`` is why a run
+has no scores."""
+
+TargetFrequencies = Literal["even", "uneven", "one_missing"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a study share.
+
+    Args:
+        n: Number of pairs to train on.
+        n_test: Number of pairs to score on.
+        edge_probability: Probability of each edge.
+        mechanisms: linear or nonlinear.
+        mixing: linear, leaky_relu, tanh_residual or coupling.
+        noise: Distribution of the SCM's noise: gaussian, laplace or uniform.
+        intervention: Distribution of a variable after an intervention on it: normal or uniform.
+        observation_noise: Noise on x, as a fraction of the standard deviation of x.
+        target_frequencies: even; uneven, where the last variable is a target three times as often as the first;
+            or one_missing, where the last variable is never a target.
+        extra_features: Features of x beyond the number of variables.
+        extra_variables: Variables that are learned beyond the true number; negative for fewer.
+        dci_rows: Most pairs for disentanglement and completeness.
+        budget: Optimizer steps.
+    """
+
+    n: int = 100_000
+    n_test: int = 10_000
+    edge_probability: float = 0.5
+    mechanisms: str = "linear"
+    mixing: str = "linear"
+    noise: str = "gaussian"
+    intervention: str = "normal"
+    observation_noise: float = 0.0
+    target_frequencies: TargetFrequencies = "even"
+    extra_features: int = 0
+    extra_variables: int = 0
+    dci_rows: int = 10_000
+    budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        for name, least in (("n", 50), ("n_test", 10), ("dci_rows", 10), ("extra_features", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        if self.extra_variables > self.extra_features:
+            raise ValueError(
+                f"extra_variables: got {self.extra_variables}, expected at most extra_features, {self.extra_features}"
+            )
+
+    def system(self, dim: int, seed: int) -> ScalingSystem:
+        """The system of one data seed."""
+        weights: tuple[float, ...] | None = None
+        if self.target_frequencies == "uneven":
+            weights = (1.0, *(1.0 + 2.0 * i / max(1, dim - 1) for i in range(dim)))
+        elif self.target_frequencies == "one_missing":
+            weights = (*([1.0] * dim), 0.0)
+        return ScalingSystem(
+            dim,
+            seed=seed,
+            edge_probability=self.edge_probability,
+            mechanisms=self.mechanisms,
+            mixing=self.mixing,
+            noise=self.noise,
+            intervention=self.intervention,
+            observation_noise=self.observation_noise,
+            target_weights=weights,
+            dim_x=dim + self.extra_features,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study.
+
+    Attributes:
+        folder: Its run folder.
+        method: Name of the model.
+        dim: True number of variables.
+        data_seed: Seed of the system.
+        model_seed: Seed of the fit.
+        setting: What it shares with the others.
+    """
+
+    folder: Path
+    method: ModelName
+    dim: int
+    data_seed: int
+    model_seed: int
+    setting: Setting
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a result."""
+        return (self.folder / RESULT).is_file()
+
+    def result(self) -> dict[str, Any]:
+        """Its row of the table."""
+        return read_json(self.folder / RESULT)
+
+
+def run_job(job: Job) -> None:
+    """Simulate, fit, score, and write the result; a fit that was cut off goes on."""
+    setting = job.setting
+    system = setting.system(job.dim, job.data_seed)
+    pairs, test = system.sample(setting.n, seed=0), system.sample(setting.n_test, seed=1)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"method": job.method, "dim": job.dim, "data_seed": job.data_seed, "model_seed": job.model_seed}
+    clock = _StepClock()
+    wide = setting.extra_features > 0
+    model = LatentCausalModel(job.method, dim_z=job.dim + setting.extra_variables if wide else None)
+    start = time.perf_counter()
+    try:
+        model.fit(
+            pairs,
+            seed=job.model_seed,
+            out=job.folder,
+            budget=setting.budget,
+            device="cpu",
+            progress=False,
+            resume=True,
+            loggers=(clock,),
+        )
+    except (TrainingDiverged, ValueError) as error:
+        write_json(job.folder / RESULT, row | {"error": " ".join(str(error).split())})
+        return
+    if model.result.resumed_at is None:  # otherwise what was spent before is not known
+        row["seconds"] = time.perf_counter() - start
+    row["pairs_per_second"] = clock.pairs_per_second(model.result, setting.budget.batch_size)
+    row["steps"] = model.result.steps
+    row |= model.evaluate(test, dci_rows=setting.dci_rows)
+    row["problems"] = "; ".join(model.check(test).problems)
+    write_json(job.folder / RESULT, row)
+
+
+class _StepClock:
+    """A logger that notes when each step was logged; the driver's own logs never depend on the clock."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, float] = {}
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self._times[step] = time.perf_counter()
+
+    def finalize(self, status: str) -> None:
+        pass
+
+    def pairs_per_second(self, result: FitResult, batch_size: int) -> float | None:
+        """Speed in the last phase that has steps, validation included."""
+        trained = [phase for phase in result.phases if phase.steps]
+        if not trained:
+            return None
+        steps = [int(row["step"]) for row in result.history if row["phase"] == trained[-1].name]
+        known = sorted(step for step in set(steps) if step in self._times)
+        if len(known) < 2:
+            return None
+        seconds = self._times[known[-1]] - self._times[known[0]]
+        return batch_size * (known[-1] - known[0]) / seconds if seconds > 0 else None
