@@ -37,14 +37,15 @@ def main(pairs: int, dim: int, tasks: int, seed: int) -> None:
     right = 0
     for k in range(tasks):
         obtained = now.x[k]
-        for name, setting in found.intervention(k).items():
+        for name, chosen in found.intervention(k).items():
             i = true_index[model.names.index(name)]
-            obtained = carry_out(system, now.noise[k], i, setting * matching.signs[i])
+            obtained = carry_out(system, now.noise[k], i, chosen * matching.signs[i])
             right += i == secret[k]
         steps = (now.x[k], found.x[k], obtained)
         before, expected, after = (np.sqrt(((x - goal[k]) ** 2).mean()) for x in steps)
         if k < 8:
-            print(f"{before:7.3f} {expected:7.3f} {after:7.3f}   {found.intervention(k)}")
+            setting = {name: round(value, 2) for name, value in found.intervention(k).items()}
+            print(f"{before:7.3f} {expected:7.3f} {after:7.3f}   {setting}")
     print(f"the variable that made the goal was found in {right} of {tasks} tasks")
 
 

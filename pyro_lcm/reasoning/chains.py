@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,14 +100,13 @@ def draw_chains(source: Source, x: ArrayLike | None, options: Uncertainty) -> It
     models = [structural_model(source), *(structural_model(fit) for fit in options.fits)]
     if len(models) > 1 and x is None:
         raise ValueError("x: got none, expected observations, by which the fits are aligned")
-    reference = None if x is None else models[0].posterior(x)[0].cpu().numpy()
     graphs = _graphs(options, len(models), models[0].names)
     for chain, scm in enumerate(models):
         permutation, signs = np.arange(scm.dim), np.ones(scm.dim, dtype=np.int64)
         if chain and x is not None:
             if scm.dim != models[0].dim:
                 raise ValueError(f"fits: got {scm.dim} variables, expected {models[0].dim}")
-            alignment = align(scm.posterior(x)[0].cpu().numpy(), reference)
+            alignment = align(_mean_noise(scm, x), _mean_noise(models[0], x))
             permutation, signs = alignment.permutation, alignment.signs
         seed = options.seed + 7919 * chain
         noise = (
@@ -143,6 +143,10 @@ def _graphs(options: Uncertainty, chains: int, names: Sequence[str]) -> list[NDA
         )
     chosen = np.linspace(0, values.shape[1] - 1, options.draws).round().astype(int)
     return [np.asarray(chain[chosen], dtype=np.int8) for chain in values]
+
+
+def _mean_noise(scm: StructuralModel, x: ArrayLike) -> NDArray[np.floating[Any]]:
+    return np.asarray(scm.posterior(x)[0].cpu())
 
 
 def _in_own_order(graph: NDArray[np.int8], permutation: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -15,9 +15,10 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.distributions import Distribution, Transform
+from torch.distributions import Distribution, Transform, constraints
 
 from pyro_lcm.causal.dag import is_dag
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
 
@@ -49,9 +50,10 @@ class FittedStructure(StructuralModel):
 
     def __init__(self, lcm: Fitted) -> None:
         fitted = lcm.fitted
-        if not hasattr(fitted.model, "solution"):
+        solution: Any = getattr(fitted.model, "solution", None)
+        if solution is None:
             raise ValueError(f"lcm: got a {type(fitted.model).__name__}, expected a model with solution functions")
-        context = fitted.model.solution.context.cpu().numpy() != 0
+        context = solution.context.cpu().numpy() != 0
         if not is_dag(context):
             raise ValueError(
                 "lcm: the solution functions follow no causal order, expected that each was masked to its"
@@ -76,10 +78,10 @@ class FittedStructure(StructuralModel):
         shift, scale = self._model.solution.coefficients(rows, target)
         return (-shift / scale).view(parts[0].shape), (1 / scale).view(parts[0].shape)
 
-    def outer(self, variable: int, shape: tuple[int, ...]) -> Transform | None:
+    def outer(self, variable: int) -> Transform | None:
         """See the base class."""
         solution = self._model.solution
-        return solution._spline(torch.tensor(variable).expand(shape)) if solution.bins else None
+        return _Spline(solution, variable) if solution.bins else None
 
     def decode(self, world: World) -> Tensor:
         """See the base class."""
@@ -113,3 +115,30 @@ def structural_model(source: Source) -> StructuralModel:
 def _frozen(module: nn.Module) -> nn.Module:
     """A copy without gradients, so that results neither carry a graph nor move with further training."""
     return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+class _Spline(Transform):
+    """The spline of one solution function; the transform itself wants the shape of its values beforehand."""
+
+    domain = codomain = constraints.real
+    bijective = True
+    sign = 1
+
+    def __init__(self, solution: SolutionFunctions, variable: int) -> None:
+        super().__init__()
+        self._solution, self._variable = solution, variable
+
+    def _of_shape(self, value: Tensor) -> Transform:
+        index = torch.full(value.shape, self._variable, device=value.device)
+        return self._solution._spline(index)
+
+    def _call(self, x: Tensor) -> Tensor:
+        return self._of_shape(x)(x)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return self._of_shape(y).inv(y)
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log of dh/dx at x (...), given y = h(x)."""
+        spline = self._of_shape(x)
+        return spline.log_abs_det_jacobian(x, spline(x))

@@ -151,27 +151,14 @@ def edit(source: Source, x: ArrayLike, values: Values, *, effects: bool = True) 
     Raises:
         ValueError: as :func:`intervene`.
     """
-    pairs = _pairs(values)
+    scm = structural_model(source)
     if not effects:
-        scm = structural_model(source)
         with torch.no_grad():
             before = scm.solve(scm.posterior(x)[0]).causal
-        named = {name for name, _ in pairs}
-        held = [(name, before[:, i]) for i, name in enumerate(scm.names) if name not in named]
-        pairs = [(name, _of_old(value, before, scm.names, name)) for name, value in pairs] + held
-        return counterfactual(scm, x, pairs)
-    return counterfactual(source, x, pairs)
-
-
-def _of_old(value: Value, before: Tensor, names: Sequence[str], name: str) -> Value:
-    """Without effects a variable's natural value is the one it had, whatever else is edited."""
-    if name not in names:
-        return value
-    old = before[:, names.index(name)]
-    if isinstance(value, Shift):
-        factor, by = (torch.as_tensor(np.asarray(part)).to(old) for part in (value.factor, value.by))
-        return factor * old + by
-    return value(old) if callable(value) else value
+        actions = parse_values(values, scm, tuple(before.shape[:-1]))
+        columns = zip(scm.names, before.unbind(-1), strict=True)
+        values = {name: actions[i](old) if i in actions else old for i, (name, old) in enumerate(columns)}
+    return counterfactual(scm, x, values)
 
 
 def parse_values(values: Values, scm: StructuralModel, shape: tuple[int, ...]) -> dict[int, Action]:

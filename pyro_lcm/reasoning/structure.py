@@ -61,7 +61,7 @@ class Mechanism(NamedTuple):
 
     def noise(self, causal: Tensor) -> Tensor:
         """Noise encodings (...) of values (...): the inverse."""
-        inner = causal if self.outer is None else self.outer.inv(causal.expand(self.location.shape))
+        inner = causal if self.outer is None else self.outer.inv(causal)
         return (inner - self.location) / self.scale
 
     def density(self) -> Distribution:
@@ -111,8 +111,8 @@ class StructuralModel(ABC):
             Location and positive scale, of shapes that broadcast with the causal variables'.
         """
 
-    def outer(self, variable: int, shape: tuple[int, ...]) -> Transform | None:
-        """The monotone map h_i of one variable, for values of a shape; None is the identity."""
+    def outer(self, variable: int) -> Transform | None:
+        """The monotone map h_i of one variable, for values of any shape; None is the identity."""
         return None
 
     @abstractmethod
@@ -194,7 +194,7 @@ class StructuralModel(ABC):
         """The mechanism of one variable, given what precedes it; arguments as of :meth:`location_scale`."""
         location, scale = self.location_scale(variable, noise, causal)
         shape = torch.broadcast_shapes(*(part.shape for part in (*noise, *causal, location, scale)))
-        return Mechanism(location.expand(shape), scale.expand(shape), self.outer(variable, tuple(shape)))
+        return Mechanism(location.expand(shape), scale.expand(shape), self.outer(variable))
 
     def invert(self, causal: Tensor) -> Tensor:
         """Noise encodings (..., d) of causal variables (..., d)."""
