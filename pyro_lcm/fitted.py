@@ -18,6 +18,7 @@ from torch import Tensor
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.training import random_state
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource, TensorSource
 
@@ -145,8 +146,7 @@ class FittedModel:
         known = None if targets is None else torch.as_tensor(np.asarray(targets), device=self.device)
         if known is not None and (known.shape != (n,) or known.is_floating_point()):
             raise ValueError(f"targets: got shape {tuple(known.shape)}, {known.dtype}, expected ({n},) integers")
-        with torch.random.fork_rng(devices=[]), pyro.get_param_store().scope():
-            torch.manual_seed(seed)
+        with random_state.isolated(seed, self.device), pyro.get_param_store().scope():
             trace = pyro.poutine.trace(self.model).get_trace(None, None, targets=known, size=n)
         values = {name: site["value"].cpu() for name, site in trace.nodes.items() if site["type"] == "sample"}
         hit = values["target"].unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
@@ -165,8 +165,7 @@ class FittedModel:
         """Evidence lower bound per pair, in nats, of standardised x."""
         source = self.source(pairs)
         total = 0.0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with random_state.isolated(seed, self.device):
             for index in torch.arange(len(pairs)).split(_ROWS):
                 batch = {name: tensor.to(self.device) for name, tensor in source.batch(index).items()}
                 rows = torch.arange(len(index), device=self.device)
@@ -174,15 +173,20 @@ class FittedModel:
                 total -= float(loss) * len(index)
         return total / len(pairs)
 
-    @torch.no_grad()
     def explained(self, x: ArrayLike, noise: Array) -> float:
-        """Share of the variance of standardised x that decoded noise encodings explain."""
-        error = variance = 0.0
-        codes = torch.as_tensor(noise, device=self.device).split(_ROWS)
-        for chunk, code in zip(self.chunks(x, "x"), codes, strict=True):
-            error += float((chunk - self.model.x_dist(code).mean).square().sum())
-            variance += float(chunk.square().sum())
-        return 1 - error / variance
+        """Share of the variance of x, the mean over its features, that decoded noise encodings explain."""
+        array = np.asarray(x)
+        total = np.zeros(array.shape[1:])
+        squares = np.zeros(array.shape[1:])
+        mean = np.zeros(array.shape[1:])
+        for start in range(0, len(array), _ROWS):
+            mean += array[start : start + _ROWS].sum(axis=0, dtype=np.float64) / len(array)
+        for start in range(0, len(array), _ROWS):
+            part = array[start : start + _ROWS].astype(np.float64)
+            squares += np.square(part - self.decode(noise[start : start + _ROWS])).sum(0)
+            total += np.square(part - mean).sum(0)
+        varying = total > 0
+        return float(np.mean(1 - squares[varying] / total[varying]))
 
     def chunks(self, x: ArrayLike, name: str) -> Iterator[Tensor]:
         """Standardised observations on the model's device, some rows at a time."""

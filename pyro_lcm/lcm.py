@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -302,6 +302,8 @@ class LatentCausalModel:
         Raises:
             ValueError: if a name is not a variable's or a value is of the wrong shape or not finite.
         """
+        if not hasattr(self.model, "solution"):
+            raise ValueError(f"model: got {self._name}, which has no solution functions to intervene with")
         before = self.encode(x)
         noise = torch.as_tensor(before.noise, device=self.fitted.device)
         goals = {}
@@ -501,9 +503,15 @@ def _hold_out(
         raise ValueError(f"validation: got {validation}, expected pairs or a fraction in (0, 1)")
     if len(pairs) < MIN_PAIRS:
         raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to train on and to hold out")
+    if all(np.array_equal(pairs.x[rows], pairs.x_after[rows]) for rows in _slices(len(pairs))):
+        raise ValueError("x_after: got the same as x in every pair, expected pairs of which some differ")
     held_out = min(validation, 10_000 / len(pairs))
     training, rest = pairs.split((1 - held_out, held_out), seed)
     return training, rest
+
+
+def _slices(rows: int, size: int = 65_536) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, rows, size))
 
 
 def _fit_standardizer(pairs: InterventionPairs, own_model: bool) -> Standardizer:

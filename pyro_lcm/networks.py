@@ -19,6 +19,7 @@ from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.training import random_state
 
 ModelName = Literal["ilcm", "dvae", "beta_vae"]
 MODELS: tuple[ModelName, ...] = ("ilcm", "dvae", "beta_vae")
@@ -110,8 +111,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         ('ILCM', 'ILCMGuide')
     """
     a = architecture
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with random_state.isolated(seed, torch.device("cpu")):
         encoder = VectorEncoder(
             a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden)
         )

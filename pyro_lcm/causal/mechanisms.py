@@ -47,6 +47,24 @@ class Mechanisms(nn.Module):
         loc, log_scale = self.networks.all(rows).transpose(0, 1).reshape(*seen.shape[:-1], 2).unbind(-1)
         return loc, log_scale.clamp(-6.0, 6.0).exp() * (1 - self.min_scale) + self.min_scale
 
+    @torch.no_grad()
+    def set_affine(self, variable: int, slope: Tensor, constant: Tensor, scale: Tensor) -> None:
+        """Make one mechanism z_i = slope . z_pa + constant + scale e_i.
+
+        Args:
+            variable: i, 0..d-1.
+            slope: (d,) coefficients, for whichever variables are parents.
+            constant: () real.
+            scale: () positive.
+        """
+        networks = self.networks
+        for parameter in (networks.affine, networks.bias, *list(networks.weights)[-1:], *list(networks.biases)[-1:]):
+            parameter[variable].zero_()
+        networks.affine[variable, : self.dim, 0] = slope.to(networks.affine)
+        networks.bias[variable, 0, 0] = constant.to(networks.bias)
+        inner = ((scale - self.min_scale) / (1 - self.min_scale)).clamp(min=1e-3)
+        networks.bias[variable, 0, 1] = inner.log().to(networks.bias)
+
     def forward(self, noise: Tensor, adjacency: Tensor) -> Tensor:
         """Causal variables of noise encodings, the solution of the model: d passes settle d generations.
 

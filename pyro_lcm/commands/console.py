@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -74,7 +75,7 @@ def busy(what: str) -> Iterator[None]:
             thread.join()
 
 
-def progress_bar(total: int, what: str, unit: str) -> tqdm[None]:
+def progress_bar(total: int, what: str, unit: str) -> tqdm[Any]:
     """A bar on stderr, shown on a terminal only."""
     return tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True, file=sys.stderr)
 

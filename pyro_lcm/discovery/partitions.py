@@ -139,5 +139,5 @@ def _masked_log_weights(tables: ParentSetTables, before: Tensor, adjacent: Tenso
 def _dense_rank(layers: Tensor, keep: Tensor) -> Tensor:
     """Layers renumbered 0, 1, ... without those that no kept variable is in."""
     d = layers.shape[-1]
-    occupied = torch.nn.functional.one_hot(layers, d)[..., keep, :].amax(-2)
+    occupied = (torch.nn.functional.one_hot(layers, d) * keep[:, None]).amax(-2)
     return (occupied.cumsum(-1) - 1).gather(-1, layers).clamp(min=0)

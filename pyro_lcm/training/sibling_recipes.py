@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
-from pyro_lcm.training.soft_recipe import causal_order_of_redrawn
+from pyro_lcm.training.soft_recipe import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.sources import DataSource
 from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, hard_targets, posterior_sd, sample_pairs
 
@@ -43,8 +45,13 @@ class InvertEncoder:
 
 
 @dataclass(frozen=True)
-class OrderGraphs:
-    """Where the graph is a fixed order: find the order from the pairs, for model and guide.
+class RegressMechanisms:
+    """Find a causal order, and the mechanisms that are affine in all predecessors, in closed form.
+
+    By e~_i = (z~_i - loc_i(z_pa)) / scale_i, a regression of the redrawn noise encoding on the causal variables of the
+    predecessors gives the mechanism, one variable after the other. Where a predecessor is no parent its coefficient is
+    zero, so these coefficients serve every graph that has the true parents and agrees with the order, and the graph's
+    logits start with mechanisms that are worth comparing. A fixed order, in model and guide, is set to the one found.
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -53,15 +60,23 @@ class OrderGraphs:
     pairs: int = 20_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
-        """Set the order; see the class. Other ways of drawing a graph are left alone."""
-        if not isinstance(objective.model.graphs, FixedOrder):
-            return
+        """Set the mechanisms, and the order where it is fixed; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
-        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
+        model, guide = objective.model, objective.guide
+        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
         target = hard_targets(objective, before, after, batch.get("targets"))
         order = causal_order_of_redrawn(before, after, target)
-        objective.model.graphs.set_order(order)
-        objective.guide.graphs.set_order(order)
+        causal = torch.zeros_like(before)
+        for place, i in enumerate(order):
+            rows = target == i + 1
+            _, slope, constant, sd = least_squares(causal[rows], order[:place], after[rows, i])
+            loc = torch.zeros(model.dim_z + 1, dtype=slope.dtype, device=slope.device)
+            loc[[*order[:place], model.dim_z]] = -torch.cat([slope, constant.unsqueeze(0)]) / sd
+            model.mechanisms.set_affine(i, loc[:-1], loc[-1], 1 / sd)
+            causal[:, i] = causal @ loc[:-1].to(causal) + loc[-1] + before[:, i] / sd
+        for graphs in (model.graphs, guide.graphs):
+            if isinstance(graphs, FixedOrder):
+                graphs.set_order(order)
 
 
 @dataclass(frozen=True)
@@ -102,26 +117,27 @@ def ada_phases(refine: int = 1000, *, beta: float = 1.0, batch_size: int = 512) 
 
 
 def elcm_phases(
-    *, mechanisms: int = 500, graph: int = 1000, refine: int = 0, batch_size: int = 256
+    *, graph: int = 500, refine: int = 500, mechanisms: int | None = None, batch_size: int = 256
 ) -> tuple[Phase, ...]:
-    """Warm start, mechanisms over all graphs alike, the graph, and everything together.
+    """Warm start, the graph with its mechanisms, and everything together.
 
     Args:
-        mechanisms: steps with the graph's logits as they are at first, so that no graph gets ahead by chance; 0 where
-            nothing about the graph is latent.
-        graph: steps with the graph's logits free, encoder and decoder fixed.
+        graph: steps of graph and mechanisms, encoder and decoder fixed.
         refine: steps with everything free.
+        mechanisms: None to start mechanisms from regressions. A number of steps to learn them from nothing instead,
+            over all graphs alike: logits stay as they are at first, so that no graph gets ahead by chance.
         batch_size: pairs in a step.
     """
     hard = {"hypotheses": 1}
     fixed = ("guide.encoder", "guide.target_encoder", "model.decoder")
-    rate = Cosine(2e-2, 1e-4)
+    rate = Cosine(1e-2, 1e-4)
     phases = [
         Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
         Phase("invert", 0, settings=hard, start=InvertEncoder()),
-        Phase("order", 0, settings=hard, start=OrderGraphs()),
     ]
-    if mechanisms:
+    if mechanisms is None:
+        phases.append(Phase("regress", 0, settings=hard, start=RegressMechanisms()))
+    else:
         freeze = (*fixed, "guide.graphs")
         phases.append(Phase("mechanisms", mechanisms, rate, batch_size, hard, freeze=freeze, gradient_clip=10.0))
     phases.append(Phase("graph", graph, rate, batch_size, hard, freeze=fixed, gradient_clip=10.0))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.training.phases import Phase
@@ -48,7 +48,8 @@ class SoftObjective(RecipeObjective):
             mean, sd = guide.encoder(x)
             noise = mean + sd * torch.randn_like(sd)
             before, after = noise.chunk(2)
-            target = hard_targets(self, *mean.chunk(2), tensors.get("targets"))
+            middle = len(mean) // 2
+            target = hard_targets(self, mean[:middle], mean[middle:], tensors.get("targets"))
         density = model.redrawn_dist(before, target).log_prob(after)
         hit = target > 0
         redrawn = torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0)
@@ -89,15 +90,26 @@ class PeelSinks:
         z, z_after = decoder.inverse(batch["x"]), decoder.inverse(batch["x_after"])
         for place, i in enumerate(order):
             earlier = order[:place]
-            own, rest, constant, _ = _least_squares(before, [i, *earlier], z[:, i], split=True)
+            own, rest, constant, _ = least_squares(before, [i, *earlier], z[:, i], split=True)
             _set_affine(model.solution, i, earlier, -rest / own, -constant / own, 1 / own)
             rows = target == i + 1
-            _, rest, constant, sd = _least_squares(before[rows], earlier, z_after[rows, i])
+            _, rest, constant, sd = least_squares(before[rows], earlier, z_after[rows, i])
             _set_affine(model.changed, i, earlier, rest, constant, sd)
         residual = (model.x_dist(before).mean - batch["x"]).square().mean(0).sqrt()
         decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
-        guide.encoder.log_sd.copy_(posterior_sd(lambda e: decoder(model.causal(e)), before[:2000]).log())
+        guide.encoder.log_sd.copy_(posterior_sd(_Composed(model), before[:2000]).log())
         return {"straightness": straightness, "decoder_sd": float(residual.mean())}
+
+
+class _Composed(nn.Module):
+    """From noise encodings to mean and standard deviation of x, through the causal variables."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    def forward(self, noise: Tensor) -> Any:
+        return self.model.decoder(self.model.causal(noise))
 
 
 def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> list[int]:
@@ -125,7 +137,7 @@ def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> li
         features = torch.cat([before[rows], before[rows].abs()], 1)
         response = after[rows, i] / after[rows, i].std()
         chosen = others + [j + dim for j in others]
-        _, rest, _, _ = _least_squares(features, chosen, response)
+        _, rest, _, _ = least_squares(features, chosen, response)
         strength = rest.square().view(2, -1).sum(0).sqrt()
         dependence[i, others] = strength.cpu().numpy()
     left, order = list(range(dim)), list[int]()
@@ -164,7 +176,7 @@ def peel_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Ten
     return columns, straightness
 
 
-def _least_squares(
+def least_squares(
     features: Tensor, chosen: Sequence[int], response: Tensor, *, split: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Coefficient of the first feature (if ``split``), of the rest, constant, and the residual's deviation."""

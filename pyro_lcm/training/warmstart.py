@@ -132,7 +132,11 @@ class Calibrate:
         residual = decoder_residual(objective, batch, before, after, target)
         decoder = model.decoder
         decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
-        guide.encoder.log_sd.copy_(posterior_sd(decoder, before[:2000]).log())
+        encoder = guide.encoder
+        sd = posterior_sd(decoder, before[:2000])
+        encoder.log_sd.copy_((sd - encoder.min_sd).clamp(min=0.1 * encoder.min_sd).log())
+        encoder.spread[-1].weight.zero_()
+        encoder.spread[-1].bias.zero_()
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
 
 

@@ -99,9 +99,9 @@ def draw_graph(
         Ellipse(tuple(at), _width(name), 2 * RADIUS, facecolor="white", edgecolor=BLUE, linewidth=1.1 * scale, zorder=2)
         for name, at in zip(names, place, strict=True)
     ]
-    for name, node in zip(names, nodes, strict=True):
+    for name, node, at in zip(names, nodes, place, strict=True):
         axes.add_patch(node)
-        axes.text(*node.center, name, ha="center", va="center", zorder=3, fontsize=scale * _font_size(name))
+        axes.text(at[0], at[1], name, ha="center", va="center", zorder=3, fontsize=scale * _font_size(name))
     widths = np.array([_width(name) for name in names])
     reach = [place - np.array([0.5, 0]) * widths[:, None], place + np.array([0.5, 0]) * widths[:, None]]
     for i, j in zip(*np.nonzero(shown), strict=True):
@@ -151,7 +151,7 @@ def _union(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
 
 def _label(axes: Axes, text: str, at: NDArray[np.float64], colour: str, size: float) -> None:
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.5}
-    axes.text(*at, text, fontsize=size, ha="center", va="center", color=colour, zorder=2, bbox=box)
+    axes.text(at[0], at[1], text, fontsize=size, ha="center", va="center", color=colour, zorder=2, bbox=box)
 
 
 def _width(name: str) -> float:

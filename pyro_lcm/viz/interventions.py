@@ -41,10 +41,10 @@ def before_after(
     first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     if first.ndim != 2 or first.shape != second.shape or first.shape[1] != len(names):
         raise ValueError(f"before, after: got shapes {first.shape} and {second.shape}, expected both (N, {len(names)})")
-    shown = np.arange(len(names))
+    shown = list(range(len(names)))
     if len(names) > most:
         change = np.abs(second - first).mean(axis=0) / np.maximum(first.std(axis=0), 1e-12)
-        shown = np.sort(np.argsort(-change, kind="stable")[:most])
+        shown = sorted(np.argsort(-change, kind="stable")[:most].tolist())
     across = min(columns, len(shown))
     down = -(-len(shown) // across)
     with style():

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ CYCLE = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
 SEQUENTIAL = "Blues"
 """Colour map of probabilities and correlations."""
 
-_RC = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
