@@ -43,7 +43,7 @@ from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.training import Phase, fit
 from pyro_lcm.training.recipe import Budget, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
-from pyro_lcm.training.sibling_recipes import ada_phases, elcm_phases, vae_phases
+from pyro_lcm.training.sibling_recipes import ExplicitObjective, ada_phases, elcm_phases, vae_phases
 
 Build = Callable[[int], tuple[nn.Module, nn.Module, tuple[Phase, ...]]]
 _EDGE_PENALTY = 5.0
@@ -78,12 +78,14 @@ def _ada(average: Average) -> Build:
     return build
 
 
-def _elcm(prior: Callable[..., nn.Module], posterior: Callable[..., nn.Module]) -> Build:
+def _elcm(prior: Callable[..., nn.Module], posterior: Callable[..., nn.Module], cold: bool = False) -> Build:
     def build(dim: int) -> tuple[nn.Module, nn.Module, tuple[Phase, ...]]:
         encoder, decoder = _vectors(dim)
         options = {} if prior is FixedOrder else {"penalty": _EDGE_PENALTY}
         model = ELCM(dim, decoder, prior(dim, **options), Mechanisms(dim, ()))
-        phases = elcm_phases(mechanisms=200, graph=300, batch_size=128)
+        logits = 0 if prior is FixedOrder else 150
+        mechanisms = 300 if cold else None
+        phases = elcm_phases(logits=logits, graph=150, refine=100, mechanisms=mechanisms, batch_size=128)
         return model, ELCMGuide(dim, encoder, posterior(dim)), phases
 
     return build
@@ -99,6 +101,9 @@ MODELS: dict[str, Build] = {
     "elcm-all": _elcm(TablePrior, TableLogits),
     "elcm-enco": _elcm(TablePrior, EdgeOrderLogits),
     "elcm-dds": _elcm(PermutationPrior, PermutationLogits),
+    "elcm-all-cold": _elcm(TablePrior, TableLogits, cold=True),
+    "elcm-enco-cold": _elcm(TablePrior, EdgeOrderLogits, cold=True),
+    "elcm-dds-cold": _elcm(PermutationPrior, PermutationLogits, cold=True),
 }
 DATA = {"scaling": 0.5, "independent": 0.0}
 
@@ -115,7 +120,7 @@ def score(name: str, pairs: InterventionPairs, test: InterventionPairs, seed: in
     standardizer = Standardizer.fit(pairs)
     torch.manual_seed(seed)
     model, guide, phases = MODELS[name](pairs.x.shape[1])
-    objective = RecipeObjective(model, guide)
+    objective = (ExplicitObjective if isinstance(model, ELCM) else RecipeObjective)(model, guide)
     data, held_out = (_tensors(part, standardizer) for part in (pairs, test))
     fit(objective, data, phases, seed=seed, device="cpu", progress=False, validation=held_out, out=out)
     seconds = time.perf_counter() - start
@@ -136,23 +141,23 @@ def main() -> None:
     parser.add_argument("--model-seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="keep run folders here")
     options = parser.parse_args()
-    print(f"{'data':12} {'model':11} {'seed':>7}      D      C  seconds")
+    print(f"{'data':12} {'model':14} {'seed':>7}      D      C  seconds")
     for data in options.data:
         for seed in range(options.seeds):
             system = ScalingSystem(options.dim, seed=seed, edge_probability=DATA[data])
             pairs, test = system.sample(options.pairs, 0), system.sample(options.test, 1)
             ideal = dci(test.noise, test.z, rows=options.test)
-            print(f"{data:12} {'true noise':11} {seed:5}/- {ideal.disentanglement:6.3f} {ideal.completeness:6.3f}")
+            print(f"{data:12} {'true noise':14} {seed:5}/- {ideal.disentanglement:6.3f} {ideal.completeness:6.3f}")
             for name in options.models:
                 rows = []
                 for model_seed in range(options.model_seeds):
                     out = None if options.out is None else options.out / f"{data}-{name}-{seed}-{model_seed}"
                     rows.append(score(name, pairs, test, model_seed, out))
                     d, c, seconds = rows[-1]
-                    print(f"{data:12} {name:11} {seed:5}/{model_seed} {d:6.3f} {c:6.3f} {seconds:8.1f}", flush=True)
+                    print(f"{data:12} {name:14} {seed:5}/{model_seed} {d:6.3f} {c:6.3f} {seconds:8.1f}", flush=True)
                 if len(rows) > 1:
                     middle = np.median(rows, 0)
-                    print(f"{data:12} {name:11} {'median':>7} {middle[0]:6.3f} {middle[1]:6.3f} {middle[2]:8.1f}")
+                    print(f"{data:12} {name:14} {'median':>7} {middle[0]:6.3f} {middle[1]:6.3f} {middle[2]:8.1f}")
 
 
 if __name__ == "__main__":

@@ -108,4 +108,5 @@ def divergence(before: Normal, after: Normal) -> Tensor:
         tensor([9.])
     """
     ratio = before.variance / after.variance
-    return ratio + (before.loc - after.loc).square() / after.variance - 1 - ratio.log()
+    delta: Tensor = ratio + (before.loc - after.loc).square() / after.variance - 1 - ratio.log()
+    return delta

@@ -6,6 +6,8 @@ depend on the graph, so neither do targets; both are read as in :mod:`pyro_lcm.g
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -50,5 +52,6 @@ class ELCMGuide(ILCMGuide):
     @torch.no_grad()
     def graph(self) -> Tensor:
         """The most probable graph, (d, d), ``[parent, child]``."""
-        mode: Tensor = self.graphs.mode()
+        graphs: Any = self.graphs
+        mode: Tensor = graphs.mode()
         return mode

@@ -65,4 +65,5 @@ class SubsetILCMGuide(ILCMGuide):
     def _target_probabilities(self, move: Tensor) -> Tensor:
         """q(S | x, x~), (pairs, K), over the rows of ``subsets``; what ``targets`` returns."""
         factors = self.target_encoder(move)[..., 1:]
-        return (factors @ self.subsets.to(factors.dtype).T).softmax(-1)
+        probabilities: Tensor = (factors @ self.subsets.to(factors.dtype).T).softmax(-1)
+        return probabilities

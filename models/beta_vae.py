@@ -73,7 +73,8 @@ class BetaVAE(PyroModule):
         encoding = pyro.deterministic("encoding", noise, event_dim=1)
         if not only_scoring():
             pyro.deterministic("causal", self.causal(encoding), event_dim=1)
-        return pyro.sample("x", self.x_dist(encoding), obs=x)
+        observed: Tensor = pyro.sample("x", self.x_dist(encoding), obs=x)
+        return observed
 
     def x_dist(self, noise: Tensor) -> Normal:
         """p(x | e) for latents (..., d)."""

@@ -91,7 +91,8 @@ class ELCM(BetaVAE):
         encoding = pyro.deterministic("encoding", noise, event_dim=1)
         if not only_scoring():
             pyro.deterministic("causal", self.causal(encoding, adjacency), event_dim=1)
-        return pyro.sample("x", self.x_dist(encoding), obs=x)
+        observed: Tensor = pyro.sample("x", self.x_dist(encoding), obs=x)
+        return observed
 
     def redrawn_dist(self, noise: Tensor, target: Tensor, adjacency: Tensor | None = None) -> Normal:
         """p(e~_i | e, I = i, G) of every i, batch shape (..., d); the caller masks all but the target's."""
@@ -117,4 +118,5 @@ class ELCM(BetaVAE):
             loc, scale = self.mechanisms.coefficients(causal, self.adjacency)
             value = pyro.deterministic(f"z{i + 1}", loc[..., i] + scale[..., i] * noise[..., i])
             causal = causal.index_copy(-1, torch.as_tensor([i], device=noise.device), value.unsqueeze(-1))
-        return pyro.sample("x", self.x_dist(self.mechanisms.inverse(causal, self.adjacency)))
+        observed: Tensor = pyro.sample("x", self.x_dist(self.mechanisms.inverse(causal, self.adjacency)))
+        return observed

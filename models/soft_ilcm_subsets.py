@@ -145,7 +145,7 @@ class RedrawnInOrder(TorchDistribution):
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)
             noise, standard = self.noise.expand(shape), torch.randn_like(self.noise.expand(shape))
-            value = noise
+            value: Tensor = noise
             for _ in range(self.event_shape[0]):
                 conditional = self.model.conditionals(value)
                 value = torch.where(self.hit, conditional.mean + conditional.stddev * standard, noise)
