@@ -6,7 +6,7 @@ import pytest
 from pyro_lcm.training.lines import complete_lines, find_lines
 
 
-def _one_sparse(dim, rows=4000, *, seed=0, share_none=0.0, used=None):
+def _one_sparse(dim, rows=2500, *, seed=0, share_none=0.0, used=None):
     """Differences of noise encodings: one entry each, heteroscedastic and not symmetric."""
     rng = np.random.default_rng(seed)
     targets = rng.choice(dim if used is None else used, size=rows)
@@ -39,7 +39,7 @@ def test_a_mixing_is_recovered_exactly(dim):
     assert _match(lines.directions, mixing).min() > 1 - 1e-9
     assert lines.residual < 1e-9
     np.testing.assert_allclose(np.linalg.norm(lines.directions, axis=1), 1.0)
-    np.testing.assert_allclose(lines.usage, 1 / dim, atol=5 * np.sqrt(1 / dim / 4000))
+    np.testing.assert_allclose(lines.usage, 1 / dim, atol=5 * np.sqrt(1 / dim / 2500))
 
 
 @pytest.mark.parametrize("dim", [2, 3, 8, 20])
@@ -48,10 +48,12 @@ def test_a_mixing_is_recovered_among_pairs_without_intervention_and_noise(dim):
     mixing = _mixing(dim, rng)
     clean = sparse @ mixing
     noisy = clean + 0.01 * np.sqrt((clean**2).mean(0)) * rng.normal(size=clean.shape)
-    assert _match(find_lines(noisy, seed=1).directions, mixing).min() > 0.999
-    recovered = noisy @ np.linalg.inv(find_lines(noisy, seed=1).directions)
+    directions = find_lines(noisy, seed=1).directions
+    assert _match(directions, mixing).min() > 0.999
+    recovered = clean @ np.linalg.inv(directions)
     correlation = np.abs(np.corrcoef(sparse.T, recovered.T)[:dim, dim:])
-    assert correlation.max(1).mean() > 0.99
+    assert correlation.max(1).min() > 0.99
+    assert correlation.max(1).mean() > 0.999
 
 
 def test_the_result_is_a_function_of_the_seed():
