@@ -27,7 +27,8 @@ autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Docstrings are written to be read in a terminal; what is not quite reStructuredText in them is no error.
-suppress_warnings = ["docutils"]
+# Two classes of one short name in two packages make a link in a signature ambiguous, which is none either.
+suppress_warnings = ["docutils", "ref.python"]
 
 
 def _equations_as_literals(app, what, name, obj, options, lines):

@@ -5,6 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 import torch
 
@@ -15,6 +16,9 @@ SMALL = {
     "quickstart.py": (["--pairs", "4000", "--dim", "2", "--steps", "50"], "under do(z2 = 1)"),
     "own_data.py": (["--pairs", "3000", "--out", "pump.npz", "--steps", "50"], "had the first variable been 0"),
     "custom_model.py": (["--pairs", "2000", "--steps", "80"], "influences found"),
+    "editing.py": (["--pairs", "3000", "--out", "edited.png"], "is the green lamp"),
+    "planning.py": (["--pairs", "3000", "--dim", "3", "--tasks", "5"], "the variable that made the goal was found"),
+    "robustness.py": (["--pairs", "3000", "--dim", "3", "--repeats", "2"], "gap when the mechanism changed"),
     "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
 }
 
@@ -28,6 +32,7 @@ def test_example(name, tmp_path, monkeypatch, capsys):
     arguments, shown = SMALL[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
+    mpl.use("agg")
     runpy.run_path(str(FOLDER / name), run_name="__main__")
     assert shown in capsys.readouterr().out
 
