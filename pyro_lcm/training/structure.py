@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyro_lcm.causal.readout import causal_order
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, regress_solutions, sample_pairs
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,9 @@ class FindGraph:
         batch = sample_pairs(source, self.pairs, seed)
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
         target = hard_targets(objective, before, after, batch.get("targets"))
+        if self.linear:
+            # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
+            regress_solutions(objective, before, after, target)
         order = causal_order(solution, before[:2000])
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
