@@ -109,7 +109,7 @@ def relocations(tables: ParentSetTables, layers: Tensor, node: int) -> tuple[Ten
     others = torch.arange(d, device=layers.device) != node
     rank = _dense_rank(layers, others)
     num_layers = torch.where(others, rank, -1).amax(-1) + 1
-    place = torch.arange(2 * d - 1, device=layers.device)[:, None]
+    place = torch.arange(2 * int(num_layers.max()) + 1, device=layers.device)[:, None]
     # Odd numbers are the layers that exist, even ones the gaps between them.
     position = torch.where(others, 2 * rank[:, None, :] + 1, place)
     moved = position[..., [node]]
