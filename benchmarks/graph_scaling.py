@@ -69,8 +69,9 @@ def run_dibs(
     options: argparse.Namespace, variant: str, truths: NDArray[np.int8], data: NDArray[np.float64]
 ) -> Iterator[tuple[str, list[Row]]]:
     """The same of DiBS, particles weighted equally and (DiBS+) by their posterior; cyclic ones dropped."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "data.npz"), Path(folder, "graphs.npz")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        source, target = folder / "data.npz", folder / f"{variant}.npz"
         np.savez(source, x=data, edges_per_node=options.edges_per_node)
         command = [options.dibs_python, Path(__file__).with_name("graph_scaling_dibs.py"), source, target]
         command += ["--variant", variant, "--noise-variance", str(options.noise_variance)]
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--dibs-python", help="Python of an environment with dibs-lib")
+    parser.add_argument("--folder", type=Path, help="existing folder that keeps the data and DiBS's particles")
     parser.add_argument("--variants", nargs="+", choices=["marginal", "joint"], default=["marginal", "joint"])
     parser.add_argument("--particles", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000)

@@ -47,14 +47,15 @@ def main() -> None:
         log_weights.append(np.asarray(mixture.logp))
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - cpu_start)
-        print(f"problem {number}: {seconds[-1]:.1f} s", flush=True)
-    np.savez(
-        options.out,
-        graphs=np.stack(graphs),
-        log_weight=np.stack(log_weights),
-        seconds=np.array(seconds),
-        cpu_seconds=np.array(cpu_seconds),
-    )
+        print(f"problem {number}: {seconds[-1]:.1f} s ({cpu_seconds[-1]:.1f} s CPU)", flush=True)
+        # Written after every problem, so that a run that is cut short leaves what it has.
+        np.savez(
+            options.out,
+            graphs=np.stack(graphs),
+            log_weight=np.stack(log_weights),
+            seconds=np.array(seconds),
+            cpu_seconds=np.array(cpu_seconds),
+        )
 
 
 if __name__ == "__main__":
