@@ -4,6 +4,7 @@ Every function takes a fitted :class:`pyro_lcm.LatentCausalModel` or a :class:`S
 """
 
 from pyro_lcm.reasoning.chains import Uncertainty
+from pyro_lcm.reasoning.dowhy_gcm import to_dowhy
 from pyro_lcm.reasoning.effects import average_effects, dose_response, individual_effects
 from pyro_lcm.reasoning.fitted import FittedStructure, structural_model
 from pyro_lcm.reasoning.graphs import causal_graph, edge_list, edge_probabilities, mutilated, to_dot
@@ -41,4 +42,5 @@ __all__ = [
     "program",
     "structural_model",
     "to_dot",
+    "to_dowhy",
 ]

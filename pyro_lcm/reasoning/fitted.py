@@ -61,8 +61,8 @@ class FittedStructure(StructuralModel):
             )
         super().__init__(fitted.names, context)
         self._fitted = fitted
-        self._model: Any = _frozen(fitted.model)
-        self._standardizer: Any = _frozen(fitted.standardizer).to(fitted.device)
+        self._model = _frozen(fitted.model)
+        self._standardizer = _frozen(fitted.standardizer).to(fitted.device)
         self._zero = torch.zeros_like(self._model.solution.context[0, 0])
 
     @property
@@ -112,7 +112,7 @@ def structural_model(source: Source) -> StructuralModel:
     return source if isinstance(source, StructuralModel) else FittedStructure(source)
 
 
-def _frozen(module: nn.Module) -> nn.Module:
+def _frozen(module: nn.Module) -> Any:
     """A copy without gradients, so that results neither carry a graph nor move with further training."""
     return copy.deepcopy(module).eval().requires_grad_(False)
 

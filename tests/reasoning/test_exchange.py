@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from pyro_lcm.discovery.arviz_compat import make_container
-from pyro_lcm.reasoning import causal_graph, edge_list, edge_probabilities, intervene, mutilated, to_dot
+from pyro_lcm.reasoning import causal_graph, edge_list, edge_probabilities, intervene, mutilated, to_dot, to_dowhy
 
 NAMES = ["a", "b", "c"]
 ADJACENCY = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
@@ -61,8 +61,6 @@ def test_dowhy_gives_our_answers(linear):
     pytest.importorskip("dowhy")
     import pandas as pd
     from dowhy import gcm
-
-    from pyro_lcm.reasoning.dowhy_gcm import to_dowhy
 
     scm = linear[0]
     z = np.random.default_rng(0).normal(size=(20, 3))
