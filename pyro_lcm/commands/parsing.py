@@ -37,10 +37,15 @@ class _Option:
     default: Any
     help: str
     repeated: bool
+    positional: bool
 
     @property
     def flag(self) -> str:
-        return "--" + self.key.replace("_", "-")
+        return self.key.upper() if self.positional else "--" + self.key.replace("_", "-")
+
+    @property
+    def missing(self) -> str:
+        return f"{self.flag} is missing: {self.help}"
 
     @property
     def required(self) -> bool:
@@ -76,7 +81,7 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     >>> parse("pyro-lcm test", "Test.", Options, (), ["--dim-z", "3"])
     Options(dim_z=3)
     """
-    table = {option.key: option for option in _options(options)}
+    table = {option.key: option for option in _options(options, positional)}
     parser = ArgumentParser(
         prog=program,
         description=f"{summary}.",
@@ -88,7 +93,7 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
         _add_positional(parser, table[name])
     parser.add_argument("--config", action="config", help="YAML file of options; its keys are these options")
     for option in table.values():
-        if option.key not in positional:
+        if not option.positional:
             _add_option(parser, option)
     try:
         found = parser.parse_args(list(argv))
@@ -96,8 +101,7 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
         raise UsageError(_one_line(str(error), table)) from error
     for option in table.values():
         if option.required and found.get(option.key) is None:
-            shown = option.key.upper() if option.key in positional else option.flag
-            raise UsageError(f"{shown} is missing: {option.help}")
+            raise UsageError(option.missing)
     made: T = _instantiate(options, found, "")
     return made
 
@@ -120,7 +124,7 @@ def to_plain(options: Any) -> dict[str, Any]:
     return result
 
 
-def _options(options: type, prefix: str = "") -> Iterator[_Option]:
+def _options(options: type, positional: Sequence[str], prefix: str = "") -> Iterator[_Option]:
     """List the options of a dataclass, those of nested dataclasses included."""
     hints = get_type_hints(options)
     documented = docstring_parser.parse(options.__doc__ or "").params
@@ -128,10 +132,12 @@ def _options(options: type, prefix: str = "") -> Iterator[_Option]:
     for item in fields(options):
         hint = hints[item.name]
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from _options(hint, _inner_prefix(item, prefix))
+            yield from _options(hint, (), _inner_prefix(item, prefix))
         else:
             text = texts.get(item.name, "")
-            yield _Option(prefix + item.name, hint, _default(item), text, bool(item.metadata.get("repeated")))
+            repeated = bool(item.metadata.get("repeated"))
+            by_place = item.name in positional
+            yield _Option(prefix + item.name, hint, _default(item), text, repeated, by_place)
 
 
 def _default(item: Field[Any]) -> Any:
@@ -141,8 +147,8 @@ def _default(item: Field[Any]) -> Any:
 
 
 def _add_positional(parser: ArgumentParser, option: _Option) -> None:
-    # All are optional for the parser, so that a YAML file can give them; parse() looks for what is missing.
-    extra: dict[str, Any] = {"nargs": "?", "default": None if option.required else option.default}
+    # A required one may come from a YAML file too: jsonargparse looks for it after both are read.
+    extra: dict[str, Any] = {} if option.required else {"nargs": "?", "default": option.default}
     parser.add_argument(option.key, type=_single(option.type)[0], metavar=option.key.upper(), help=option.help, **extra)
 
 
@@ -216,6 +222,9 @@ def _one_line(message: str, table: Mapping[str, _Option]) -> str:
         key = re.sub(r"\[\d+\]$", "", found[1])
         if key in table:
             return f"{table[key].flag}: got {value[1]!r}, expected {_describe(_single(table[key].type)[0])}"
+    missing = re.match(r"the following arguments are required: (\w+)", message)
+    if missing and missing[1] in table:
+        return table[missing[1]].missing
     unknown = re.match(r"Option '([\w.\-]+)' is not accepted", message)
     if unknown:
         return f"--config: got the key {unknown[1]!r}, expected some of {', '.join(table)}"

@@ -9,15 +9,12 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from pyro_lcm.commands.files import write_text
 from pyro_lcm.run_folder import CONFIG, TENSORS
-
-if TYPE_CHECKING:
-    from pyro_lcm.lcm import LatentCausalModel
 
 OPTIONS = "train.yaml"
 _TRACES = (CONFIG, TENSORS, "checkpoint", "metrics.csv", "fit-1")
@@ -59,28 +56,33 @@ def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
     ]
 
 
-@contextmanager
-def record_options(folder: Path, options: Mapping[str, Any]) -> Iterator[None]:
-    """Write the options of a run beside it, and take them back if the run never began."""
-    new_folder, file = not folder.exists(), folder / OPTIONS
+def write_options(folder: Path, options: Mapping[str, Any]) -> None:
+    """Write the options of a run beside it."""
     kept = {key: value for key, value in options.items() if key not in ("resume", "threads")}
-    write_text(file, yaml.safe_dump(kept, sort_keys=False))
+    write_text(folder / OPTIONS, yaml.safe_dump(kept, sort_keys=False))
+
+
+@contextmanager
+def untouched_by_bad_input(folder: Path) -> Iterator[None]:
+    """Put options and configuration of a run back, or away, if what follows says that its input is bad.
+
+    Both are written before the training driver has looked at data and options.
+    """
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
+    files = [folder / OPTIONS, folder / CONFIG]
+    before = [file.read_bytes() if file.is_file() else None for file in files]
     try:
         yield
-    except BaseException:
-        if not holds_run(folder):
-            file.unlink(missing_ok=True)
-            if new_folder:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+    except ValueError:
+        for file, content in zip(files, before, strict=True):
+            if content is not None:
+                file.write_bytes(content)
+            else:
+                file.unlink(missing_ok=True)
+        for path in new_folders:
+            with contextlib.suppress(OSError):
+                path.rmdir()
         raise
-
-
-def load_model(folder: str) -> LatentCausalModel:
-    """Load the model of a run folder."""
-    from pyro_lcm.lcm import LatentCausalModel
-
-    return LatentCausalModel.load(folder)
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

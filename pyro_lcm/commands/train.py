@@ -12,7 +12,13 @@ from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
 from pyro_lcm.commands.parsing import to_plain
-from pyro_lcm.commands.runs import holds_run, is_finished, record_options, recorded_differences
+from pyro_lcm.commands.runs import (
+    holds_run,
+    is_finished,
+    recorded_differences,
+    untouched_by_bad_input,
+    write_options,
+)
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import MIN_PAIRS, LatentCausalModel
@@ -122,7 +128,8 @@ def run(options: Options) -> int:
     if options.known_targets:
         pairs = pairs.with_known_targets()
     training, held_out = _hold_out(pairs, options)
-    with torch_threads(options.threads), record_options(folder, recorded):
+    with torch_threads(options.threads), untouched_by_bad_input(folder):
+        write_options(folder, recorded)
         try:
             start = time.perf_counter()
             fits = _fit_all(options, folder, training, held_out)
@@ -159,19 +166,20 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
         if is_finished(path):
             model = LatentCausalModel.load(path)
         else:
-            model = LatentCausalModel(
-                options.model, dim_z=options.dim_z, names=options.names, options=options.networks.given()
-            ).fit(
-                training,
-                validation=held_out,
-                seed=seed,
-                out=path,
-                budget=options.budget,
-                device=options.device,
-                precision=options.precision,
-                resume=options.resume,
-                loggers=options.loggers,
-            )
+            with untouched_by_bad_input(path):
+                model = LatentCausalModel(
+                    options.model, dim_z=options.dim_z, names=options.names, options=options.networks.given()
+                ).fit(
+                    training,
+                    validation=held_out,
+                    seed=seed,
+                    out=path,
+                    budget=options.budget,
+                    device=options.device,
+                    precision=options.precision,
+                    resume=options.resume,
+                    loggers=options.loggers,
+                )
         fits.append(Fit(path, seed, model, model.elbo(held_out)))
     return fits
 
