@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyro
@@ -62,6 +63,7 @@ class PairProgramTests:
         rows, dim = len(batch["x"]), model.dim_z
         with torch.no_grad(), _own_parameters():
             nodes = poutine.trace(model).get_trace(None, None, targets=None, size=rows).nodes
+            expected: dict[str, tuple[int, ...]]
             expected = {"noise": (rows, dim), "before/encoding": (rows, dim), "after/encoding": (rows, dim)}
             expected |= {"before/causal": (rows, dim), "after/causal": (rows, dim)}
             expected |= {"before/x": tuple(batch["x"].shape), "after/x": tuple(batch["x"].shape)}
@@ -130,7 +132,7 @@ class PairProgramTests:
                 value,
                 rtol=1e-8,
                 atol=1e-8 * (1 + largest),
-                msg=lambda m, name=name: f"gradient of {name}, {text}: {m}",
+                msg=partial("gradient of {}, {}: {}".format, name, text),
             )
 
     # ----------------------------------------------------------------- parameters
@@ -176,7 +178,7 @@ class PairProgramTests:
             name: value.contiguous().clone() for name, value in nn.ModuleList([model, guide]).state_dict().items()
         }
         fresh.load_state_dict(load(save(stored)))
-        values = [_elbo(*programs, batch, len(batch["x"]), {}) for programs in ((model, guide), fresh)]
+        values = [_elbo(p, q, batch, len(batch["x"]), {}) for p, q in ((model, guide), (fresh[0], fresh[1]))]
         torch.testing.assert_close(values[1], values[0], rtol=0, atol=0)
 
     def test_the_driver_trains_it(self) -> None:
@@ -198,7 +200,7 @@ class PairProgramTests:
         assert any(not torch.equal(before[name], after[name]) for name in before), "no parameter moved"
         assert all(torch.isfinite(value).all() for value in after.values()), "a parameter is not finite"
 
-    def _ready(self) -> tuple[nn.Module, nn.Module, dict[str, Tensor]]:
+    def _ready(self) -> tuple[Any, Any, dict[str, Tensor]]:
         """Model, guide and batch in float64, parameters moved at random so that none is zero by construction."""
         pyro.set_rng_seed(0)
         model, guide = (copy.deepcopy(part).double() for part in self.make())
