@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -118,12 +118,12 @@ class PairProgramTests:
         model, guide, batch = self._ready()
         self._compare(model, guide, batch, 5 * len(batch["x"]), {})
 
-    def _compare(self, model: nn.Module, guide: nn.Module, batch: dict[str, Tensor], size: int, how: Settings) -> None:
+    def _compare(self, model: Any, guide: Any, batch: dict[str, Tensor], size: int, how: Settings) -> None:
         found = _elbo(model, guide, batch, size, how)
         with _own_parameters():
             expected = brute_force_elbo(model, guide, batch, size=size, **how)
         text = f"{dict(how)}, known targets: {'targets' in batch}"
-        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8, msg=lambda m: f"ELBO, {text}: {m}")
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8, msg=_about(f"ELBO, {text}"))
         gradients, sums = _gradients(found, model, guide), _gradients(expected, model, guide)
         largest = max((float(value.abs().max()) for value in sums.values() if value.numel()), default=0.0)
         for name, value in sums.items():
@@ -227,6 +227,10 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _about(text: str) -> Callable[[str], str]:
+    return lambda message: f"{text}: {message}"
 
 
 def _elbo(model: nn.Module, guide: nn.Module, batch: Mapping[str, Tensor], size: int, how: Settings) -> Tensor:
