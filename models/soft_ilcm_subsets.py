@@ -16,20 +16,17 @@ are perfect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import pyro
 import torch
 from pyro.contrib.autoname import scope
-from pyro.distributions import Normal, TorchDistribution
+from pyro.distributions import Normal
 from torch import Tensor, nn
 
+from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.subsets import all_subsets, row_of
 from pyro_lcm.causal.targets import target_distribution
 from pyro_lcm.models.soft_ilcm import SoftILCM
-
-_ONE = torch.Size()
-"""Sample shape of a single draw."""
 
 
 class SubsetILCM(SoftILCM):
@@ -93,7 +90,7 @@ class SubsetILCM(SoftILCM):
         with pyro.plate("pairs", size, subsample=index):
             target = pyro.sample("target", target_distribution(self.target_prior, known))
             noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
-            redrawn = pyro.sample("redrawn", RedrawnInOrder(self, noise, self.subsets[target]))
+            redrawn = pyro.sample("redrawn", RedrawnInOrder(self.conditionals, noise, self.subsets[target]))
             with scope(prefix="before"):
                 before = self.world(noise, x)
             with scope(prefix="after"):
@@ -108,45 +105,3 @@ class SubsetILCM(SoftILCM):
             return Normal(shift, scale)
         loc, sd = self.changed.all_coefficients(noise)
         return Normal(shift + scale * loc, scale * sd)
-
-
-class RedrawnInOrder(TorchDistribution):
-    """p(e~_S | e, S) = prod over i in S of p(e~_i | e'), e' holding the redrawn values of earlier targets.
-
-    Components outside of S have no density; a sample holds e there. Event shape (d,).
-
-    Args:
-        model: says what is redrawn from what.
-        noise: (..., d) noise encodings before.
-        hit: (..., d) bool, which variables are in S.
-    """
-
-    arg_constraints: ClassVar[dict[str, Any]] = {}
-    support = torch.distributions.constraints.real_vector
-
-    def __init__(self, model: SubsetILCM, noise: Tensor, hit: Tensor) -> None:
-        self.model = model
-        self.noise, self.hit = torch.broadcast_tensors(noise, hit)
-        super().__init__(self.hit.shape[:-1], self.hit.shape[-1:], validate_args=False)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> RedrawnInOrder:
-        """The same density in a larger batch."""
-        shape = (*batch_shape, *self.event_shape)
-        return RedrawnInOrder(self.model, self.noise.expand(shape), self.hit.expand(shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Solution functions look back only, so all contexts can be filled in at once."""
-        context = torch.where(self.hit, value, self.noise)
-        density = self.model.conditionals(context).log_prob(value)
-        return torch.where(self.hit, density, torch.zeros_like(density)).sum(-1)
-
-    def sample(self, sample_shape: Any = _ONE) -> Tensor:
-        """Draw causes before effects; d passes fill in d generations at most."""
-        with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
-            noise, standard = self.noise.expand(shape), torch.randn_like(self.noise.expand(shape))
-            value: Tensor = noise
-            for _ in range(self.event_shape[0]):
-                conditional = self.model.conditionals(value)
-                value = torch.where(self.hit, conditional.mean + conditional.stddev * standard, noise)
-            return value

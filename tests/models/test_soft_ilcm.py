@@ -6,12 +6,13 @@ import torch
 from pyro import poutine
 from pyro.distributions import Normal
 
+from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import all_subsets
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.soft_ilcm import SoftILCM
-from pyro_lcm.models.soft_ilcm_subsets import RedrawnInOrder, SubsetILCM
+from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.testing import PairProgramTests, brute_force_elbo
@@ -61,7 +62,7 @@ def test_redrawn_components_follow_each_other(subset_programs, float64):
     """The density of both variables is the product of two conditionals, the second given the first's new value."""
     model, _ = subset_programs
     noise, value = torch.randn(5, DIM), torch.randn(5, DIM)
-    found = RedrawnInOrder(model, noise, torch.ones(5, DIM, dtype=torch.bool)).log_prob(value)
+    found = RedrawnInOrder(model.conditionals, noise, torch.ones(5, DIM, dtype=torch.bool)).log_prob(value)
     first, second = model.conditionals(noise), model.conditionals(value)
     expected = Normal(first.loc[:, 1], first.scale[:, 1]).log_prob(value[:, 1])
     expected = expected + Normal(second.loc[:, 0], second.scale[:, 0]).log_prob(value[:, 0])
@@ -73,7 +74,7 @@ def test_samples_have_the_moments_of_the_density(subset_programs):
     """20,000 draws against one-dimensional quadrature-free moments; each bound fails once in 10^6 runs."""
     model, _ = subset_programs
     noise = torch.randn(DIM).expand(20_000, DIM)
-    value = RedrawnInOrder(model, noise, torch.ones(20_000, DIM, dtype=torch.bool)).sample()
+    value = RedrawnInOrder(model.conditionals, noise, torch.ones(20_000, DIM, dtype=torch.bool)).sample()
     first = model.conditionals(noise[:1])
     z = (value[:, 1].mean() - first.loc[0, 1]) / (first.scale[0, 1] / 20_000**0.5)
     assert abs(z) < 4.9
