@@ -96,8 +96,7 @@ class PairObjective(nn.Module):
     def _handled(
         self, kl_weight: float, hypotheses: int | None, intervention_term: bool
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        model: Callable[..., Any] = self.model
-        guide: Callable[..., Any] = self.guide
+        model, guide = (_without_registration(program) for program in (self.model, self.guide))
         if hypotheses is not None:
             guide = TopHypotheses(hypotheses)(guide)
         if not intervention_term:
@@ -105,3 +104,14 @@ class PairObjective(nn.Module):
         if kl_weight != 1.0:
             model, guide = LatentWeight(kl_weight)(model), LatentWeight(kl_weight)(guide)
         return model, guide
+
+
+def _without_registration(program: nn.Module) -> Callable[..., Any]:
+    """Return the program's forward, which runs without registering parameters with Pyro.
+
+    Called as a module, a PyroModule sends a message for every parameter of every network it reads, in every step, for
+    a store that is thrown away here: a tenth of a step. Random parameters (`PyroSample`) need that context.
+    """
+    random = any(getattr(module, "_pyro_samples", None) for module in program.modules())
+    forward: Callable[..., Any] = program if random else program.forward
+    return forward
