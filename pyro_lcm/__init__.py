@@ -1,10 +1,13 @@
 """Latent causal models in Pyro: causal variables and a graph from pairs before and after an unknown intervention."""
 
-from pyro_lcm.data import InterventionPairs, ScalingSystem, Standardizer, simulate_scaling
-from pyro_lcm.fitted import Encoding, Intervened
-from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.training import Phase, TrainingDiverged
-from pyro_lcm.training.recipe import Budget
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyro_lcm.data import InterventionPairs, ScalingSystem, Standardizer, simulate_scaling
+    from pyro_lcm.fitted import Encoding, Intervened
+    from pyro_lcm.lcm import LatentCausalModel
+    from pyro_lcm.training import Phase, TrainingDiverged
+    from pyro_lcm.training.recipe import Budget
 
 __all__ = [
     "Budget",
@@ -18,3 +21,30 @@ __all__ = [
     "TrainingDiverged",
     "simulate_scaling",
 ]
+
+_HOMES = {
+    "Budget": "pyro_lcm.training.recipe",
+    "Encoding": "pyro_lcm.fitted",
+    "Intervened": "pyro_lcm.fitted",
+    "InterventionPairs": "pyro_lcm.data",
+    "LatentCausalModel": "pyro_lcm.lcm",
+    "Phase": "pyro_lcm.training",
+    "ScalingSystem": "pyro_lcm.data",
+    "Standardizer": "pyro_lcm.data",
+    "TrainingDiverged": "pyro_lcm.training",
+    "simulate_scaling": "pyro_lcm.data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are asked for: ``pyro-lcm --help`` should not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return __all__
