@@ -1,0 +1,120 @@
+"""Checks without truth, on latents of which it is known what is off."""
+
+import numpy as np
+import pytest
+
+from pyro_lcm.evaluation.check import MAX_LEAKAGE, MIN_USAGE, agreement_of_fits, check_latents
+
+ROWS = 4000
+
+
+def _latents(dim=3, *, seed=0, shares=None, leak=0.0):
+    """Noise encodings of both sides and certain targets."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(ROWS, dim))
+    target = rng.choice(dim + 1, size=ROWS, p=shares)
+    probabilities = np.eye(dim + 1)[target]
+    after = np.where(probabilities[:, 1:] == 1, rng.normal(size=(ROWS, dim)), noise)
+    return noise, after + leak * rng.normal(size=(ROWS, dim)) * (1 - probabilities[:, 1:]), probabilities
+
+
+def _check(noise, after, targets, *, explained=0.999, agreement=None):
+    names = [f"v{i}" for i in range(1, noise.shape[1] + 1)]
+    return check_latents(noise, after, targets, explained=explained, elbo=-1.0, names=names, agreement=agreement)
+
+
+def test_perfect_latents_have_no_problem():
+    noise, after, targets = _latents()
+    report = _check(noise, after, targets)
+    assert report.ok
+    np.testing.assert_allclose(report.usage, targets.mean(0))
+    # The difference of two standard normal draws.
+    np.testing.assert_allclose(report.moves, np.sqrt(2), rtol=0.1)
+    assert report.leakage.max() == 0
+    assert report.names == ("v1", "v2", "v3")
+    assert report.elbo == -1.0
+
+
+def test_the_numbers_are_those_of_a_hand_computed_example():
+    noise = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, -1.0]])
+    after = np.array([[3.0, 0.0], [1.0, 6.0], [2.0, 0.0]])
+    targets = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    report = _check(noise, after, targets)
+    np.testing.assert_allclose(report.usage, [1 / 3] * 3)
+    np.testing.assert_allclose(report.moves, [3.0, 4.0])
+    typical = np.sqrt((9 + 16) / 2)
+    np.testing.assert_allclose(report.leakage, [0.0, np.sqrt(1 / 2) / typical])
+    assert report.dependence == pytest.approx(abs(np.corrcoef(noise.T)[0, 1]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9 * MIN_USAGE / 4])
+def test_a_component_that_is_hardly_a_target_is_named(share):
+    rest = (1 - share) / 3
+    report = _check(*_latents(seed=1, shares=[rest, rest, share, rest]))
+    assert len(report.problems) == 1
+    assert report.problems[0].startswith("v2 is hardly ever a target")
+
+
+def test_components_that_move_with_others_are_named():
+    report = _check(*_latents(leak=1.5 * MAX_LEAKAGE * np.sqrt(2)))
+    assert [problem.split()[0] for problem in report.problems] == ["v1", "v2", "v3"]
+    assert all("differences are not one-sparse" in problem for problem in report.problems)
+    np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE, rtol=0.1)
+
+
+def test_targets_that_collapsed_are_a_problem():
+    noise, after, _ = _latents()
+    report = _check(noise, after, np.eye(4)[np.zeros(ROWS, dtype=int)])
+    assert any("the targets have collapsed" in problem for problem in report.problems)
+
+
+def test_a_poor_reconstruction_is_a_problem():
+    report = _check(*_latents(), explained=0.5)
+    assert any("50.0% of the variance" in problem for problem in report.problems)
+
+
+def test_correlated_components_are_named():
+    noise, after, targets = _latents()
+    report = _check(noise @ [[1, 0, 0.5], [0, 1, 0], [0, 0, 1]], after, targets)
+    assert any("noise encodings of v1 and v3 are correlated" in problem for problem in report.problems)
+    assert report.dependence == pytest.approx(0.5 / np.sqrt(1.25), abs=0.05)
+
+
+@pytest.mark.parametrize(("value", "ok"), [(0.99, True), (0.5, False)])
+def test_agreement_decides(value, ok):
+    report = _check(*_latents(), agreement=np.array([[1.0, value], [value, 1.0]]))
+    assert report.ok == ok
+    assert "agreement of fits" in report.to_text()
+
+
+def test_one_variable_can_be_checked():
+    report = _check(*_latents(dim=1))
+    assert report.ok
+    assert report.dependence == 0
+
+
+@pytest.mark.xfail(strict=True, reason="numpy warns of a division by zero")
+def test_a_constant_component_is_reported_without_warnings():
+    noise, after, targets = _latents()
+    noise[:, 1] = after[:, 1] = 0.3
+    assert not _check(noise, after, targets).ok
+
+
+def test_the_text_has_a_line_for_each_variable_and_problem():
+    report = _check(*_latents(shares=[0.4, 0.3, 0.0, 0.3]), explained=0.5)
+    text = report.to_text().splitlines()
+    for name in ("(none)", "v1", "v2", "v3"):
+        assert sum(line.startswith(name) for line in text) == 1
+    assert [line for line in text if line.startswith("PROBLEM: ")] == [f"PROBLEM: {p}" for p in report.problems]
+    assert "No problem found." not in text
+
+
+def test_fits_agree_up_to_permutation_and_sign():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(500, 3))
+    same, other = -2 * first[:, [2, 0, 1]] + 1, rng.normal(size=(500, 3))
+    agreement = agreement_of_fits([first, same, other])
+    assert agreement[0, 1] == pytest.approx(1.0)
+    assert agreement[0, 2] < 0.2
+    np.testing.assert_allclose(agreement, agreement.T)
+    np.testing.assert_allclose(agreement.diagonal(), 1.0)
