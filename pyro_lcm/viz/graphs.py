@@ -33,7 +33,7 @@ def graph_figure(
     """Draw a graph in layers along its causal order.
 
     Args:
-        adjacency: Graph, ``[parent, child]``, shape (d, d), acyclic: what the layers follow and, without
+        adjacency: Graph, ``[parent, child]``, shape (d, d): what the layers follow and, without
             probabilities, the edges.
         names: Of the d variables.
         probabilities: Probabilities of the edges, shape (d, d), in [0, 1]; they give width, opacity and
@@ -45,7 +45,7 @@ def graph_figure(
         The figure.
 
     Raises:
-        ValueError: If a shape does not fit or the graph has a cycle.
+        ValueError: If a shape does not fit.
     """
     matrix = as_adjacency(adjacency)
     if len(names) != len(matrix):

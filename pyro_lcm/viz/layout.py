@@ -19,22 +19,19 @@ _STEP = 1.3
 def graph_layout(adjacency: ArrayLike) -> NDArray[np.float64]:
     """Place the variables of a DAG, causes to the left of effects.
 
-    Layers where they suit the graph; one that is nearly a complete order would become a long line, and is put on
-    an ellipse instead, clockwise from the left in a causal order.
+    Layers where they suit the graph. One that is nearly a complete order would become a long line, and is put on
+    an ellipse instead, clockwise from the left in a causal order; so is one with a cycle, in the order given.
 
     Args:
-        adjacency: Graph, ``[parent, child]``, shape (d, d), acyclic.
+        adjacency: Graph, ``[parent, child]``, shape (d, d).
 
     Returns:
         Positions, shape (d, 2).
-
-    Raises:
-        ValueError: If the graph has a cycle.
     """
     matrix = as_adjacency(adjacency)
     graph = nx.from_numpy_array(matrix, create_using=nx.DiGraph)
     if not nx.is_directed_acyclic_graph(graph):
-        raise ValueError("adjacency: got a graph with a cycle, expected none")
+        return circular_layout(list(range(len(matrix))))
     layers = len(list(nx.topological_generations(graph)))
     if len(matrix) > 6 and 2 * layers > len(matrix) and matrix.sum() > 2 * len(matrix):
         order = list(nx.lexicographical_topological_sort(graph))
