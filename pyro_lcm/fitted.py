@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
@@ -146,6 +147,8 @@ class FittedModel:
         known = None if targets is None else torch.as_tensor(np.asarray(targets), device=self.device)
         if known is not None and (known.shape != (n,) or known.is_floating_point()):
             raise ValueError(f"targets: got shape {tuple(known.shape)}, {known.dtype}, expected ({n},) integers")
+        if known is not None and bool(((known < UNKNOWN) | (known > self.dim_z)).any()):
+            raise ValueError(f"targets: got {int(known.min())} to {int(known.max())}, expected -1 to {self.dim_z}")
         with random_state.isolated(seed, self.device), pyro.get_param_store().scope():
             trace = pyro.poutine.trace(self.model).get_trace(None, None, targets=known, size=n)
         values = {name: site["value"].cpu() for name, site in trace.nodes.items() if site["type"] == "sample"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.fitted import Array, Encoding, FittedModel, Intervened
 from pyro_lcm.networks import MODELS, Architecture, build
-from pyro_lcm.run_folder import load_run, save_run, write_config
+from pyro_lcm.run_folder import CONFIG, load_run, save_run, write_config
 from pyro_lcm.training.driver import Precision, fit
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.phases import Phase
@@ -85,6 +86,10 @@ class LatentCausalModel:
             dim_z = int(model.dim_z) if dim_z is None else dim_z
         if dim_z is not None and dim_z < 1:
             raise ValueError(f"dim_z: got {dim_z}, expected at least 1")
+        known = {field.name for field in fields(Architecture)} - {"model", "dim_x", "dim_z"}
+        unknown = sorted(set(options or {}) - known)
+        if unknown:
+            raise ValueError(f"options: got {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
         self._given = None if isinstance(model, str) else (model, guide)
         self._name = model if isinstance(model, str) else type(model).__name__
         self._dim_z = dim_z
@@ -134,6 +139,11 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed: got {seed!r}, expected an integer of at least 0")
+        recorded = out is not None and (Path(out) / CONFIG).exists()
+        if recorded and not resume:
+            raise ValueError(f"out: {out} holds a run already; resume it, or give another folder")
         training, held_out = _hold_out(pairs, validation, seed)
         standardizer = _fit_standardizer(training, self._given is not None)
         model: Any
@@ -148,7 +158,11 @@ class LatentCausalModel:
         fitted = FittedModel(RecipeObjective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
         self._config = self._describe(fitted, len(training), seed, phases)
-        if out is not None:
+        if training.known_targets is not None and training.known_targets.max() > len(names):
+            raise ValueError(
+                f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
+            )
+        if out is not None and not recorded:
             write_config(Path(out), self._config)
         # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
         # driver notices what is not finite.
@@ -467,6 +481,9 @@ class LatentCausalModel:
             ValueError: if a file is damaged, or the run is of a model of one's own and none is given.
         """
         config, tensors = load_run(folder)
+        for key in ("model", "names", "architecture", "standardizer"):
+            if key not in config:
+                raise ValueError(f"{Path(folder) / CONFIG}: the key {key!r} is missing")
         plain = config["architecture"]
         if plain is None and (model is None or guide is None):
             raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")

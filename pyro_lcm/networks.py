@@ -72,6 +72,10 @@ class Architecture:
             object.__setattr__(self, name, widths)
         if self.spline_bins < 0 or self.spline_bins == 1:
             raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 or at least 2")
+        if not 0 < self.min_scale < 1:
+            raise ValueError(f"min_scale: got {self.min_scale}, expected a number in (0, 1)")
+        if not self.min_sd > 0:
+            raise ValueError(f"min_sd: got {self.min_sd}, expected a positive number")
         if self.couplings < 0 or self.flow_hidden < 1:
             raise ValueError(
                 f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"

@@ -49,9 +49,7 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
     if x.ndim < 2:
         raise ValueError(f"x: got shape {x.shape}, expected (N, D) or (N, ...) with at least two axes")
     if x.size == 0:
-        raise ValueError(
-            f"x: got shape {x.shape}, which is empty; expected at least one pair and one feature"
-        )
+        raise ValueError(f"x: got shape {x.shape}, which is empty; expected at least one pair and one feature")
     if x_after.shape != x.shape:
         raise ValueError(f"x_after: got shape {x_after.shape}, expected the shape of x, {x.shape}")
     dim = _check_latents(arrays, len(x))
@@ -95,9 +93,7 @@ def _check_targets(targets: NDArray[Any], n_pairs: int, dim: int | None) -> None
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or (dim is not None and high > dim):
         limit = "d" if dim is None else str(dim)
-        raise ValueError(
-            f"targets: got values {low} to {high}, expected 0 (none) to {limit} (the last variable)"
-        )
+        raise ValueError(f"targets: got values {low} to {high}, expected 0 (none) to {limit} (the last variable)")
 
 
 def _check_graph(adjacency: NDArray[Any], dim: int | None) -> None:

@@ -134,9 +134,7 @@ class InterventionPairs:
         arrays = read_arrays(Path(path), mmap=mmap)
         for key in ("x", "x_after"):
             if key not in arrays:
-                raise ValueError(
-                    f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after"
-                )
+                raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after")
         ignored = sorted(set(arrays) - set(KEYS))
         if ignored:
             logger.warning("%s: ignored the keys %s; known are %s", path, ignored, list(KEYS))
@@ -260,9 +258,7 @@ class InterventionPairs:
             return self._of_checked(self._arrays, self._rows[selected], known, self._mapped)
         if self._mapped and not isinstance(selected, slice):
             return self._of_checked(self._arrays, selected, known, self._mapped)
-        arrays = {
-            key: array[selected] if key in PER_PAIR_KEYS else array for key, array in self._arrays.items()
-        }
+        arrays = {key: array[selected] if key in PER_PAIR_KEYS else array for key, array in self._arrays.items()}
         return self._of_checked(arrays, None, known, self._mapped)
 
     def _as_rows(self, index: Any) -> NDArray[np.int64]:
@@ -275,9 +271,7 @@ class InterventionPairs:
                 f"slice, a 1-d array of integers or a boolean mask of length {len(self)}"
             )
         if len(rows) and not (-len(self) <= rows.min() and rows.max() < len(self)):
-            raise IndexError(
-                f"index: got {rows.min()} to {rows.max()}, expected less than {len(self)} in size"
-            )
+            raise IndexError(f"index: got {rows.min()} to {rows.max()}, expected less than {len(self)} in size")
         return rows.astype(np.int64) % len(self)
 
     def split(self, fractions: Sequence[float], seed: int) -> tuple[InterventionPairs, ...]:
@@ -298,15 +292,11 @@ class InterventionPairs:
         [8, 2]
         """
         if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-            raise ValueError(
-                f"fractions: got {tuple(fractions)}, expected positive numbers with a sum of at most 1"
-            )
+            raise ValueError(f"fractions: got {tuple(fractions)}, expected positive numbers with a sum of at most 1")
         ends = np.rint(np.cumsum(fractions) * len(self)).astype(int)
         starts = np.concatenate([[0], ends[:-1]])
         if (ends <= starts).any():
-            raise ValueError(
-                f"fractions: got {tuple(fractions)} of {len(self)} pairs, which leaves a part empty"
-            )
+            raise ValueError(f"fractions: got {tuple(fractions)} of {len(self)} pairs, which leaves a part empty")
         order = np.random.default_rng(seed).permutation(len(self))
         return tuple(self[np.sort(order[start:end])] for start, end in zip(starts, ends, strict=True))
 

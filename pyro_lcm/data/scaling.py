@@ -89,9 +89,7 @@ class ScalingSystem:
         if not 0 <= self.edge_probability <= 1:
             raise ValueError(f"edge_probability: got {self.edge_probability}, expected a number in [0, 1]")
         if not (math.isfinite(self.observation_noise) and self.observation_noise >= 0):
-            raise ValueError(
-                f"observation_noise: got {self.observation_noise}, expected a number of at least 0"
-            )
+            raise ValueError(f"observation_noise: got {self.observation_noise}, expected a number of at least 0")
         if self.dim_x is not None:
             _check_at_least("dim_x", self.dim_x, self.dim)
         if self.mixing == "coupling" and self.width < 2:
@@ -99,9 +97,7 @@ class ScalingSystem:
         if self.target_weights is not None:
             weights = np.asarray(self.target_weights, dtype=float)
             if weights.shape != (self.dim + 1,) or not np.isfinite(weights).all() or (weights < 0).any():
-                raise ValueError(
-                    f"target_weights: got {self.target_weights}, expected {self.dim + 1} numbers >= 0"
-                )
+                raise ValueError(f"target_weights: got {self.target_weights}, expected {self.dim + 1} numbers >= 0")
             if weights.sum() == 0:
                 raise ValueError("target_weights: got only zeros, expected at least one positive weight")
 
@@ -127,9 +123,7 @@ class ScalingSystem:
         adjacency = random_dag(self.dim, self.edge_probability, graph_rng, random_order=self.random_order)
         kind = LinearMechanisms if self.mechanisms == "linear" else NonlinearMechanisms
         mixing = Embedding(self.dim, self.width, draw_mixing(self.mixing, self.width, mixing_rng), mixing_rng)
-        weights = (
-            np.ones(self.dim + 1) if self.target_weights is None else np.asarray(self.target_weights, float)
-        )
+        weights = np.ones(self.dim + 1) if self.target_weights is None else np.asarray(self.target_weights, float)
         distributions = Distributions(
             noise=_unit_variance(self.noise),
             intervention=_unit_variance("gaussian" if self.intervention == "normal" else self.intervention),

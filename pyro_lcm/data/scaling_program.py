@@ -178,9 +178,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         location, scale = self._location_scale(variable, values)
         return location + scale * noise[..., variable]
 
-    def _location_scale(
-        self, variable: int, values: list[Tensor] | tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor]:
+    def _location_scale(self, variable: int, values: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         parents = [values[parent] for parent in self.parents[variable]]
         reference = values[variable]
         stacked = torch.stack(parents, dim=-1) if parents else reference.new_zeros((*reference.shape, 0))

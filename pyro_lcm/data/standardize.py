@@ -78,9 +78,7 @@ class Standardizer(nn.Module):
             self.register_buffer("rotation", torch.eye(self.shape[0], width))
             self.register_buffer("unrotation", torch.eye(width, self.shape[0]))
         elif width is not None:
-            raise ValueError(
-                f"width: got {width} with mode {mode!r}, expected None: the shape does not change"
-            )
+            raise ValueError(f"width: got {width} with mode {mode!r}, expected None: the shape does not change")
         self.width = width
         per_statistic = (self.shape[0], *(1 for _ in self.shape[1:])) if mode == "image" else self.shape
         self.register_buffer("offset", torch.zeros(per_statistic))
@@ -206,9 +204,7 @@ class Standardizer(nn.Module):
 
     def _check_shape(self, tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
         if tuple(tensor.shape[-len(shape) :]) != shape:
-            raise ValueError(
-                f"{name}: got shape {tuple(tensor.shape)}, expected (..., {', '.join(map(str, shape))})"
-            )
+            raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected (..., {', '.join(map(str, shape))})")
 
 
 @dataclass(frozen=True)
@@ -226,9 +222,7 @@ def _check_mode(mode: str, shape: tuple[int, ...]) -> None:
     if not shape or min(shape) < 1:
         raise ValueError(f"shape: got {shape}, expected at least one axis and no empty one")
     if mode == "whiten" and len(shape) != 1:
-        raise ValueError(
-            f"mode: got 'whiten' for observations of shape {shape}, expected vectors (D,) for it"
-        )
+        raise ValueError(f"mode: got 'whiten' for observations of shape {shape}, expected vectors (D,) for it")
     if mode == "image" and len(shape) < 2:
         raise ValueError(f"mode: got 'image' for observations of shape {shape}, expected (C, H, W) for it")
 
@@ -246,9 +240,7 @@ def _moments(pairs: InterventionPairs, mode: Mode) -> _Moments:
     for rows in _sample_matrix(pairs, mode):
         centred = rows - mean
         shift = shift + centred.sum(axis=0) / count
-        second = (
-            second + (centred.T @ centred if mode == "whiten" else np.square(centred).sum(axis=0)) / count
-        )
+        second = second + (centred.T @ centred if mode == "whiten" else np.square(centred).sum(axis=0)) / count
     shift, second = np.asarray(shift), np.asarray(second)
     if mode == "whiten":
         scatter = second - np.outer(shift, shift)

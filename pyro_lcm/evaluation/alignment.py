@@ -75,9 +75,7 @@ class Alignment:
         """
         indices = np.asarray(targets)
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
-            raise ValueError(
-                f"targets: got shape {indices.shape}, dtype {indices.dtype}, expected integers (N,)"
-            )
+            raise ValueError(f"targets: got shape {indices.shape}, dtype {indices.dtype}, expected integers (N,)")
         if len(indices) and (indices.min() < 0 or indices.max() > self.learned_dim):
             raise ValueError(
                 f"targets: got {indices.min()} to {indices.max()}, expected 0 (none) to {self.learned_dim}"
@@ -111,9 +109,7 @@ class Alignment:
             raise ValueError(f"{name}: got {width} variables, expected {self.learned_dim}, as were aligned")
 
 
-def correlation_matrix(
-    learned: ArrayLike, true: ArrayLike, method: Correlation = "pearson"
-) -> NDArray[np.float64]:
+def correlation_matrix(learned: ArrayLike, true: ArrayLike, method: Correlation = "pearson") -> NDArray[np.float64]:
     """Correlate every learned with every true variable.
 
     Args:
@@ -231,8 +227,6 @@ def align_latents(
         return None
     if any(matrix.shape != known[0].shape for matrix in known):
         shapes = " and ".join(str(matrix.shape) for matrix in known)
-        raise ValueError(
-            f"noise: got correlations of shapes {shapes}, expected as many noise encodings as variables"
-        )
+        raise ValueError(f"noise: got correlations of shapes {shapes}, expected as many noise encodings as variables")
     magnitude = np.mean([np.abs(matrix) for matrix in known], axis=0)
     return match(np.where(known[0] < 0, -magnitude, magnitude))

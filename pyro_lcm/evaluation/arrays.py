@@ -27,9 +27,7 @@ def as_codes(array: ArrayLike, name: str) -> NDArray[np.float64]:
     finite = np.isfinite(codes)
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
-        raise ValueError(
-            f"{name}: got {codes[row, column]} at index ({row}, {column}), expected finite numbers"
-        )
+        raise ValueError(f"{name}: got {codes[row, column]} at index ({row}, {column}), expected finite numbers")
     return codes.astype(np.float64)
 
 
@@ -52,7 +50,5 @@ def as_code_pair(
     """
     codes, factors = as_codes(learned, learned_name), as_codes(true, true_name)
     if len(codes) != len(factors):
-        raise ValueError(
-            f"{learned_name}: got {len(codes)} rows, expected {len(factors)}, as {true_name} has"
-        )
+        raise ValueError(f"{learned_name}: got {len(codes)} rows, expected {len(factors)}, as {true_name} has")
     return codes, factors

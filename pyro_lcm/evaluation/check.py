@@ -64,12 +64,8 @@ class CheckReport:
         lines.append(f"{'(none)':<12}{self.usage[0]:>10.3f}")
         for name, use, move, leak in zip(self.names, self.usage[1:], self.moves, self.leakage, strict=True):
             lines.append(f"{name:<12}{use:>10.3f}{move:>10.2f}{leak:>10.3f}")
-        lines.append(
-            f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})"
-        )
-        lines.append(
-            f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})"
-        )
+        lines.append(f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})")
+        lines.append(f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})")
         lines.append(f"ELBO per pair {self.elbo:.3f}")
         if self.agreement is not None:
             off = self.agreement[~np.eye(len(self.agreement), dtype=bool)]
@@ -110,8 +106,10 @@ def check_latents(
     rest = np.maximum((1 - hit).sum(0), 1e-9)
     typical = np.sqrt((hit * move**2).sum() / total.sum()) if hit.sum() > 1 else float(np.std(noise))
     leakage = np.sqrt(((1 - hit) * move**2).sum(0) / rest) / max(typical, 1e-9)
-    correlation = np.corrcoef(noise.T) if noise.shape[1] > 1 else np.eye(1)
-    correlation = np.nan_to_num(correlation - np.diag(np.diag(correlation)))
+    constant = noise.std(0) < 1e-9
+    standard = (noise - noise.mean(0)) / np.where(constant, 1.0, noise.std(0))
+    correlation = standard.T @ standard / len(noise)
+    np.fill_diagonal(correlation, 0.0)
     dependence = float(np.abs(correlation).max(initial=0.0))
     problems = [
         f"{name} is hardly ever a target ({use:.1%} of pairs): a dead component, or a variable that is never"
@@ -125,10 +123,9 @@ def check_latents(
         for name, leak in zip(names, leakage, strict=True)
         if leak > MAX_LEAKAGE
     ]
+    problems += [f"{name} is constant: a dead component" for name, dead in zip(names, constant, strict=True) if dead]
     if usage[0] > 0.9:
-        problems.append(
-            f"{usage[0]:.0%} of pairs are taken as without intervention: the targets have collapsed"
-        )
+        problems.append(f"{usage[0]:.0%} of pairs are taken as without intervention: the targets have collapsed")
     if explained < MIN_EXPLAINED:
         problems.append(
             f"reconstruction explains only {explained:.1%} of the variance of x: too few variables (--dim-z),"
@@ -140,12 +137,8 @@ def check_latents(
     if agreement is not None and len(agreement) > 1:
         lowest = agreement[~np.eye(len(agreement), dtype=bool)].min()
         if lowest < MIN_AGREEMENT:
-            problems.append(
-                f"independent fits disagree (mean correlation of matched noise encodings {lowest:.2f})"
-            )
-    return CheckReport(
-        tuple(names), usage, moves, leakage, explained, dependence, elbo, agreement, tuple(problems)
-    )
+            problems.append(f"independent fits disagree (mean correlation of matched noise encodings {lowest:.2f})")
+    return CheckReport(tuple(names), usage, moves, leakage, explained, dependence, elbo, agreement, tuple(problems))
 
 
 def agreement_of_fits(encodings: Sequence[NDArray[np.floating]]) -> Array:

@@ -121,8 +121,7 @@ def dci(
     n_test = max(2, round(_TEST_FRACTION * len(chosen)))
     test, train = chosen[:n_test], chosen[n_test:]
     fits = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_fit_factor)(codes, factors[:, factor], train, test, seed)
-        for factor in range(factors.shape[1])
+        delayed(_fit_factor)(codes, factors[:, factor], train, test, seed) for factor in range(factors.shape[1])
     )
     importance = np.stack([fit[0] for fit in fits], axis=1)
     return DCI(

@@ -112,9 +112,7 @@ def differences(saved: Any, now: Any, where: str = "") -> list[str]:
         return [line for name, one, other in pairs for line in differences(one, other, name)]
     if isinstance(saved, list) and isinstance(now, list) and len(saved) == len(now):
         both = enumerate(zip(saved, now, strict=True))
-        return [
-            line for number, (one, other) in both for line in differences(one, other, f"{where}[{number}]")
-        ]
+        return [line for number, (one, other) in both for line in differences(one, other, f"{where}[{number}]")]
     if isinstance(saved, list) and isinstance(now, list):
         return [f"{where}: {len(saved)} of them in the checkpoint, {len(now)} now"]
     return [] if saved == now else [f"{where}: {saved!r} in the checkpoint, {now!r} now"]

@@ -220,9 +220,7 @@ def _check(
                 raise ValueError(f"phase {phase.name!r}: keep: 'best' needs validation data; pass validation")
 
 
-def _saved_state(
-    folder: CheckpointFolder | None, identity: Mapping[str, Any], resume: bool
-) -> dict[str, Any] | None:
+def _saved_state(folder: CheckpointFolder | None, identity: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:
     """Return the state to go on from, or None to start from scratch."""
     latest = None if folder is None else folder.latest()
     if latest is None:

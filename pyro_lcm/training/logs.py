@@ -103,9 +103,7 @@ class ProgressBar:
 
     def __init__(self, total: int, done: int, show: bool | None) -> None:
         hidden = not (sys.stderr.isatty() if show is None else show)
-        self._bar = tqdm(
-            total=total, initial=done, disable=hidden, unit="step", dynamic_ncols=True, file=sys.stderr
-        )
+        self._bar = tqdm(total=total, initial=done, disable=hidden, unit="step", dynamic_ncols=True, file=sys.stderr)
         self.step = self._bar.update
 
     def phase(self, name: str) -> None:
@@ -157,9 +155,7 @@ def _read(path: Path) -> list[Row]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     complete = [line for line in lines if line.endswith("\n")]
-    return [
-        {name: _parse(name, text) for name, text in row.items() if text} for row in csv.DictReader(complete)
-    ]
+    return [{name: _parse(name, text) for name, text in row.items() if text} for row in csv.DictReader(complete)]
 
 
 def _parse(name: str, text: str) -> float | int | str:

@@ -63,9 +63,7 @@ class Cadence:
 
     def next_stop(self, step: int, end: int) -> int:
         """Return the next step after ``step``, at most ``end``, at which something is to be done."""
-        return min(
-            end, *(step - step % every + every for every in (self.log, self.validate, self.checkpoint))
-        )
+        return min(end, *(step - step % every + every for every in (self.log, self.validate, self.checkpoint)))
 
 
 @dataclass
@@ -212,9 +210,7 @@ class TrainingLoop:
             self._steps(phase, module, wrapped, order, stop - position.step)
             self._pause(phase, at_end=stop == end)
         self._check_finite()
-        keeps_moments = (
-            position.phase + 1 < len(self.phases) and not self.phases[position.phase + 1].reset_optimizer
-        )
+        keeps_moments = position.phase + 1 < len(self.phases) and not self.phases[position.phase + 1].reset_optimizer
         self._optimizer_state = export_state(optimizer, self._parameters) if keeps_moments else None
         self._optimizer = None
         optimizer.zero_grad(set_to_none=True)
@@ -331,9 +327,7 @@ class TrainingLoop:
             self._give_up(self.phases[min(self._position.phase, len(self.phases) - 1)], culprits=culprits)
         return state
 
-    def _give_up(
-        self, phase: Phase, summary: WindowSummary | None = None, culprits: tuple[str, ...] = ()
-    ) -> None:
+    def _give_up(self, phase: Phase, summary: WindowSummary | None = None, culprits: tuple[str, ...] = ()) -> None:
         """Put the last good parameters back and raise `TrainingDiverged`."""
         step = self.step
         if summary is not None and summary.first_bad is not None:

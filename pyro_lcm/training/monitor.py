@@ -122,9 +122,7 @@ class StepWindow:
                 if not math.isfinite(value):
                     bad.setdefault(number, []).append(name)
             means[name] = sum(value for _, value in values_read) / len(values_read)
-        first = min(
-            (number for number, names in bad.items() if self._fatal.intersection(names)), default=None
-        )
+        first = min((number for number, names in bad.items() if self._fatal.intersection(names)), default=None)
         return WindowSummary(means, len(steps), first, tuple(bad[first]) if first is not None else ())
 
 
@@ -134,9 +132,7 @@ def non_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     >>> non_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])})
     ('b',)
     """
-    floating = {
-        name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel()
-    }
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel()}
     if not floating:
         return ()
     flags = torch.stack([tensor.isfinite().all() for tensor in floating.values()]).tolist()

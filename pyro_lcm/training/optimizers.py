@@ -59,8 +59,7 @@ def check_prefixes(phase: Phase, names: Iterable[str]) -> None:
             if not any(covers(prefix, name) for name in names):
                 heads = sorted({".".join(name.split(".")[:2]) for name in names})
                 raise ValueError(
-                    f"phase {phase.name!r}: {field}: no parameter starts with {prefix!r};"
-                    f" names start with {heads}"
+                    f"phase {phase.name!r}: {field}: no parameter starts with {prefix!r}; names start with {heads}"
                 )
     if phase.steps and not any(not is_frozen(phase, name) for name in names):
         raise ValueError(f"phase {phase.name!r}: freeze: {list(phase.freeze)} leaves no parameter to train")
@@ -118,9 +117,7 @@ def moments(saved: Mapping[str, Any] | None) -> dict[str, Tensor]:
     }
 
 
-def import_state(
-    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Any]
-) -> None:
+def import_state(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Any]) -> None:
     """Put what `export_state` returned into an optimizer of the same parameters.
 
     Group options (some optimizers count steps there) are taken over where the groups are the same.
@@ -134,9 +131,7 @@ def import_state(
         options = {key: value for key, value in group.items() if key != "params"}
         if number < len(saved["groups"]) and saved["groups"][number]["names"] == members:
             kept = {"lr", "weight_decay"}  # these belong to the phase
-            options |= {
-                key: value for key, value in saved["groups"][number]["options"].items() if key not in kept
-            }
+            options |= {key: value for key, value in saved["groups"][number]["options"].items() if key not in kept}
         groups.append({**options, "params": list(range(position, position + len(members)))})
         for name in members:
             if name in saved["state"]:
@@ -151,6 +146,4 @@ def import_state(
 
 def _has_fused(groups: list[dict[str, Any]]) -> bool:
     parameters = [parameter for group in groups for parameter in group["params"]]
-    return all(
-        parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") for parameter in parameters
-    )
+    return all(parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") for parameter in parameters)

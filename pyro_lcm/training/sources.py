@@ -135,9 +135,7 @@ def fingerprint(source: DataSource) -> dict[str, Any]:
     3
     """
     size = len(source)
-    rows = (
-        torch.linspace(0, size - 1, min(size, _FINGERPRINT_ROWS), dtype=torch.float64).round().long().unique()
-    )
+    rows = torch.linspace(0, size - 1, min(size, _FINGERPRINT_ROWS), dtype=torch.float64).round().long().unique()
     digest = hashlib.sha256()
     for name, tensor in sorted(source.batch(rows).items()):
         values = tensor.detach().cpu().contiguous()

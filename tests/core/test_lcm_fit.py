@@ -13,8 +13,6 @@ from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.mcc import mean_correlation
 
-unnamed = pytest.mark.xfail(strict=True, reason="the error does not name the argument yet")
-
 
 def _mcc(lcm, pairs):
     noise = lcm.encode(pairs.x).noise
@@ -169,8 +167,8 @@ def test_arguments_that_do_not_fit_are_named(arguments, message):
         ({"names": ["a", "b"]}, {}, "^names: got 2, expected 3"),
         ({}, {"phases": ()}, "^phases: "),
         ({}, {"device": "quantum"}, "^device 'quantum'"),
-        pytest.param({}, {"seed": -1}, "^seed: ", marks=unnamed),
-        pytest.param({"options": {"min_scale": 2.0}}, {}, "^min_scale: ", marks=unnamed),
+        ({}, {"seed": -1}, "^seed: "),
+        ({"options": {"min_scale": 2.0}}, {}, "^min_scale: "),
     ],
 )
 def test_options_that_do_not_fit_are_named(train, small, make, options, message):
@@ -178,7 +176,6 @@ def test_options_that_do_not_fit_are_named(train, small, make, options, message)
         LatentCausalModel(**make).fit(train, **({"budget": small, "progress": False} | options))
 
 
-@unnamed
 def test_unknown_options_are_named(train, small):
     with pytest.raises(ValueError, match="width"):
         LatentCausalModel(options={"width": 3}).fit(train, budget=small, progress=False)
@@ -197,7 +194,6 @@ def test_pairs_that_do_not_fit_are_named(train, small):
         LatentCausalModel().fit(idle, budget=small)
 
 
-@unnamed
 def test_known_targets_beyond_the_variables_are_named(train, small):
     pairs = InterventionPairs(train.x, train.x_after, targets=np.full(len(train), 4)).with_known_targets()
     with pytest.raises(ValueError, match="targets"):

@@ -24,9 +24,7 @@ def numpy_solution(program, noise, do=None):
         w = mechanisms.weights.numpy()[parents, i]
         if hasattr(mechanisms, "phases"):
             b, c = mechanisms.phases.numpy()[parents, i], mechanisms.scale_weights.numpy()[parents, i]
-            location = sum(
-                w[k] * (np.tanh(z[:, p]) + np.sin(2 * z[:, p] + b[k]) / 2) for k, p in enumerate(parents)
-            )
+            location = sum(w[k] * (np.tanh(z[:, p]) + np.sin(2 * z[:, p] + b[k]) / 2) for k, p in enumerate(parents))
             scale = np.exp(np.tanh(sum(c[k] * z[:, p] for k, p in enumerate(parents))) / 2)
         else:
             location, scale = sum(w[k] * z[:, p] for k, p in enumerate(parents)), 1.0
@@ -118,11 +116,7 @@ def test_sites_and_shared_noise(system):
     variables = {f"z{i}" for i in range(1, 7)}
     worlds = {f"{side}/{site}" for side in ("before", "after") for site in variables | {"causal", "x"}}
     assert names == worlds | {"target", "noise", "intervention"}
-    random = {
-        name
-        for name in names
-        if trace.nodes[name]["type"] == "sample" and not trace.nodes[name]["is_observed"]
-    }
+    random = {name for name in names if trace.nodes[name]["type"] == "sample" and not trace.nodes[name]["is_observed"]}
     assert random == {"target", "noise", "intervention"}
     for name in names:
         assert [frame.name for frame in trace.nodes[name]["cond_indep_stack"]] == ["pairs"]

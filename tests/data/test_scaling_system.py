@@ -38,9 +38,7 @@ def test_truth_is_consistent():
     pairs = system.sample(500)
     program = system.program
     np.testing.assert_allclose(program.world(torch.from_numpy(pairs.noise)).x, pairs.x, atol=1e-12)
-    np.testing.assert_allclose(
-        program.world(torch.from_numpy(pairs.noise_after)).x, pairs.x_after, atol=1e-11
-    )
+    np.testing.assert_allclose(program.world(torch.from_numpy(pairs.noise_after)).x, pairs.x_after, atol=1e-11)
     np.testing.assert_array_equal(pairs.adjacency, system.adjacency)
     assert pairs.x.dtype == np.float64
 

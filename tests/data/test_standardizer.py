@@ -17,9 +17,7 @@ def pairs_of(x):
     return InterventionPairs(x[::2], x[1::2])
 
 
-@pytest.mark.parametrize(
-    ("scale", "offset"), [(1, 0), (1e-6, 0), (1e6, 0), (1, 1e6), (1e-6, -1e3), (1e6, 1e9)]
-)
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1e-6, 0), (1e6, 0), (1, 1e6), (1e-6, -1e3), (1e6, 1e9)])
 @pytest.mark.parametrize("condition", [1.0, 1e8])
 def test_whitening_at_any_scale_offset_and_condition(scale, offset, condition):
     x = scale * correlated(4000, np.geomspace(1, condition**-0.5, 6)) + offset
@@ -58,9 +56,7 @@ def test_directions_without_variance_are_dropped_and_come_back():
 
 
 def test_rounding_of_float32_is_no_direction():
-    x = (correlated(2000, [1.0, 1.0]) @ np.random.default_rng(0).normal(size=(2, 6)) + 1000).astype(
-        np.float32
-    )
+    x = (correlated(2000, [1.0, 1.0]) @ np.random.default_rng(0).normal(size=(2, 6)) + 1000).astype(np.float32)
     assert Standardizer.fit(pairs_of(x)).output_shape == (2,)
 
 

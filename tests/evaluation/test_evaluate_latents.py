@@ -141,8 +141,7 @@ def test_wrong_estimates_are_named(pairs, change, message):
 
 def test_importing_stays_cheap():
     code = (
-        "import sys, pyro_lcm.evaluation, pyro_lcm.data; "
-        "print([m for m in ('sklearn', 'joblib') if m in sys.modules])"
+        "import sys, pyro_lcm.evaluation, pyro_lcm.data; print([m for m in ('sklearn', 'joblib') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -17,9 +17,7 @@ def fewest_edits(first, second):
     graph = nx.Graph()
     states = [tuple(m) for m in itertools.product(("none", "->", "<-"), repeat=3)]
     graph.add_edges_from(
-        (a, b)
-        for a, b in itertools.combinations(states, 2)
-        if sum(x != y for x, y in zip(a, b, strict=True)) == 1
+        (a, b) for a, b in itertools.combinations(states, 2) if sum(x != y for x, y in zip(a, b, strict=True)) == 1
     )
 
     def state(adjacency):

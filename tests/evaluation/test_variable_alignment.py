@@ -20,9 +20,7 @@ def test_matching_equals_trying_every_permutation(dim, extra):
         similarity = rng.uniform(-1, 1, size=(dim + extra, dim))
         padded = np.zeros((dim + 1, dim))  # a row of zeros is "no partner"
         padded[: dim + extra] = np.abs(similarity)
-        best = max(
-            sum(padded[i, j] for j, i in enumerate(p)) for p in itertools.permutations(range(dim + 1), dim)
-        )
+        best = max(sum(padded[i, j] for j, i in enumerate(p)) for p in itertools.permutations(range(dim + 1), dim))
         assert match(similarity).scores.sum() == pytest.approx(best, abs=1e-12)
 
 
@@ -54,10 +52,7 @@ def test_spearman_is_blind_to_monotone_maps():
     assert correlation_matrix(np.exp(3 * true), true).diagonal().max() < 0.9
     with_ties = np.round(true)
     expected = np.corrcoef(
-        [
-            np.searchsorted(np.sort(c), c, "left") + np.searchsorted(np.sort(c), c, "right")
-            for c in with_ties.T
-        ]
+        [np.searchsorted(np.sort(c), c, "left") + np.searchsorted(np.sort(c), c, "right") for c in with_ties.T]
     )
     np.testing.assert_allclose(correlation_matrix(with_ties, with_ties, "spearman"), expected)
 
@@ -75,9 +70,7 @@ def test_a_constant_code_correlates_with_nothing(constant):
     correlation = correlation_matrix(learned, latents(dim=2))
     np.testing.assert_array_equal(correlation[1], 0)
     assert correlation[0, 0] == pytest.approx(1)
-    assert mean_correlation(learned, latents(dim=2), align(learned, latents(dim=2))) == pytest.approx(
-        0.5, abs=0.01
-    )
+    assert mean_correlation(learned, latents(dim=2), align(learned, latents(dim=2))) == pytest.approx(0.5, abs=0.01)
 
 
 def test_extra_learned_variables_are_left_over():

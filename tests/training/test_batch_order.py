@@ -36,9 +36,7 @@ def test_processes_share_a_batch(size, batch_size):
     processes = 2
     filled = min(batch_size, size - size % processes)
     whole = BatchOrder(size, filled, seed=5)
-    ranks = [
-        BatchOrder(size, batch_size, seed=5, rank=rank, processes=processes) for rank in range(processes)
-    ]
+    ranks = [BatchOrder(size, batch_size, seed=5, rank=rank, processes=processes) for rank in range(processes)]
     for step in range(12):
         parts = [order.index(step) for order in ranks]
         assert len(parts[0]) == len(parts[1])

@@ -85,9 +85,7 @@ def test_hidden_gradient_never_becomes_a_checkpoint(tmp_path, clip, checkpoint_e
     phase = Phase("a", 20, settings={"late": Linear(-4.9, 14.1)}, gradient_clip=clip)
     objective = HiddenGradient()
     with pytest.raises(TrainingDiverged) as caught:
-        _fit(
-            objective, torch.zeros(4, 2), phase, out=tmp_path, checkpoint_every=checkpoint_every, log_every=50
-        )
+        _fit(objective, torch.zeros(4, 2), phase, out=tmp_path, checkpoint_every=checkpoint_every, log_every=50)
     error = caught.value
     assert error.step == 6 if clip or checkpoint_every in (1, 6) else error.step == 7
     assert "gradient_norm" in error.culprits if clip else "mean" in error.culprits
@@ -121,9 +119,7 @@ def test_validation_that_is_not_finite_is_never_the_best():
 
     objective = Odd()
     held_out = {"x": torch.ones(4, 2)}
-    result = _fit(
-        objective, torch.ones(4, 2), Phase("a", 20, keep="best"), validation=held_out, validate_every=5
-    )
+    result = _fit(objective, torch.ones(4, 2), Phase("a", 20, keep="best"), validation=held_out, validate_every=5)
     assert result.phases[0].best_step is None
     assert objective.mean.abs().min() > 0
 

@@ -24,9 +24,7 @@ class Regression(nn.Module):
         self.calls = []
 
     def forward(self, tensors, *, size, index, weight=1.0):
-        self.calls.append(
-            {"size": size, "index": index.tolist(), "weight": weight, "training": self.training}
-        )
+        self.calls.append({"size": size, "index": index.tolist(), "weight": weight, "training": self.training})
         x = tensors["x"] + self.noise * torch.randn_like(tensors["x"])
         error = (self.head(torch.tanh(self.body(x))).squeeze(-1) - tensors["y"]).square().mean()
         return weight * error, {"error": error.detach()}
@@ -240,9 +238,7 @@ def test_best_parameters_are_kept():
     objective = _objective()
     result = _fit(objective, data, phases, validation=data, validate_every=5)
     validated = [
-        row["validation_loss"]
-        for row in result.history
-        if row["phase"] == "noise" and "validation_loss" in row
+        row["validation_loss"] for row in result.history if row["phase"] == "noise" and "validation_loss" in row
     ]
     assert result.phases[1].validation_loss == min(validated) < max(validated)
     loss, _ = objective(data, size=50, index=torch.arange(50))
@@ -347,9 +343,7 @@ def test_reads_the_device_as_often_for_many_steps_as_for_few(monkeypatch):
     counts = []
     for steps in (5, 100):
         reads.clear()
-        phase = Phase(
-            "a", steps, gradient_clip=1.0, learning_rate=Linear(0.1, 0.0), weight_decay={"still": 0.1}
-        )
+        phase = Phase("a", steps, gradient_clip=1.0, learning_rate=Linear(0.1, 0.0), weight_decay={"still": 0.1})
         _fit(Plain(), _data(1000), [phase], log_every=200)
         counts.append(len(reads))
     assert counts[0] == counts[1] > 0

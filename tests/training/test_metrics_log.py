@@ -60,9 +60,7 @@ def test_other_processes_write_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("show", "terminal", "shown"), [(None, False, False), (None, True, True), (True, False, True)]
-)
+@pytest.mark.parametrize(("show", "terminal", "shown"), [(None, False, False), (None, True, True), (True, False, True)])
 def test_progress_bar_is_for_terminals(monkeypatch, show, terminal, shown):
     stderr = io.StringIO()
     stderr.isatty = lambda: terminal

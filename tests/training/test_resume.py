@@ -48,9 +48,7 @@ def runs(tmp_path_factory):
     return root, json.loads(program.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "name", [*KILLED_BY_THEMSELVES, "from_outside_2", "from_outside_9", "from_outside_15"]
-)
+@pytest.mark.parametrize("name", [*KILLED_BY_THEMSELVES, "from_outside_2", "from_outside_9", "from_outside_15"])
 def test_killed_run_ends_like_one_left_alone(runs, name):
     root, starts = runs
     assert starts[name] == [True] * (len(starts[name]) - 1) + [False]
@@ -127,9 +125,7 @@ class Shift:
 def test_options_of_a_hook_count(tmp_path):
     _fit(tmp_path, phases=[Phase("a", 5, start=Shift(1.0))])
     assert _fit(tmp_path, phases=[Phase("a", 5, start=Shift(1.0))], resume=True).resumed_at == 5
-    with pytest.raises(
-        ValueError, match=r"phases\[0\]\.start: '.*Shift\(by=1.0\)' in the .*Shift\(by=2.0\)' now"
-    ):
+    with pytest.raises(ValueError, match=r"phases\[0\]\.start: '.*Shift\(by=1.0\)' in the .*Shift\(by=2.0\)' now"):
         _fit(tmp_path, phases=[Phase("a", 5, start=Shift(2.0))], resume=True)
     _fit(tmp_path / "partial", phases=[Phase("a", 5, start=partial(_shift, by=1.0))])
     with pytest.raises(ValueError, match=r"_shift\(by=1.0\)"):
