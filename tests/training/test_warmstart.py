@@ -324,7 +324,6 @@ def test_the_unmixing_likelihood_integrates_to_one():
     assert float(density.sum()) * 0.25**2 == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.xfail(strict=True, reason="the part of the standard deviation that depends on x is left as it was")
 def test_calibration_sets_the_sd_of_an_encoder_that_was_trained_before():
     source, _, _ = _pairs(500, sd=0.1)
     objective = _objective()
