@@ -358,6 +358,8 @@ class LatentCausalModel:
         Returns:
             The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off.
         """
+        if len(pairs) < MIN_PAIRS:
+            raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
         before, after = self.encode(pairs.x), self.encode(pairs.x_after)
         agreement = None
         if fits:
@@ -392,7 +394,7 @@ class LatentCausalModel:
             causal=encoding.causal,
             noise=encoding.noise,
             targets=self.infer_targets(pairs.x, pairs.x_after),
-            adjacency=self.adjacency() if hasattr(self.model, "solution") else np.zeros((self.dim_z,) * 2, np.int8),
+            adjacency=self.adjacency() if hasattr(self.model, "solution") else None,
             dci_rows=dci_rows,
             n_jobs=n_jobs,
             seed=seed,

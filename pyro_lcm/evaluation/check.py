@@ -35,7 +35,7 @@ class CheckReport:
         names: of the causal variables.
         usage: (d + 1,) share of pairs for each target, none first.
         moves: (d,) root mean square move of each component when it is the target.
-        leakage: (d,) root mean square move of each component when it is not, as a fraction of its own move.
+        leakage: (d,) root mean square move of each component when it is not, as a fraction of a typical target's move.
         explained: share of the variance of x that the decoded encodings explain.
         dependence: largest absolute correlation between two noise encodings.
         elbo: evidence lower bound per pair, in nats, of standardised x.
