@@ -21,7 +21,7 @@ from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardize
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.training import random_state
 from pyro_lcm.training.recipe_objective import RecipeObjective
-from pyro_lcm.training.sources import DataSource, TensorSource
+from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 
 Array = NDArray[np.float32]
 
@@ -95,6 +95,11 @@ class FittedModel:
         """Where the parameters are."""
         return next(self.objective.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters."""
+        return next(self.objective.parameters()).dtype
+
     def source(self, pairs: InterventionPairs) -> DataSource:
         """The pairs as the training driver sees them: standardised, in memory where they fit."""
         if fits_in_memory(pairs):
@@ -124,16 +129,19 @@ class FittedModel:
     @torch.no_grad()
     def decode(self, noise: ArrayLike) -> Array:
         """Observations, in the units of the data, of (N, d) noise encodings."""
-        values = torch.as_tensor(np.asarray(noise, dtype=np.float32), device=self.device)
-        if values.dim() != 2 or values.shape[1] != self.dim_z:
-            raise ValueError(f"noise: got shape {tuple(values.shape)}, expected (N, {self.dim_z})")
+        array = numbers(noise, "noise")
+        if array.ndim != 2 or array.shape[1] != self.dim_z:
+            raise ValueError(f"noise: got shape {array.shape}, expected (N, {self.dim_z})")
+        if not np.isfinite(array).all():
+            raise ValueError("noise: got values that are not finite, expected finite noise encodings")
+        values = torch.as_tensor(array, device=self.device, dtype=self.dtype)
         parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu()) for part in values.split(_ROWS)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
     def infer_targets(self, x: ArrayLike, x_after: ArrayLike) -> Array:
         """Probabilities of the targets, (N, d + 1), column 0 none."""
-        before, after = np.asarray(x), np.asarray(x_after)
+        before, after = numbers(x, "x"), numbers(x_after, "x_after")
         if before.shape != after.shape:
             raise ValueError(f"x_after: got shape {after.shape}, expected that of x, {before.shape}")
         sides = zip(self.chunks(before, "x"), self.chunks(after, "x_after"), strict=True)
@@ -166,11 +174,11 @@ class FittedModel:
     @torch.no_grad()
     def elbo(self, pairs: InterventionPairs, *, hypotheses: int, seed: int = 0) -> float:
         """Evidence lower bound per pair, in nats, of standardised x."""
-        source = self.source(pairs)
+        placed = PlacedSource(self.source(pairs), self.device, self.dtype)
         total = 0.0
         with random_state.isolated(seed, self.device):
             for index in torch.arange(len(pairs)).split(_ROWS):
-                batch = {name: tensor.to(self.device) for name, tensor in source.batch(index).items()}
+                batch = placed.batch(index)
                 rows = torch.arange(len(index), device=self.device)
                 loss, _ = self.objective(batch, size=len(index), index=rows, hypotheses=hypotheses)
                 total -= float(loss) * len(index)
@@ -193,13 +201,26 @@ class FittedModel:
 
     def chunks(self, x: ArrayLike, name: str) -> Iterator[Tensor]:
         """Standardised observations on the model's device, some rows at a time."""
-        array = np.asarray(x)
-        if array.shape[1:] != self.standardizer.shape or len(array) == 0:
+        array = numbers(x, name)
+        if array.ndim == 0 or array.shape[1:] != self.standardizer.shape or len(array) == 0:
             raise ValueError(
                 f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self.standardizer.shape))})"
             )
         for start in range(0, len(array), _ROWS):
             values = self.standardizer.transform(array[start : start + _ROWS])
             if not np.isfinite(values).all():
-                raise ValueError(f"{name}: got values that are not finite in rows {start} to {start + _ROWS}")
-            yield torch.as_tensor(values, device=self.device)
+                bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
+                raise ValueError(f"{name}: got a value that is not finite in row {start + int(bad.argmax())}")
+            yield torch.as_tensor(values, device=self.device, dtype=self.dtype)
+
+
+def numbers(values: ArrayLike, name: str) -> NDArray[Any]:
+    """An argument as an array of real numbers; a tensor, wherever it is, too.
+
+    Raises:
+        ValueError: if it is none; the message names the argument.
+    """
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+        raise ValueError(f"{name}: got values of type {array.dtype}, expected real numbers")
+    return array

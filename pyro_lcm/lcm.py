@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,18 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.causal.readout import read_graph
+from pyro_lcm.data.holdout import MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.design import choose_design, fit_standardizer
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.fitted import Array, Encoding, FittedModel, Intervened
 from pyro_lcm.networks import MODELS, Architecture, build
-from pyro_lcm.run_folder import CONFIG, load_run, save_run, write_config
-from pyro_lcm.training.driver import Precision, fit
-from pyro_lcm.training.lines import find_lines
+from pyro_lcm.run_folder import CONFIG, load_run, save_run
+from pyro_lcm.training.describe import describe
+from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget, annealed, autoencode, identify
+from pyro_lcm.training.processes import barrier, is_first_process
+from pyro_lcm.training.recipe import Budget, annealed
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.result import FitResult
+from pyro_lcm.training.sources import fingerprint
 
 if TYPE_CHECKING:
     from pyro_lcm.discovery.arviz_compat import Container
@@ -34,15 +37,6 @@ if TYPE_CHECKING:
     from pyro_lcm.discovery.priors import GraphPrior
 
 __all__ = ["Encoding", "Intervened", "LatentCausalModel"]
-
-logger = logging.getLogger(__name__)
-
-LINEAR_RESIDUAL = 1e-4
-"""Mean sin^2 of the angle between differences and lines below which a linear map explains the pairs."""
-SMALLEST_DIRECTION = 1e-13
-"""Share of the largest variance of x below which a direction is taken as without any; 64 variables need 1e-12."""
-MIN_PAIRS = 50
-"""Fewest pairs that are worth a fit."""
 
 
 class LatentCausalModel:
@@ -98,6 +92,7 @@ class LatentCausalModel:
         self._architecture: Architecture | None = None
         self._config: dict[str, Any] = {}
         self._fitted: FittedModel | None = None
+        self._result: FitResult | None = None
 
     # ---------------------------------------------------------------- training
 
@@ -125,7 +120,8 @@ class LatentCausalModel:
             seed: of everything that is random; the same seed gives the same model on the same kind of machine.
             out: run folder for logs, checkpoints and the model; None writes nothing.
             budget: steps of the default recipe's phases.
-            phases: a recipe of one's own instead.
+            phases: a recipe of one's own instead; for a model of one's own it is
+                :func:`~pyro_lcm.training.recipe.annealed` by default.
             device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
             precision: as Lightning Fabric names it.
             progress: whether to show a progress bar; by default on a terminal.
@@ -139,79 +135,84 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed: got {seed!r}, expected an integer of at least 0")
-        recorded = out is not None and (Path(out) / CONFIG).exists()
-        if recorded and not resume:
+        seed = check_seed(seed)
+        if budget is not None and (phases is not None or self._given is not None):
+            raise ValueError("budget: got one beside phases or a model of your own, expected it for the default recipe")
+        if out is not None and (Path(out) / CONFIG).exists() and not resume:
             raise ValueError(f"out: {out} holds a run already; resume it, or give another folder")
-        training, held_out = _hold_out(pairs, validation, seed)
-        standardizer = _fit_standardizer(training, self._given is not None)
+        training, held_out = hold_out(pairs, validation, seed=seed)
+        standardizer = fit_standardizer(training, own_model=self._given is not None)
         model: Any
         guide: Any
         if self._given is None:
-            self._architecture, chosen = self._design(training, standardizer, seed, budget)
+            design = choose_design(
+                self._name,  # type: ignore[arg-type]
+                training,
+                standardizer,
+                dim_z=self._dim_z,
+                options=self._options,
+                budget=budget,
+                seed=seed,
+            )
+            self._architecture, chosen = design.architecture, design.phases
             model, guide = build(self._architecture, seed=seed)
         else:
             self._architecture, chosen = None, annealed()
             model, guide = self._given
         names = _names(self._names, int(model.dim_z))
-        fitted = FittedModel(RecipeObjective(model, guide), standardizer, names)
-        phases = chosen if phases is None else tuple(phases)
-        self._config = self._describe(fitted, len(training), seed, phases)
         if training.known_targets is not None and training.known_targets.max() > len(names):
             raise ValueError(
                 f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
             )
-        if out is not None and not recorded:
-            write_config(Path(out), self._config)
+        fitted = FittedModel(RecipeObjective(model, guide), standardizer, names)
+        phases = chosen if phases is None else tuple(phases)
+        facts = self._describe(fitted, training, held_out, phases)
+        source, validation_source = fitted.source(training), fitted.source(held_out)
         # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
         # driver notices what is not finite.
         with pyro.validation_enabled(False):
-            self.result: FitResult = fit(
+            result = fit(
                 fitted.objective,
-                fitted.source(training),
+                source,
                 phases,
                 seed=seed,
                 out=out,
-                validation=fitted.source(held_out),
+                validation=validation_source,
                 device=device,
                 precision=precision,
                 progress=progress,
                 resume=resume,
                 loggers=loggers,
+                facts={key: value for key, value in facts.items() if key != "phases"},
             )
         fitted.objective.eval()
-        self._fitted = fitted
+        self._fitted, self._result = fitted, result
+        self._config = facts | {
+            "seed": seed,
+            "device": fitted.device.type,
+            "precision": precision,
+            "data": fingerprint(source),
+            "validation": fingerprint(validation_source),
+        }
         if out is not None:
-            self.save(out)
+            if is_first_process():
+                self.save(out)
+            barrier()
         return self
 
-    def _design(
-        self, training: InterventionPairs, standardizer: Standardizer, seed: int, budget: Budget | None
-    ) -> tuple[Architecture, tuple[Phase, ...]]:
-        """Choose widths and phases by what the pairs look like."""
-        dim_x = int(standardizer.output_shape[0])
-        dim_z = dim_x if self._dim_z is None else self._dim_z
-        wide = dim_z < dim_x
-        linear = not wide and "flow_layers" not in self._options and _is_linear(training, standardizer, seed)
-        defaults: dict[str, Any] = {"hidden": (128, 128) if wide else ()}
-        if linear:
-            defaults |= {"flow_layers": 0, "solution_hidden": ()}
-        architecture = Architecture(self._name, dim_x, dim_z, **(defaults | self._options))  # type: ignore[arg-type]
-        logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
-        if self._name == "beta_vae":
-            return architecture, autoencode(budget)
-        return architecture, identify(budget, wide=wide, linear=linear, causal=self._name == "ilcm")
-
-    def _describe(self, fitted: FittedModel, pairs: int, seed: int, phases: Sequence[Phase]) -> dict[str, Any]:
+    def _describe(
+        self, fitted: FittedModel, training: InterventionPairs, held_out: InterventionPairs, phases: Sequence[Phase]
+    ) -> dict[str, Any]:
+        """What a run folder says of the fit, and what a run has to share to be gone on with."""
         return {
             "model": self._name,
             "names": list(fitted.names),
-            "seed": seed,
-            "pairs": pairs,
+            "pairs": len(training),
+            "held_out": len(held_out),
+            "known_targets": training.known_targets is not None,
             "architecture": None if self._architecture is None else self._architecture.to_dict(),
             "standardizer": fitted.standardizer.to_config(),
-            "phases": [phase.to_dict() for phase in phases],
+            "phases": [phase.to_dict() | {"start": describe(phase.start)} for phase in phases],
         }
 
     # ------------------------------------------------------------------ latents
@@ -226,6 +227,17 @@ class LatentCausalModel:
         if self._fitted is None:
             raise RuntimeError("the model is not fitted: call fit, or LatentCausalModel.load")
         return self._fitted
+
+    @property
+    def result(self) -> FitResult:
+        """How the training went, with its history.
+
+        Raises:
+            RuntimeError: before :meth:`fit`; a model that was loaded has none.
+        """
+        if self._result is None:
+            raise RuntimeError("no training to tell of: the model is not fitted, or was loaded from a folder")
+        return self._result
 
     @property
     def model(self) -> Any:
@@ -287,7 +299,7 @@ class LatentCausalModel:
             raise ValueError(f"model: got {self._name}, which has no solution functions to read a graph from")
         if bool(((solution.context + solution.context.T) == 2).any()):
             noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
-            return read_graph(solution, noise.to(self.fitted.device))
+            return read_graph(solution, noise.to(self.fitted.device, self.fitted.dtype))
         adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
         return adjacency
 
@@ -329,7 +341,9 @@ class LatentCausalModel:
                 raise ValueError(
                     f"values[{name!r}]: got shape {number.shape}, expected a finite number or ({len(noise)},) of them"
                 )
-            goals[self.names.index(name)] = torch.as_tensor(number, device=noise.device).expand(len(noise))
+            goals[self.names.index(name)] = torch.as_tensor(number, device=noise.device, dtype=noise.dtype).expand(
+                len(noise)
+            )
         with torch.no_grad():
             noise = self.model.solution.set_causal(noise, goals)
             causal = self.model.causal(noise).cpu().numpy()
@@ -498,6 +512,7 @@ class LatentCausalModel:
         fitted = FittedModel(
             RecipeObjective(model, guide), Standardizer(**config["standardizer"]), tuple(config["names"])
         )
+        fitted.objective.to(_dtype(tensors))
         try:
             fitted.objective.load_state_dict(_with_prefix(tensors, "objective."))
             fitted.standardizer.load_state_dict(_with_prefix(tensors, "standardizer."))
@@ -506,50 +521,6 @@ class LatentCausalModel:
         fitted.objective.eval()
         loaded._fitted, loaded._config = fitted, config
         return loaded
-
-
-def _hold_out(
-    pairs: InterventionPairs, validation: InterventionPairs | float, seed: int
-) -> tuple[InterventionPairs, InterventionPairs]:
-    if isinstance(validation, InterventionPairs):
-        if validation.observation_shape != pairs.observation_shape:
-            raise ValueError(
-                f"validation: got observations of shape {validation.observation_shape},"
-                f" expected {pairs.observation_shape}"
-            )
-        return pairs, validation
-    if not 0 < validation < 1:
-        raise ValueError(f"validation: got {validation}, expected pairs or a fraction in (0, 1)")
-    if len(pairs) < MIN_PAIRS:
-        raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to train on and to hold out")
-    if all(np.array_equal(pairs.x[rows], pairs.x_after[rows]) for rows in _slices(len(pairs))):
-        raise ValueError("x_after: got the same as x in every pair, expected pairs of which some differ")
-    held_out = min(validation, 10_000 / len(pairs))
-    training, rest = pairs.split((1 - held_out, held_out), seed)
-    return training, rest
-
-
-def _slices(rows: int, size: int = 65_536) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, rows, size))
-
-
-def _fit_standardizer(pairs: InterventionPairs, own_model: bool) -> Standardizer:
-    if own_model:
-        return Standardizer.fit(pairs, "image" if len(pairs.observation_shape) > 1 else "standardize")
-    if len(pairs.observation_shape) > 1:
-        raise ValueError(
-            f"x: got observations of shape {pairs.observation_shape}, expected vectors;"
-            " for images give a model and guide of your own"
-        )
-    return Standardizer.fit(pairs, "whiten", tolerance=SMALLEST_DIRECTION)
-
-
-def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:
-    """Whether the differences of the standardised observations lie on lines as they are."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:20_000])
-    part = pairs[rows]
-    differences = standardizer.transform(part.x_after).astype(np.float64) - standardizer.transform(part.x)
-    return find_lines(differences, seed=seed).residual < LINEAR_RESIDUAL
 
 
 def _names(names: tuple[str, ...] | None, dim_z: int) -> tuple[str, ...]:
@@ -566,3 +537,8 @@ def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """The precision that a model was saved in."""
+    return next((tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.get_default_dtype())

@@ -7,6 +7,7 @@ parameters and buffers. Nothing that is loaded is unpickled; both are written be
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 FORMAT = 1
 CONFIG = "config.yaml"
 TENSORS = "model.safetensors"
+CHECKPOINT = "checkpoint"
 
 
 def save_run(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -71,6 +73,8 @@ def load_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def read_config(folder: str | Path) -> dict[str, Any]:
     """Read ``config.yaml`` of a run folder; errors as in :func:`load_run`."""
     file = Path(folder) / CONFIG
+    if not file.is_file() and (Path(folder) / CHECKPOINT).is_dir():
+        raise FileNotFoundError(f"{file}: missing; the run has not ended, go on with it (resume)")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing; {folder} is not a run folder")
     try:
@@ -86,5 +90,5 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that a run depends on."""
-    names = ("pyro-lcm", "pyro-ppl", "torch", "numpy", "scikit-learn")
-    return {name: metadata.version(name) for name in names}
+    names = ("pyro-lcm", "pyro-ppl", "torch", "numpy", "scikit-learn", "lightning-fabric")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}

@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from pyro_lcm.commands.files import write_text
-from pyro_lcm.run_folder import CONFIG, TENSORS
+from pyro_lcm.run_folder import CHECKPOINT, CONFIG, TENSORS
+from pyro_lcm.training.processes import is_first_process
 
 OPTIONS = "train.yaml"
-_TRACES = (CONFIG, TENSORS, "checkpoint", "metrics.csv", "fit-1")
+_TRACES = (CONFIG, TENSORS, CHECKPOINT, "metrics.csv", "fit-1")
 _FREE = ("data", "out", "validation", "resume", "mmap", "device", "threads", "loggers")
 """Options that may differ when a run goes on: where things are and how they are read. Other data are noticed
 by the training driver, by their content."""
@@ -57,31 +58,35 @@ def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
 
 
 def write_options(folder: Path, options: Mapping[str, Any]) -> None:
-    """Write the options of a run beside it."""
+    """Write the options of a run beside it; of several processes the first does."""
+    if not is_first_process():
+        return
     kept = {key: value for key, value in options.items() if key not in ("resume", "threads")}
     write_text(folder / OPTIONS, yaml.safe_dump(kept, sort_keys=False))
 
 
 @contextmanager
 def untouched_by_bad_input(folder: Path) -> Iterator[None]:
-    """Put options and configuration of a run back, or away, if what follows says that its input is bad.
+    """Put the options of a run back, or away, if what follows says that its input is bad.
 
-    Both are written before the training driver has looked at data and options.
+    They are written before the training driver has looked at data and options. Once there is a checkpoint the run
+    has begun, and they stay.
     """
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
-    files = [folder / OPTIONS, folder / CONFIG]
-    before = [file.read_bytes() if file.is_file() else None for file in files]
+    file = folder / OPTIONS
+    before = file.read_bytes() if file.is_file() else None
+    begun = (folder / CHECKPOINT).exists()
     try:
         yield
     except ValueError:
-        for file, content in zip(files, before, strict=True):
-            if content is not None:
-                file.write_bytes(content)
+        if begun or not (folder / CHECKPOINT).exists():
+            if before is not None:
+                file.write_bytes(before)
             else:
                 file.unlink(missing_ok=True)
-        for path in new_folders:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+            for path in new_folders:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         raise
 
 

@@ -20,17 +20,18 @@ from pyro_lcm.commands.runs import (
     write_options,
 )
 from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.lcm import MIN_PAIRS, LatentCausalModel
+from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.networks import ModelName
 from pyro_lcm.training.driver import Precision
+from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.training.recipe import Budget
 
 POSITIONAL = ("data",)
 
 HELD_OUT = 0.1
 """Share of the pairs that is held out, of at most 10,000 pairs."""
-MAX_HELD_OUT = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Networks:
         flow_layers: Couplings of the flow between code and noise encodings; 0 makes it affine.
         flow_hidden: Width of the hidden layers of each coupling.
         solution_hidden: Widths of the hidden layers of each solution function.
+        spline_bins: Bins of the spline behind each solution function, for interventions that are not Gaussian; 0 none.
         min_scale: Lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: Lower bound of the standard deviation of x given the noise encodings, x being standardised.
     """
@@ -52,6 +54,7 @@ class Networks:
     flow_layers: int | None = None
     flow_hidden: int | None = None
     solution_hidden: tuple[int, ...] | None = None
+    spline_bins: int | None = None
     min_scale: float | None = None
     min_sd: float | None = None
 
@@ -116,7 +119,7 @@ def run(options: Options) -> int:
     recorded = to_plain(options)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
-    if holds_run(folder):
+    if is_first_process() and holds_run(folder):  # the others would see what the first one writes
         if not options.resume:
             raise ValueError(f"--out: {folder} holds a run; give another folder, or --resume to go on with that run")
         if lines := recorded_differences(folder, recorded):
@@ -127,34 +130,24 @@ def run(options: Options) -> int:
     pairs = load_pairs(options.data, mmap=options.mmap)
     if options.known_targets:
         pairs = pairs.with_known_targets()
-    training, held_out = _hold_out(pairs, options)
+    held = None if options.validation is None else load_pairs(options.validation, mmap=options.mmap)
+    # Split once for all fits, so that their held-out ELBOs can be compared.
+    training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
     with torch_threads(options.threads), untouched_by_bad_input(folder):
         write_options(folder, recorded)
         try:
             start = time.perf_counter()
             fits = _fit_all(options, folder, training, held_out)
             best = choose(fits)
-            if options.fits > 1:
+            if options.fits > 1 and is_first_process():
                 write_choice(folder, fits, best)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"go on with: pyro-lcm train {options.data} --out {folder} --resume and the other options"
             ) from None
-        _report(folder, fits, best, held_out, time.perf_counter() - start)
+        if is_first_process():
+            _report(folder, fits, best, held_out, time.perf_counter() - start)
     return 0
-
-
-def _hold_out(pairs: InterventionPairs, options: Options) -> tuple[InterventionPairs, InterventionPairs]:
-    """Split once for all fits, so that their held-out ELBOs can be compared."""
-    if options.validation is not None:
-        return pairs, load_pairs(options.validation, mmap=options.mmap)
-    if len(pairs) < MIN_PAIRS:
-        raise ValueError(
-            f"{options.data}: got {len(pairs)} pairs, expected at least {MIN_PAIRS} to train and to hold out"
-        )
-    share = min(HELD_OUT, MAX_HELD_OUT / len(pairs))
-    training, held_out = pairs.split((1 - share, share), options.seed)
-    return training, held_out
 
 
 def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_out: InterventionPairs) -> list[Fit]:

@@ -7,10 +7,9 @@ several processes are the job of Lightning Fabric.
 
 from __future__ import annotations
 
-import functools
+import operator
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.training import random_state
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
+from pyro_lcm.training.describe import describe
 from pyro_lcm.training.logs import MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop
 from pyro_lcm.training.optimizers import OptimizerFactory, adam, check_prefixes, unfused_adam
@@ -54,6 +54,7 @@ def fit(
     loggers: Sequence[Any] = (),
     resume: bool = False,
     fabric: Fabric | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Optimise the parameters of an objective in place.
 
@@ -86,13 +87,14 @@ def fit(
         loggers: Lightning Fabric loggers, or ``"tensorboard"``.
         resume: Whether to go on from the checkpoint in ``out``; without one the run starts from scratch.
         fabric: A launched Fabric, which takes the place of ``device`` and ``precision``.
+        facts: Plain data that a run must share to be gone on with, such as how its objective was built.
 
     Returns:
         How the run ended, with its history.
 
     Raises:
         ValueError: If an argument is wrong, ``out`` holds a checkpoint and ``resume`` is off, or the
-            checkpoint is of a run with another seed, other phases or other data; the message says what
+            checkpoint is of a run with another seed, other phases, data or facts; the message says what
             differs.
         TrainingDiverged: If a loss, gradient norm or parameter is not finite; the objective then has the
             parameters of the last good checkpoint.
@@ -110,7 +112,8 @@ def fit(
     >>> objective.mean.detach().round(decimals=2).tolist(), result.steps
     ([1.0, 2.0], 300)
     """
-    _check(objective, phases, seed, out, validation, resume)
+    seed = check_seed(seed)
+    _check(objective, phases, out, validation, resume)
     cadence = Cadence(log_every, validate_every, checkpoint_every)
     fabric = fabric if fabric is not None else _make_fabric(device, precision)
     source = as_source(data, "data")
@@ -125,20 +128,22 @@ def fit(
         optimizer = unfused_adam if scaled else adam
     identity = {
         "format": _FORMAT,
-        "seed": int(seed),
-        "phases": [phase.to_dict() | {"start": _describe(phase.start)} for phase in phases],
+        "seed": seed,
+        "phases": [phase.to_dict() | {"start": describe(phase.start)} for phase in phases],
         "data": fingerprint(source),
         "validation": None if held_out is None else fingerprint(held_out),
         "validate_every": validate_every,
         "validation_batch_size": validation_batch_size,
-        "optimizer": _describe(optimizer),
-        "precision": str(fabric.strategy.precision.precision),
+        "optimizer": describe(optimizer),
+        "precision": precision_name(fabric),
         "device": fabric.device.type,
         "processes": fabric.world_size,
+        "facts": {} if facts is None else dict(facts),
     }
     folder = None if out is None else CheckpointFolder(Path(out) / "checkpoint")
     saved = _saved_state(folder, identity, resume)
     fabric.barrier()  # no process writes to the folder before all have seen what is in it
+    double = torch.float64 if precision_name(fabric) == "64-true" else None
     modes = [(module, module.training) for module in objective.modules()]
     fabric.strategy.precision.convert_module(fabric.to_device(objective))
     objective.train()
@@ -147,11 +152,11 @@ def fit(
         with random_state.isolated(noise_seed, fabric.device):
             loop = TrainingLoop(
                 objective,
-                PlacedSource(source, fabric.device),
+                PlacedSource(source, fabric.device, double),
                 phases,
                 seed=seed,
                 fabric=fabric,
-                validation=None if held_out is None else PlacedSource(held_out, fabric.device),
+                validation=None if held_out is None else PlacedSource(held_out, fabric.device, double),
                 validation_batch_size=validation_batch_size,
                 cadence=cadence,
                 optimizer=optimizer,
@@ -201,7 +206,6 @@ def _run(
 def _check(
     objective: nn.Module,
     phases: Sequence[Phase],
-    seed: int,
     out: str | Path | None,
     validation: object,
     resume: bool,
@@ -210,14 +214,32 @@ def _check(
         raise ValueError(f"objective: expected a torch module, got {type(objective).__name__}")
     if not phases or not all(isinstance(phase, Phase) for phase in phases):
         raise ValueError(f"phases: expected a sequence of at least one Phase, got {phases!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed: expected an integer of at least 0, got {seed!r}")
     if resume and out is None:
         raise ValueError("resume: expected a run folder to go on from; pass out")
     if validation is None:
         for phase in phases:
             if phase.keep == "best":
                 raise ValueError(f"phase {phase.name!r}: keep: 'best' needs validation data; pass validation")
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed as a plain integer.
+
+    Raises:
+        ValueError: If it is no integer, NumPy's included, of at least 0.
+    """
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"seed: expected an integer of at least 0, got {seed!r}")
+    return number
+
+
+def precision_name(fabric: Fabric) -> str:
+    """The precision of a Fabric, as Lightning names it."""
+    return str(fabric.strategy.precision.precision)
 
 
 def _saved_state(folder: CheckpointFolder | None, identity: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:
@@ -259,22 +281,3 @@ def _make_fabric(device: str, precision: str) -> Fabric:
 def _torchrun_layout() -> dict[str, int]:
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {"devices": local, "num_nodes": int(os.environ["WORLD_SIZE"]) // local}
-
-
-def _describe(function: Any) -> str | None:
-    """Return a text that tells callables apart and is the same in another process."""
-    if function is None:
-        return None
-    if isinstance(function, functools.partial):
-        return f"{_describe(function.func)}({_plain(function.keywords)})"
-    if hasattr(function, "__qualname__"):
-        return f"{function.__module__}.{function.__qualname__}"
-    kind = type(function)
-    options = {item.name: getattr(function, item.name) for item in fields(kind)} if is_dataclass(kind) else {}
-    return f"{kind.__module__}.{kind.__qualname__}({_plain(options)})"
-
-
-def _plain(options: Mapping[str, Any]) -> str:
-    """Return those options whose text is the same in another process."""
-    plain = {key: value for key, value in options.items() if isinstance(value, bool | int | float | str)}
-    return ", ".join(f"{key}={value!r}" for key, value in plain.items())

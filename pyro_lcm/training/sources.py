@@ -85,11 +85,13 @@ class PlacedSource:
     Args:
         source: The source to place; kept as attribute ``source``.
         device: Where batches are wanted.
+        dtype: Of the floating point tensors in a batch; as they are if None.
     """
 
-    def __init__(self, source: DataSource, device: torch.device) -> None:
+    def __init__(self, source: DataSource, device: torch.device, dtype: torch.dtype | None = None) -> None:
         self.source = source
         self.device = device
+        self.dtype = dtype
         self._moved = isinstance(source, TensorSource) and (device.type == "cpu" or _fits(source, device))
         self._inner = source.to(device) if self._moved and isinstance(source, TensorSource) else source
 
@@ -99,10 +101,12 @@ class PlacedSource:
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Return the items ``index`` (B,), a tensor on any device, as tensors on ``device``."""
-        if self._moved:
-            return dict(self._inner.batch(index.to(self.device)))
-        batch = self._inner.batch(index.cpu())
-        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        batch = self._inner.batch(index.to(self.index_device))
+        if not self._moved:
+            batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        if self.dtype is not None:
+            batch = {name: part.to(self.dtype) if part.is_floating_point() else part for name, part in batch.items()}
+        return dict(batch)
 
     @property
     def index_device(self) -> torch.device:

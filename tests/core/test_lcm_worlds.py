@@ -56,7 +56,7 @@ def test_a_pair_of_equal_sides_has_no_target(lcm, held_out):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ([[0.0, np.nan, 0.0]], "x: got values that are not finite"),
+        ([[0.0, np.nan, 0.0]], "x: got a value that is not finite in row 0"),
         ([[0.0, 1.0]], r"x: got shape \(1, 2\), expected \(N, 3\)"),
         ([0.0, 1.0, 2.0], r"x: got shape \(3,\)"),
         (np.empty((0, 3)), r"x: got shape \(0, 3\)"),
@@ -71,7 +71,7 @@ def test_observations_that_do_not_fit_are_named(lcm, x, message):
 def test_sides_of_different_shapes_are_named(lcm, held_out):
     with pytest.raises(ValueError, match="x_after: got shape"):
         lcm.infer_targets(held_out.x[:3], held_out.x_after[:4])
-    with pytest.raises(ValueError, match="x_after: got values that are not finite"):
+    with pytest.raises(ValueError, match="x_after: got a value that is not finite in row 0"):
         lcm.infer_targets(held_out.x[:1], np.full((1, 3), np.inf))
 
 

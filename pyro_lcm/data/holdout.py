@@ -1,0 +1,58 @@
+"""Pairs held out from training, and whether there are enough pairs to train on at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyro_lcm.data.pairs import InterventionPairs
+
+__all__ = ["MIN_PAIRS", "hold_out"]
+
+MIN_PAIRS = 50
+"""Fewest pairs that are worth a fit, or to judge by."""
+_MAX_HELD_OUT = 10_000
+_ROWS = 65_536
+
+
+def hold_out(
+    pairs: InterventionPairs, validation: InterventionPairs | float = 0.1, *, seed: int
+) -> tuple[InterventionPairs, InterventionPairs]:
+    """Split pairs into those to train on and those to hold out, or check those that were held out.
+
+    Args:
+        pairs: all pairs, or those to train on if others are given.
+        validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000 pairs).
+        seed: of the split.
+
+    Returns:
+        Training and held-out pairs.
+
+    Raises:
+        ValueError: if there are fewer than 50 pairs, no pair differs, or the two do not fit each other.
+
+    Example:
+        >>> from pyro_lcm import simulate_scaling
+        >>> [len(part) for part in hold_out(simulate_scaling(dim=2, n=100, seed=0), 0.2, seed=0)]
+        [80, 20]
+    """
+    if len(pairs) < MIN_PAIRS:
+        raise ValueError(f"pairs: got {len(pairs)} pairs, expected at least {MIN_PAIRS} to train on and to hold out")
+    if _none_differs(pairs):
+        raise ValueError("x_after: got the same as x in every pair, expected pairs of which some differ")
+    if isinstance(validation, InterventionPairs):
+        if validation.observation_shape != pairs.observation_shape:
+            raise ValueError(
+                f"validation: got observations of shape {validation.observation_shape},"
+                f" expected {pairs.observation_shape}"
+            )
+        return pairs, validation
+    if not 0 < validation < 1:
+        raise ValueError(f"validation: got {validation}, expected pairs or a fraction in (0, 1)")
+    share = min(validation, _MAX_HELD_OUT / len(pairs))
+    training, held_out = pairs.split((1 - share, share), seed)
+    return training, held_out
+
+
+def _none_differs(pairs: InterventionPairs) -> bool:
+    slices = (slice(start, start + _ROWS) for start in range(0, len(pairs), _ROWS))
+    return all(np.array_equal(pairs.x[rows], pairs.x_after[rows]) for rows in slices)

@@ -1,0 +1,109 @@
+"""What the pairs look like decides how a model by name is built and trained.
+
+One rule for all data: x is whitened; where it has more directions than there are variables, an autoencoder finds a
+code; where the differences of what is left lie on straight lines, mixing and mechanisms are linear and no flow is
+needed. No truth is looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.networks import Architecture, ModelName
+from pyro_lcm.training.lines import find_lines
+from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.recipe import Budget, autoencode, identify
+
+__all__ = ["Design", "choose_design", "fit_standardizer"]
+
+logger = logging.getLogger(__name__)
+
+LINEAR_RESIDUAL = 1e-4
+"""Mean sin^2 of the angle between differences and lines below which a linear map explains the pairs."""
+SMALLEST_DIRECTION = 1e-13
+"""Share of the largest variance of x below which a direction is taken as without any; 64 variables need 1e-12."""
+_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a model is built and trained.
+
+    Attributes:
+        architecture: of model and guide.
+        phases: the recipe.
+    """
+
+    architecture: Architecture
+    phases: tuple[Phase, ...]
+
+
+def choose_design(
+    name: ModelName,
+    pairs: InterventionPairs,
+    standardizer: Standardizer,
+    *,
+    dim_z: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+) -> Design:
+    """Choose widths and phases by what the pairs look like.
+
+    Args:
+        name: of the model.
+        pairs: training pairs.
+        standardizer: fitted to them.
+        dim_z: number of causal variables; by default as many as x has directions in which it varies.
+        options: fields of :class:`~pyro_lcm.networks.Architecture` that are not to be chosen.
+        budget: steps of the phases.
+        seed: of the choice of pairs to look at.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+    given = dict(options or {})
+    dim_x = int(standardizer.output_shape[0])
+    dim_z = dim_x if dim_z is None else dim_z
+    wide = dim_z < dim_x
+    linear = not wide and "flow_layers" not in given and _is_linear(pairs, standardizer, seed)
+    defaults: dict[str, Any] = {"hidden": (128, 128) if wide else ()}
+    if linear:
+        defaults |= {"flow_layers": 0, "solution_hidden": ()}
+    architecture = Architecture(name, dim_x, dim_z, **(defaults | given))
+    logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
+    if name == "beta_vae":
+        return Design(architecture, autoencode(budget))
+    return Design(architecture, identify(budget, wide=wide, linear=linear, causal=name == "ilcm"))
+
+
+def fit_standardizer(pairs: InterventionPairs, *, own_model: bool) -> Standardizer:
+    """Whiten vectors; for a model of one's own standardise vectors and scale images.
+
+    Raises:
+        ValueError: if x are images and the model is one of those with a name.
+    """
+    images = len(pairs.observation_shape) > 1
+    if own_model:
+        return Standardizer.fit(pairs, "image" if images else "standardize")
+    if images:
+        raise ValueError(
+            f"x: got observations of shape {pairs.observation_shape}, expected vectors;"
+            " for images give a model and guide of your own"
+        )
+    return Standardizer.fit(pairs, "whiten", tolerance=SMALLEST_DIRECTION)
+
+
+def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:
+    """Whether the differences of the standardised observations lie on lines as they are."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
+    part = pairs[rows]
+    differences = standardizer.transform(part.x_after).astype(np.float64) - standardizer.transform(part.x)
+    return find_lines(differences, seed=seed).residual < LINEAR_RESIDUAL
