@@ -53,7 +53,7 @@ class Budget:
     reconstruct: int = 3000
     unmix: int = 5000
     refine: int = 1000
-    solutions: int = 1500
+    solutions: int = 3000
     batch_size: int = 512
 
     def __post_init__(self) -> None:
@@ -130,10 +130,10 @@ def identify(
             Phase(
                 "solutions",
                 b.solutions,
-                Cosine(2e-3, 1e-5),
+                Cosine(5e-3, 1e-5),
                 4 * b.batch_size,
                 {"stage": "solutions"},
-                weight_decay=decay,
+                weight_decay={"model.solution": 0.01},
                 freeze=("guide", "model.decoder"),
                 keep="best",
             )

@@ -77,13 +77,10 @@ class RecipeObjective(PairObjective):
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
     def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """-log p(e~_I | e, I) per pair that has a target, the encoder held fixed, hard targets."""
+        """-log p(e~_I | e, I) per pair that has a target, at the encoder's means, it held fixed, hard targets."""
         with torch.no_grad():
-            x = torch.cat([tensors["x"], tensors["x_after"]])
-            mean, sd = self.guide.encoder(x)
-            before, after = (mean + sd * torch.randn_like(sd)).chunk(2)
-            move = mean.chunk(2)[1] - mean.chunk(2)[0]
-            target = self.guide.target_encoder(move).argmax(-1)
+            before, after = self.guide.encoder(torch.cat([tensors["x"], tensors["x_after"]]))[0].chunk(2)
+            target = self.guide.target_encoder(after - before).argmax(-1)
             known = tensors.get("targets")
             if known is not None:
                 target = torch.where(known == -1, target, known)

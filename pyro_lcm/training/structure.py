@@ -64,6 +64,8 @@ class FindGraph:
         for position, variable in enumerate(order):
             earlier = order[:position]
             context[earlier, variable] = 1.0
+            # Masked at once: later variables are regressed on the causal variables that the masks leave.
+            solution.context[:, variable] = context[:, variable]
             hit = target == variable + 1
             rows = before[hit]
             causal = solution(rows)[:, earlier].double().cpu().numpy()
@@ -79,7 +81,6 @@ class FindGraph:
                 chosen = nonlinear_parents(causal[: self.rows], response[: self.rows])
                 parents = [earlier[k] for k in chosen]
             adjacency[parents, variable] = 1.0
-        solution.context.copy_(context)
         solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
 
