@@ -12,10 +12,12 @@ from typing import Any
 
 import pyro
 import torch
+from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
+from pyro_lcm.training import random_state
 from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
 
 
@@ -35,6 +37,7 @@ class PairObjective(nn.Module):
         super().__init__()
         self.model = model
         self.guide = guide
+        self._others_enumerate: bool | None = None
 
     def forward(
         self,
@@ -68,11 +71,13 @@ class PairObjective(nn.Module):
         targets = tensors.get("targets")
         args, kwargs = (x, x_after), {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
-        # With one hypothesis there is nothing to enumerate.
-        estimator = Trace_ELBO if hypotheses == 1 else TraceEnum_ELBO
-        elbo = estimator(max_plate_nesting=1)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         with pyro.get_param_store().scope(), Scoring():
+            elbo: Trace_ELBO | TraceEnum_ELBO
+            if hypotheses == 1 and not self._enumerates_others(model, guide, *args, **kwargs):
+                elbo = Trace_ELBO(max_plate_nesting=1)
+            else:
+                elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
             # Pyro's differentiable form refuses to run without gradients, as in validation.
             run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
             loss = torch.as_tensor(run(model, guide, *args, **kwargs), device=x.device) / size
@@ -92,6 +97,22 @@ class PairObjective(nn.Module):
         """The decoded mean of the encoding of x, of the same shape."""
         mean: Tensor = self.model.x_dist(self.guide.encode(x).mean).mean
         return mean
+
+    def _enumerates_others(
+        self, model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any
+    ) -> bool:
+        """Whether a site is enumerated with one hypothesis for the target, a latent graph for example.
+
+        Found out once, from one run of both programs with random numbers of its own.
+        """
+        if self._others_enumerate is None:
+            with torch.no_grad(), random_state.isolated(0, x.device):
+                drawn = poutine.trace(guide).get_trace(x, *args, **kwargs)
+                scored = poutine.trace(poutine.replay(model, drawn)).get_trace(x, *args, **kwargs)
+            sites = [*drawn.nodes.values(), *scored.nodes.values()]
+            latent = (site for site in sites if site["type"] == "sample" and not site["is_observed"])
+            self._others_enumerate = any(site["infer"].get("enumerate") for site in latent)
+        return self._others_enumerate
 
     def _handled(
         self, kl_weight: float, hypotheses: int | None, intervention_term: bool

@@ -5,7 +5,12 @@ import pytest
 import torch
 from pyro import poutine
 
+from pyro_lcm.causal.graph_sites import TableLogits, TablePrior
+from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.guides.elcm import ELCMGuide
+from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.networks import Architecture, build
+from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.training.handlers import TopHypotheses
 from pyro_lcm.training.objective import PairObjective
 
@@ -105,3 +110,31 @@ def test_the_global_store_and_its_contents_are_left_alone(objective, batch):
 def test_settings_out_of_range_are_named(objective, batch, settings, message):
     with pytest.raises(ValueError, match=message):
         _loss(objective, batch, **settings)
+
+
+def test_a_latent_graph_is_summed_over_with_one_hypothesis_too():
+    """A graph that is enumerated in the guide, and hard targets: the mean over graphs, each with its own run."""
+    dim = 2
+    model = ELCM(dim, VectorDecoder(dim, 3, ()), TablePrior(dim, penalty=0.5), Mechanisms(dim, (3,)))
+    guide = ELCMGuide(dim, VectorEncoder(3, dim, ()), TableLogits(dim))
+    torch.nn.init.normal_(guide.graphs.logits)
+    for parameter in model.mechanisms.parameters():
+        torch.nn.init.normal_(parameter)
+    objective = PairObjective(model, guide)
+    batch = {"x": torch.randn(ROWS, 3), "x_after": torch.randn(ROWS, 3)}
+    with pyro.get_param_store().scope():
+        found, _ = _loss(objective, batch, hypotheses=1)
+        assert torch.equal(_loss(objective, batch, hypotheses=1)[0], found)
+        found.backward()
+        assert guide.graphs.logits.grad.abs().max() > 0
+        weights = guide.graphs.logits.softmax(0)
+        parts = []
+        for graph in range(len(guide.graphs.table)):
+            pyro.set_rng_seed(5)
+            fixed = [
+                poutine.condition(part, {"graph": torch.tensor(graph)}) for part in (TopHypotheses(1)(guide), model)
+            ]
+            drawn = poutine.trace(fixed[0]).get_trace(**batch, size=ROWS)
+            scored = poutine.trace(poutine.replay(fixed[1], drawn)).get_trace(**batch, size=ROWS)
+            parts.append(drawn.log_prob_sum() - scored.log_prob_sum())
+    torch.testing.assert_close(found, (weights * torch.stack(parts)).sum() / ROWS)
