@@ -47,6 +47,8 @@ class AdaGVAEGuide(BetaVAEGuide):
         ValueError: If an argument is out of range.
     """
 
+    infers_targets = True
+
     def __init__(self, dim_z: int, encoder: nn.Module, average: Average = "gvae", changed: int | None = None) -> None:
         super().__init__(dim_z, encoder)
         if average not in ("gvae", "ml-vae"):

@@ -6,15 +6,14 @@ q(e, e~ | x, x~) = N(m(x), v(x)) N(m(x~), v(x~)),   diagonal
 from __future__ import annotations
 
 import pyro
-import torch
-from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
-from torch import Tensor, nn
+from pyro.distributions import Normal
+from torch import Tensor
 
 from pyro_lcm.causal.moves import move_probabilities
+from pyro_lcm.guides.amortized import AmortizedGuide
 
 
-class BetaVAEGuide(PyroModule):
+class BetaVAEGuide(AmortizedGuide):
     """The guide of :class:`pyro_lcm.models.beta_vae.BetaVAE`; same signature, same plate.
 
     Args:
@@ -22,10 +21,8 @@ class BetaVAEGuide(PyroModule):
         encoder: maps (pairs, ...) observations to mean and standard deviation, (pairs, d) each.
     """
 
-    def __init__(self, dim_z: int, encoder: nn.Module) -> None:
-        super().__init__()
-        self.dim_z = dim_z
-        self.encoder = encoder
+    infers_targets = False
+    """Whether ``targets`` says what the model says: it has none."""
 
     def forward(
         self,
@@ -44,13 +41,8 @@ class BetaVAEGuide(PyroModule):
 
     def posteriors(self, x: Tensor, x_after: Tensor, targets: Tensor | None = None) -> tuple[Normal, Normal]:
         """Posteriors of the two sides' latents, batch shape (pairs, d) each; targets play no part."""
-        mean, sd = self.encoder(torch.cat([x, x_after]))
-        (mean, mean_after), (sd, sd_after) = mean.chunk(2), sd.chunk(2)
-        return Normal(mean, sd), Normal(mean_after, sd_after)
-
-    def encode(self, x: Tensor) -> Independent:
-        """q(e | x), event shape (d,), for (pairs, ...) observations."""
-        return Normal(*self.encoder(x)).to_event(1)
+        before, after = self.sides(x, x_after)
+        return Normal(*before), Normal(*after)
 
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """(pairs, d + 1) probabilities of what was intervened on, from which latent moved; column 0 is none.

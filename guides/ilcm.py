@@ -13,11 +13,11 @@ from typing import Literal
 
 import pyro
 import torch
-from pyro.distributions import Independent, Normal, Uniform
-from pyro.nn import PyroModule
+from pyro.distributions import Normal, Uniform
 from torch import Tensor, nn
 
 from pyro_lcm.causal.targets import UNKNOWN, hit_mask, target_distribution
+from pyro_lcm.guides.amortized import AmortizedGuide
 
 Averaging = Literal["random", "mean", "before"]
 
@@ -95,7 +95,7 @@ def _weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
     return (value * weight).sum(0) / weight.sum(0).clamp(min=1e-6)
 
 
-class ILCMGuide(PyroModule):
+class ILCMGuide(AmortizedGuide):
     """The guide of :class:`pyro_lcm.models.ilcm.ILCM`; same signature, same plate.
 
     Args:
@@ -113,9 +113,7 @@ class ILCMGuide(PyroModule):
         target_encoder: TargetEncoder | None = None,
         averaging: Averaging = "random",
     ) -> None:
-        super().__init__()
-        self.dim_z = dim_z
-        self.encoder = encoder
+        super().__init__(dim_z, encoder)
         self.target_encoder = TargetEncoder(dim_z) if target_encoder is None else target_encoder
         self.averaging = averaging
         self.register_buffer("zero", torch.zeros(()))
@@ -130,8 +128,7 @@ class ILCMGuide(PyroModule):
         index: Tensor | None = None,
     ) -> None:
         """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
-        mean, sd = self.encoder(torch.cat([x, x_after]))
-        (mean, mean_after), (sd, sd_after) = mean.chunk(2), sd.chunk(2)
+        (mean, sd), (mean_after, sd_after) = self.sides(x, x_after)
         with pyro.plate("pairs", size, subsample=index):
             posterior = target_distribution(self._target_probabilities(mean_after - mean), targets)
             target = pyro.sample("target", posterior, infer={"enumerate": "parallel"})
@@ -141,17 +138,13 @@ class ILCMGuide(PyroModule):
             pyro.sample("noise", noise.to_event(1))
             pyro.sample("redrawn", Normal(mean_after, sd_after).mask(hit).to_event(1))
 
-    def encode(self, x: Tensor) -> Independent:
-        """q(e | x), event shape (d,), for (pairs, ...) observations."""
-        return Normal(*self.encoder(x)).to_event(1)
-
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """q(I | x, x~): (pairs, d + 1) probabilities, column 0 is none."""
         return self._target_probabilities(self.moves(x, x_after))
 
     def moves(self, x: Tensor, x_after: Tensor) -> Tensor:
         """How far the mean of each noise encoding moved, (pairs, d)."""
-        mean, mean_after = self.encoder(torch.cat([x, x_after]))[0].chunk(2)
+        (mean, _), (mean_after, _) = self.sides(x, x_after)
         return mean_after - mean
 
     def _target_probabilities(self, move: Tensor) -> Tensor:

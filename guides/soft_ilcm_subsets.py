@@ -46,8 +46,7 @@ class SubsetILCMGuide(ILCMGuide):
         index: Tensor | None = None,
     ) -> None:
         """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
-        mean, sd = self.encoder(torch.cat([x, x_after]))
-        (mean, mean_after), (sd, sd_after) = mean.chunk(2), sd.chunk(2)
+        (mean, sd), (mean_after, sd_after) = self.sides(x, x_after)
         known = None if targets is None else row_of(self.subsets, targets)
         with pyro.plate("pairs", size, subsample=index):
             posterior = target_distribution(self._target_probabilities(mean_after - mean), known)

@@ -30,6 +30,7 @@ class ContextFreeSolution(SolutionFunctions):
     def __init__(self, dim: int, *, min_scale: float = 0.05) -> None:
         super().__init__(dim, hidden=(), min_scale=min_scale)
         self.context.zero_()
+        self.adjacency.zero_()  # the model has no relations: its graph is the empty one
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable in each row, (rows,) each, whatever the other noise encodings are."""

@@ -12,10 +12,13 @@ enters through one density,
 
     p(e~_I | e, I, G) = N(z~_I; 0, 1) |dz~_I / de~_I|,      z~_I = f_I(e~_I; z_pa(I)),  z = f_G(e),
 
-and no decoder is run for a graph. Counterfactuals are exact for every graph; nothing has to be relaxed.
+and no decoder is run for a graph. Counterfactuals are exact for every graph.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import pyro
 import torch
@@ -72,8 +75,24 @@ class ELCM(BetaVAE):
         size: int,
         index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Generate, or score, the pairs ``index`` out of ``size``; arguments as the ILCM's."""
-        adjacency = self.graphs()
+        """Draw a graph, and generate, or score, the pairs ``index`` out of ``size``; arguments as the ILCM's."""
+        return self.pairs(self.graphs(), x, x_after, targets=targets, size=size, index=index)
+
+    def given_graph(self, x: Tensor | None = None, x_after: Tensor | None = None, **arguments: Any) -> Any:
+        """The program of pairs with the graph of the buffer, the one that was found; arguments as :meth:`forward`'s."""
+        return self.pairs(self.adjacency, x, x_after, **arguments)
+
+    def pairs(
+        self,
+        adjacency: Tensor,
+        x: Tensor | None,
+        x_after: Tensor | None,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Generate, or score, pairs given a graph, (..., d, d)."""
         with pyro.plate("pairs", size, subsample=index):
             target = pyro.sample("target", target_distribution(self.target_prior, targets))
             noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
@@ -103,8 +122,16 @@ class ELCM(BetaVAE):
 
     def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""
-        causal: Tensor = self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)
-        return causal
+        return self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)  # type: ignore[no-any-return]
+
+    def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
+        """Noise encodings (N, d) under which variables 0..d-1 have the ``values`` (N,); others keep their noise."""
+        for i in topological_order(self.adjacency.cpu().numpy()):
+            if i in values:
+                loc, scale = self.mechanisms.coefficients(self.causal(noise), self.adjacency)
+                noise = noise.clone()
+                noise[:, i] = (values[i] - loc[:, i]) / scale[:, i]
+        return noise
 
     def program(self, noise: Tensor) -> Tensor:
         """One world with a named node for each variable, for ``pyro.do`` and counterfactuals.

@@ -1,8 +1,8 @@
 """What the pairs look like decides how a model by name is built and trained.
 
-One rule for all data: x is whitened; where it has more directions than there are variables, an autoencoder finds a
-code; where the differences of what is left lie on straight lines, mixing and mechanisms are linear and no flow is
-needed. No truth is looked at.
+One rule for all data: x is whitened (or brought to the units that a model asks for); where it has more directions than
+there are variables, an autoencoder finds a code; where the differences of what is left lie on straight lines, mixing
+and mechanisms are linear and no flow is needed. No truth is looked at.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.data.standardize import Mode, Standardizer
 from pyro_lcm.networks import Architecture, ModelName
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget, autoencode, identify
+from pyro_lcm.training.recipe import Budget
+from pyro_lcm.training.recipes_by_model import recipe_of
 
 __all__ = ["Design", "choose_design", "fit_standardizer"]
 
@@ -79,13 +80,14 @@ def choose_design(
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
     architecture = Architecture(name, dim_x, dim_z, **(defaults | given))
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
-    if name == "beta_vae":
-        return Design(architecture, autoencode(budget))
-    return Design(architecture, identify(budget, wide=wide, linear=linear, causal=name == "ilcm"))
+    recipe = recipe_of(name)
+    if recipe.known_targets and pairs.known_targets is None:
+        raise ValueError(f"targets: got none that are known, expected some for {name}; ada_{name} needs none")
+    return Design(architecture, recipe.phases(architecture, budget, linear))
 
 
-def fit_standardizer(pairs: InterventionPairs, *, own_model: bool) -> Standardizer:
-    """Whiten vectors; for a model of one's own standardise vectors and scale images.
+def fit_standardizer(pairs: InterventionPairs, *, own_model: bool, units: Mode = "whiten") -> Standardizer:
+    """Bring vectors to the units that a model asks for; for one of one's own standardise vectors and scale images.
 
     Raises:
         ValueError: if x are images and the model is one of those with a name.
@@ -98,7 +100,7 @@ def fit_standardizer(pairs: InterventionPairs, *, own_model: bool) -> Standardiz
             f"x: got observations of shape {pairs.observation_shape}, expected vectors;"
             " for images give a model and guide of your own"
         )
-    return Standardizer.fit(pairs, "whiten", tolerance=SMALLEST_DIRECTION)
+    return Standardizer.fit(pairs, units, tolerance=SMALLEST_DIRECTION)
 
 
 def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:

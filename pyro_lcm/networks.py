@@ -7,22 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
+from pyro_lcm.causal.graph_sites import (
+    EdgeOrderLogits,
+    FixedOrder,
+    PermutationLogits,
+    PermutationPrior,
+    TableLogits,
+    TablePrior,
+)
+from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.dvae import DVAEGuide
+from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
+from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
+from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
+from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import random_state
 
-ModelName = Literal["ilcm", "dvae", "beta_vae"]
-MODELS: tuple[ModelName, ...] = ("ilcm", "dvae", "beta_vae")
+ModelName = Literal["ilcm", "elcm", "dvae", "ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae", "soft_ilcm"]
+MODELS: tuple[ModelName, ...] = get_args(ModelName)
+GraphWay = Literal["order", "permutations", "edges", "all"]
+MAX_TABLE = 5
+"""Most variables for which all DAGs are listed."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class Architecture:
     """What a model and its guide are built from.
 
     Args:
-        model: which generative program.
+        model: which generative program. ``gvae`` and ``ml_vae`` are ``ada_gvae`` and ``ada_ml_vae`` with known targets.
         dim_x: width of the observation after standardisation.
         dim_z: number of causal variables d.
         hidden: widths of the hidden layers between x and the code; empty makes the code affine in x.
@@ -42,6 +62,10 @@ class Architecture:
             0 for affine solution functions.
         min_scale: lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: lower bound of the standard deviation of x given e, in units of x after standardisation.
+        graph: of ``elcm``: ``order``, an order and parents found by regressions; ``permutations``, orders and edges
+            drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``, of every DAG,
+            both summed over all DAGs, for at most 5 variables.
+        edge_penalty: of ``elcm``: nats by which the prior disfavours an edge of a latent graph, at least 0.
 
     Raises:
         ValueError: if a field is out of range; the message names it.
@@ -57,6 +81,8 @@ class Architecture:
     spline_bins: int = 0
     min_scale: float = 0.05
     min_sd: float = 0.01
+    graph: GraphWay = "order"
+    edge_penalty: float = 5.0
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -80,6 +106,21 @@ class Architecture:
             raise ValueError(
                 f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"
             )
+
+        if self.graph not in get_args(GraphWay):
+            raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
+        if not self.edge_penalty >= 0:
+            raise ValueError(f"edge_penalty: got {self.edge_penalty}, expected a number of at least 0")
+        if self.model == "elcm" and self.graph in ("edges", "all") and self.dim_z > MAX_TABLE:
+            raise ValueError(
+                f"graph: got {self.graph!r} for {self.dim_z} variables, expected at most {MAX_TABLE} for it"
+            )
+        if self.model == "soft_ilcm" and self.dim_z < self.dim_x:
+            raise ValueError(
+                f"dim_z: got {self.dim_z}, expected {self.dim_x}: soft_ilcm has a variable for each feature"
+            )
+        if self.model == "soft_ilcm" and self.spline_bins:
+            raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 for soft_ilcm")
 
     @property
     def couplings(self) -> int:
@@ -119,6 +160,10 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         encoder = VectorEncoder(
             a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden)
         )
+        if a.model == "soft_ilcm":
+            isometry = IsometricDecoder(a.dim_z, a.dim_x, min_sd=a.min_sd)
+            solution, changed = (SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+            return SoftILCM(a.dim_z, isometry, solution, changed), SoftILCMGuide(a.dim_z, encoder)
         decoder = VectorDecoder(
             a.dim_z,
             a.dim_x,
@@ -128,7 +173,26 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         )
         if a.model == "beta_vae":
             return BetaVAE(a.dim_z, decoder), BetaVAEGuide(a.dim_z, encoder)
+        if a.model in ("ada_gvae", "gvae"):
+            return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "gvae")
+        if a.model in ("ada_ml_vae", "ml_vae"):
+            return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "ml-vae")
         if a.model == "dvae":
-            return DVAE(a.dim_z, decoder), ILCMGuide(a.dim_z, encoder)
+            return DVAE(a.dim_z, decoder), DVAEGuide(a.dim_z, encoder)
+        if a.model == "elcm":
+            mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
+            prior, posterior = _graphs(a)
+            return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, encoder, posterior)
         solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
         return ILCM(a.dim_z, decoder, solution), ILCMGuide(a.dim_z, encoder)
+
+
+def _graphs(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Prior and posterior of the explicit model's graph."""
+    dim, penalty = architecture.dim_z, architecture.edge_penalty
+    if architecture.graph == "order":
+        return FixedOrder(dim), FixedOrder(dim)
+    if architecture.graph == "permutations":
+        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim)
+    posterior = EdgeOrderLogits(dim) if architecture.graph == "edges" else TableLogits(dim)
+    return TablePrior(dim, penalty=penalty), posterior

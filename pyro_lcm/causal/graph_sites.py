@@ -30,7 +30,7 @@ from pyro_lcm.causal.permutations import PlackettLuce, StraightThroughBernoulli
 
 
 class FixedOrder(nn.Module):
-    """The complete graph of an order: no edge is left out, and nothing is latent.
+    """The complete graph of an order, or the edges of it that a recipe keeps: nothing is latent.
 
     Args:
         dim: number of variables d.
@@ -50,11 +50,11 @@ class FixedOrder(nn.Module):
         self.adjacency.copy_(rank.unsqueeze(1) < rank.unsqueeze(0))
 
     def forward(self) -> Tensor:
-        """The complete graph, (d, d)."""
+        """The graph, (d, d)."""
         return self.adjacency
 
     def mode(self) -> Tensor:
-        """The complete graph, (d, d)."""
+        """The graph, (d, d)."""
         return self.adjacency
 
 

@@ -29,7 +29,8 @@ class Options:
         run: Run folder.
         data: Pairs file.
         out: File to write, an .npz: noise, noise_sd, causal, causal_sd and these with _after, (N, d);
-            target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones.
+            target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones; neither
+            for a model without targets.
         overwrite: Whether to write over a file.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
         mmap: Whether to map the data into memory instead of reading it.
@@ -68,8 +69,9 @@ def encode_pairs(model: LatentCausalModel, pairs: InterventionPairs) -> dict[str
                 encoding = model.encode(x)
                 for name in ("noise", "noise_sd", "causal", "causal_sd"):
                     parts.setdefault(name + side, []).append(getattr(encoding, name))
-            probabilities = model.infer_targets(piece.x, piece.x_after)
-            parts.setdefault("target_probabilities", []).append(probabilities)
-            parts.setdefault("targets", []).append(probabilities.argmax(axis=1))
+            if model.has_targets:
+                probabilities = model.infer_targets(piece.x, piece.x_after)
+                parts.setdefault("target_probabilities", []).append(probabilities)
+                parts.setdefault("targets", []).append(probabilities.argmax(axis=1))
             bar.update(len(piece))
     return {name: np.concatenate(pieces) for name, pieces in parts.items()}

@@ -34,7 +34,7 @@ def learned_graph_figure(
     folder: Path, model: LatentCausalModel, pairs: InterventionPairs, alignment: Alignment | None
 ) -> Path | None:
     """Draw the graph that was read off, beside the true one if known; None if the model has no graph."""
-    if not hasattr(model.model, "solution"):
+    if not model.has_graph:
         return None
     adjacency, names, truth = model.adjacency(), model.names, None
     if pairs.adjacency is not None and alignment is not None:

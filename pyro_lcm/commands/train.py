@@ -23,7 +23,7 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.networks import ModelName
+from pyro_lcm.networks import GraphWay, ModelName
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.training.recipe import Budget
@@ -48,6 +48,8 @@ class Networks:
         spline_bins: Bins of the spline behind each solution function, for interventions that are not Gaussian; 0 none.
         min_scale: Lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: Lower bound of the standard deviation of x given the noise encodings, x being standardised.
+        graph: How elcm draws its graph; edges and all for at most 5 variables.
+        edge_penalty: Nats by which elcm's prior disfavours an edge of a latent graph.
     """
 
     hidden: tuple[int, ...] | None = None
@@ -57,6 +59,8 @@ class Networks:
     spline_bins: int | None = None
     min_scale: float | None = None
     min_sd: float | None = None
+    graph: GraphWay | None = None
+    edge_penalty: float | None = None
 
     def given(self) -> dict[str, Any]:
         """What was given, for :class:`pyro_lcm.LatentCausalModel`."""
@@ -184,7 +188,7 @@ def _report(folder: Path, fits: list[Fit], best: Fit, held_out: InterventionPair
     model = best.model
     report = model.check(held_out, fits=[fit.model for fit in fits if fit is not best])
     say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
-    if hasattr(model.model, "solution"):
+    if model.has_graph:
         say(f"  graph: {edges_text(model.adjacency(), model.names)}")
     say(f"  held-out ELBO per pair: {best.elbo:.3f} nats")
     if len(fits) > 1:

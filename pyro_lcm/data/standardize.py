@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from pyro_lcm.data.checks import CHUNK_BYTES, chunks
 from pyro_lcm.data.pairs import InterventionPairs
 
-Mode = Literal["whiten", "standardize", "image"]
-MODES = ("whiten", "standardize", "image")
+Mode = Literal["whiten", "standardize", "common", "image"]
+MODES = ("whiten", "standardize", "common", "image")
 
 DEFAULT_TOLERANCE = 1e-10
 """Share of the largest variance below which whitening drops a direction (after features were scaled)."""
@@ -38,6 +38,7 @@ class Standardizer(nn.Module):
       axes and each of these is scaled to unit variance. Directions without variance (constant features,
       linear dependences) are dropped, so the output can be narrower than x;
     - ``standardize``: each feature is centred and scaled by itself; a constant one is only centred;
+    - ``common``, for vectors: each feature is centred, and all are divided by one scale, which keeps angles;
     - ``image``: each channel, the first axis of an observation, has one mean and one scale.
 
     A new instance is the identity; :meth:`fit` makes a fitted one. To restore one, construct it from
@@ -45,7 +46,7 @@ class Standardizer(nn.Module):
 
     Args:
         shape: Shape of one observation.
-        mode: One of the three modes.
+        mode: One of the four modes.
         width: Number of output features in the mode ``whiten``; by default as many as x has.
 
     Raises:
@@ -118,6 +119,8 @@ class Standardizer(nn.Module):
         if constant.all():
             raise ValueError("x: got observations that are all alike, expected some that vary")
         scale = np.where(constant, 1.0, sd)
+        if mode == "common":
+            scale = np.full_like(sd, np.sqrt(np.mean(sd**2)))
         maps = None
         if moments.scatter is not None:
             first = pairs[:1]
@@ -221,8 +224,8 @@ def _check_mode(mode: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
     if not shape or min(shape) < 1:
         raise ValueError(f"shape: got {shape}, expected at least one axis and no empty one")
-    if mode == "whiten" and len(shape) != 1:
-        raise ValueError(f"mode: got 'whiten' for observations of shape {shape}, expected vectors (D,) for it")
+    if mode in ("whiten", "common") and len(shape) != 1:
+        raise ValueError(f"mode: got {mode!r} for observations of shape {shape}, expected vectors (D,) for it")
     if mode == "image" and len(shape) < 2:
         raise ValueError(f"mode: got 'image' for observations of shape {shape}, expected (C, H, W) for it")
 

@@ -69,7 +69,8 @@ class PairObjective(nn.Module):
         """
         x, x_after = tensors["x"], tensors["x_after"]
         targets = tensors.get("targets")
-        args, kwargs = (x, x_after), {"targets": targets, "size": size, "index": index}
+        args = (x, x_after)
+        kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         with pyro.get_param_store().scope(), Scoring():

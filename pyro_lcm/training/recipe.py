@@ -28,6 +28,7 @@ No part sees a true variable, target or graph, and none depends on the clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine, Linear
@@ -139,6 +140,12 @@ def identify(
             )
         )
     return tuple(phases)
+
+
+def coordinates(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
+    """The phases of :func:`identify` that find noise encodings, which all models of pairs share."""
+    phases = identify(budget, wide=wide, linear=linear, causal=False)
+    return tuple(takewhile(lambda phase: phase.name != "calibrate", phases))
 
 
 def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phase, ...]:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.objective import PairObjective
 
 Stage = Literal["reconstruct", "unmix", "pairs", "solutions"]
@@ -80,12 +81,15 @@ class RecipeObjective(PairObjective):
         """-log p(e~_I | e, I) per pair that has a target, at the encoder's means, it held fixed, hard targets."""
         with torch.no_grad():
             before, after = self.guide.encoder(torch.cat([tensors["x"], tensors["x_after"]]))[0].chunk(2)
-            target = self.guide.target_encoder(after - before).argmax(-1)
-            known = tensors.get("targets")
-            if known is not None:
-                target = torch.where(known == -1, target, known)
+            target = hard_targets(self, before, after, tensors.get("targets"))
         column = (target - 1).clamp(min=0).unsqueeze(1)
         density = self.model.redrawn_dist(before, target).log_prob(after).gather(1, column).squeeze(1)
         hit = target > 0
         fit = torch.where(hit, density, 0.0).sum() / hit.sum().clamp(min=1)
         return -fit, {"log_redrawn": fit.detach()}
+
+
+def hard_targets(objective: PairObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, (N,), or the known one, from noise encodings (N, d) of both sides."""
+    target: Tensor = objective.guide.target_encoder(after - before).argmax(-1)
+    return target if known is None else torch.where(known == UNKNOWN, target, known)

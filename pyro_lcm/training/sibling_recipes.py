@@ -1,62 +1,28 @@
-"""Recipes of the models beside the implicit one: the same warm start, then each model's own objective.
+"""Recipes of the models beside the implicit one: the same coordinates first, then what each model adds.
 
-All of them but the beta-VAE profit from what :class:`pyro_lcm.training.warmstart.AlignToLines` finds, coordinates in
-which the two sides of a pair differ in one component. The recipe of the dVAE is the implicit model's,
-:func:`pyro_lcm.training.recipe.identify`.
+Coordinates in which the two sides of a pair differ in one component serve all models but the beta-VAE, so the first
+phases are those of :func:`pyro_lcm.training.recipe.identify`. The dVAE and the guides that share unchanged factors
+need no more than that and their own ELBO; the explicit model has a graph and mechanisms to find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipe import Budget, coordinates, identify
+from pyro_lcm.training.recipe_objective import hard_targets
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.soft_recipe import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import AlignToLines, encode_in_chunks, hard_targets, posterior_sd, sample_pairs
+from pyro_lcm.training.structure import nonlinear_parents, sparse_regression
+from pyro_lcm.training.warmstart import Calibrate, encode_in_chunks, sample_pairs
 
-
-class ExplicitObjective(RecipeObjective):
-    """The recipe's objective for :class:`pyro_lcm.models.elcm.ELCM`: one target for each pair, but every graph.
-
-    ``hypotheses`` is 1 if it is not set. The estimator has to enumerate all the same, for the sake of the graph, and
-    so the number is not passed on to where it chooses one.
-    """
-
-    def _handled(
-        self, kl_weight: float, hypotheses: int | None, intervention_term: bool
-    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        return super()._handled(kl_weight, 1 if hypotheses is None else hypotheses, intervention_term)
-
-
-@dataclass(frozen=True)
-class InvertEncoder:
-    """Make the decoder the encoder's inverse, and set all standard deviations, in closed form.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-    """
-
-    pairs: int = 20_000
-
-    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
-        """Set decoder, target encoder and standard deviations; see the class."""
-        batch = sample_pairs(source, self.pairs, seed)
-        model, guide = objective.model, objective.guide
-        decoder = model.decoder
-        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
-        decoder.flow.load_state_dict(guide.encoder.flow.state_dict())
-        guide.target_encoder.fit(after - before, batch.get("targets"))
-        residual = (decoder(before)[0] - batch["x"]).square().mean(0).sqrt()
-        decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
-        guide.encoder.log_sd.copy_(posterior_sd(decoder, before[:2000]).log())
-        return {"decoder_sd": float(residual.mean())}
+HARD = {"hypotheses": 1}
 
 
 @dataclass(frozen=True)
@@ -95,6 +61,43 @@ class RegressMechanisms:
 
 
 @dataclass(frozen=True)
+class ChooseParents:
+    """Leave edges out of a fixed order: those for which a regression of the redrawn noise encoding has no evidence.
+
+    Attributes:
+        linear: whether mechanisms are linear.
+        pairs: how many pairs to use at most.
+        rows: how many of them for one nonlinear regression at most.
+    """
+
+    linear: bool = False
+    pairs: int = 20_000
+    rows: int = 2_000
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the graph of the order, in model and guide; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        model, guide = objective.model, objective.guide
+        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective, before, after, batch.get("targets"))
+        complete = guide.graphs.adjacency.clone()
+        causal = model.causal(before, complete).double().cpu().numpy()
+        kept = torch.zeros_like(complete)
+        for i in range(model.dim_z):
+            earlier = complete[:, i].nonzero().flatten()
+            rows = (target == i + 1).cpu().numpy()
+            features, response = causal[rows][:, earlier.cpu().numpy()], after.double().cpu().numpy()[rows, i]
+            if self.linear:
+                chosen = sparse_regression(features, response)[0]
+            else:
+                chosen = nonlinear_parents(features[: self.rows], response[: self.rows])
+            kept[earlier[chosen], i] = 1.0
+        for graphs in (model.graphs, guide.graphs):
+            graphs.adjacency.copy_(kept)
+        return {"edges": float(kept.sum())}
+
+
+@dataclass(frozen=True)
 class ReadGraph:
     """Let the model reason with the guide's most probable graph."""
 
@@ -104,61 +107,53 @@ class ReadGraph:
         return {"edges": float(objective.model.adjacency.sum())}
 
 
-def vae_phases(steps: int = 3000, *, beta: float = 1.0, batch_size: int = 512) -> tuple[Phase, ...]:
-    """Plain training of the beta-VAE.
-
-    Args:
-        steps: of the ELBO.
-        beta: weight of the latents.
-        batch_size: pairs in a step.
-    """
-    settings = {"kl_weight": beta}
-    return (Phase("elbo", steps, Cosine(2e-3, 1e-5), batch_size, settings, gradient_clip=10.0),)
+def share_factors(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
+    """The recipe of the guides that share unchanged factors: coordinates, closed forms, ELBO."""
+    phases = identify(budget, wide=wide, linear=linear, causal=False)
+    return tuple(replace(phase, weight_decay=0.0) for phase in phases)  # there are no solution functions to decay
 
 
-def ada_phases(refine: int = 1000, *, beta: float = 1.0, batch_size: int = 512) -> tuple[Phase, ...]:
-    """Warm start and ELBO of the guides that share unchanged factors, where the mixing is linear.
-
-    Args:
-        refine: steps of the ELBO.
-        beta: weight of the latents.
-        batch_size: pairs in a step.
-    """
-    return (
-        Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
-        Phase("invert", 0, start=InvertEncoder()),
-        Phase("refine", refine, Cosine(1e-3, 1e-5), batch_size, {"kl_weight": beta}, gradient_clip=10.0),
-    )
-
-
-def elcm_phases(
-    *, logits: int = 150, graph: int = 300, refine: int = 500, mechanisms: int | None = None, batch_size: int = 256
+def explicit(
+    budget: Budget | None = None,
+    *,
+    wide: bool = False,
+    linear: bool = False,
+    latent: bool = True,
+    mechanisms: int | None = None,
 ) -> tuple[Phase, ...]:
-    """Warm start, the graph with its mechanisms, and everything together; for an :class:`ExplicitObjective`.
+    """The recipe of the explicit model: coordinates, the graph with its mechanisms, and everything together.
 
     Args:
-        logits: steps of the graph's logits alone; 0 where nothing about the graph is latent.
-        graph: steps of graph and mechanisms, encoder and decoder fixed.
-        refine: steps with everything free.
+        budget: steps; the graph and its mechanisms take a fifth of ``solutions`` where mechanisms are linear and all
+            of them elsewhere, the logits alone a tenth, the last phase half of ``refine``.
+        wide: whether x has more directions than there are variables.
+        linear: whether mixing and mechanisms are linear.
+        latent: whether something about the graph has logits; not so for a fixed order.
         mechanisms: None to start mechanisms from regressions. A number of steps to learn them from nothing instead,
             over all graphs alike: logits stay as they are at first, so that no graph gets ahead by chance.
-        batch_size: pairs in a step.
+
+    Returns:
+        The phases, for a :class:`~pyro_lcm.training.recipe_objective.RecipeObjective`.
     """
+    b = Budget() if budget is None else budget
+    size = max(1, b.batch_size // 2)
     fixed = ("guide.encoder", "guide.target_encoder", "model.decoder")
     rate = Cosine(1e-2, 1e-4)
-    phases = [
-        Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
-        Phase("invert", 0, start=InvertEncoder()),
-    ]
+    phases = [*coordinates(budget, wide=wide, linear=linear), Phase("calibrate", 0, settings=HARD, start=Calibrate())]
     if mechanisms is None:
-        phases.append(Phase("regress", 0, start=RegressMechanisms()))
+        phases.append(Phase("regress", 0, settings=HARD, start=RegressMechanisms()))
     else:
-        freeze = (*fixed, "guide.graphs")
-        phases.append(Phase("mechanisms", mechanisms, rate, batch_size, freeze=freeze, gradient_clip=10.0))
-    if logits:
+        freeze = (*fixed, "guide.graphs") if latent else fixed
+        phases.append(Phase("mechanisms", mechanisms, rate, size, HARD, freeze=freeze, gradient_clip=10.0))
+    if latent and b.solutions:
         freeze = (*fixed, "model.mechanisms")
-        phases.append(Phase("logits", logits, Cosine(0.2, 1e-2), batch_size, freeze=freeze, gradient_clip=10.0))
-    phases.append(Phase("graph", graph, rate, batch_size, freeze=fixed, gradient_clip=10.0))
-    if refine:
-        phases.append(Phase("refine", refine, Cosine(1e-3, 1e-5), batch_size, gradient_clip=10.0))
-    return (*phases, Phase("read", 0, start=ReadGraph()))
+        phases.append(
+            Phase("logits", b.solutions // 10, Cosine(0.2, 1e-2), size, HARD, freeze=freeze, gradient_clip=10.0)
+        )
+    steps = b.solutions // 5 if linear else b.solutions
+    phases.append(Phase("graph", steps, rate, size, HARD, freeze=fixed, gradient_clip=10.0))
+    if not latent:
+        phases.append(Phase("parents", 0, settings=HARD, start=ChooseParents(linear=linear)))
+    if b.refine > 1:
+        phases.append(Phase("refine", b.refine // 2, Cosine(1e-3, 1e-5), size, HARD, gradient_clip=10.0))
+    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph()))

@@ -19,21 +19,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipe import Budget, coordinates
+from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import (
-    AlignToLines,
-    MatchTargets,
-    encode_in_chunks,
-    hard_targets,
-    posterior_sd,
-    sample_pairs,
-)
+from pyro_lcm.training.structure import nonlinear_parents, sparse_regression
+from pyro_lcm.training.warmstart import encode_in_chunks, sample_pairs, set_spreads
 
 
 class SoftObjective(RecipeObjective):
@@ -48,8 +43,8 @@ class SoftObjective(RecipeObjective):
             mean, sd = guide.encoder(x)
             noise = mean + sd * torch.randn_like(sd)
             before, after = noise.chunk(2)
-            middle = len(mean) // 2
-            target = hard_targets(self, mean[:middle], mean[middle:], tensors.get("targets"))
+            first, second = mean.chunk(2)
+            target = hard_targets(self, first, second, tensors.get("targets"))
         density = model.redrawn_dist(before, target).log_prob(after)
         hit = target > 0
         redrawn = torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0)
@@ -96,20 +91,8 @@ class PeelSinks:
             _, rest, constant, sd = least_squares(before[rows], earlier, z_after[rows, i])
             _set_affine(model.changed, i, earlier, rest, constant, sd)
         residual = (model.x_dist(before).mean - batch["x"]).square().mean(0).sqrt()
-        decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
-        guide.encoder.log_sd.copy_(posterior_sd(_Composed(model), before[:2000]).log())
+        set_spreads(decoder, guide.encoder, residual, lambda noise: decoder(model.causal(noise)), before)
         return {"straightness": straightness, "decoder_sd": float(residual.mean())}
-
-
-class _Composed(nn.Module):
-    """From noise encodings to mean and standard deviation of x, through the causal variables."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model: Any = model
-
-    def forward(self, noise: Tensor) -> Any:
-        return self.model.decoder(self.model.causal(noise))
 
 
 def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> list[int]:
@@ -202,47 +185,62 @@ def _set_affine(
     networks.bias[i, 0, 1] = inner.log().to(networks.bias)
 
 
-def soft_phases(
-    *, unmix: int = 4000, mechanisms: int = 1500, refine: int = 500, batch_size: int = 512
-) -> tuple[Phase, ...]:
+@dataclass(frozen=True)
+class ReadParents:
+    """Choose the parents of each variable among its predecessors, from the causal variables before.
+
+    Attributes:
+        linear: whether mechanisms are linear.
+        pairs: how many pairs to use at most.
+        rows: how many of them for one nonlinear regression at most.
+    """
+
+    linear: bool = False
+    pairs: int = 20_000
+    rows: int = 2_000
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffer ``adjacency`` of the solution functions; see the class."""
+        model = objective.model
+        x = sample_pairs(source, self.pairs, seed)["x"]
+        causal = model.causal(encode_in_chunks(objective.guide.encoder, x)).double().cpu().numpy()
+        context = model.solution.context
+        adjacency = torch.zeros_like(context)
+        for i in range(model.dim_z):
+            earlier = context[:, i].nonzero().flatten()
+            features, response = causal[:, earlier.cpu().numpy()], causal[:, i]
+            if self.linear:
+                chosen = sparse_regression(features, response)[0]
+            else:
+                chosen = nonlinear_parents(features[: self.rows], response[: self.rows])
+            adjacency[earlier[chosen], i] = 1.0
+        model.solution.adjacency.copy_(adjacency)
+        return {"edges": float(adjacency.sum())}
+
+
+def soft(budget: Budget | None = None, *, linear: bool = False) -> tuple[Phase, ...]:
     """The recipe for a :class:`SoftObjective`.
 
     Args:
-        unmix: steps of the flow; 0 where mixing and mechanisms are linear.
-        mechanisms: steps of the solution functions and changed mechanisms, the encoder fixed.
-        refine: steps of the ELBO, the decoder's isometry fixed.
-        batch_size: pairs in a step.
+        budget: steps; ``refine`` is halved, for the decoder's isometry is found already and held fixed.
+        linear: whether mixing and mechanisms are linear.
+
+    Returns:
+        The phases.
     """
+    b = Budget() if budget is None else budget
+    isometry = ("model.decoder.free", "model.decoder.log_scale")
+    solutions = {"stage": "solutions"}
     phases = [
-        Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines()),
-        Phase("match", 0, settings={"stage": "unmix"}, start=MatchTargets()),
+        *coordinates(budget, linear=linear),
+        Phase("peel", 0, settings=solutions, start=PeelSinks()),
     ]
-    if unmix:
-        rate = Cosine(6e-3, 1e-5)
-        phases.append(Phase("unmix", unmix, rate, batch_size, {"stage": "unmix"}, gradient_clip=20.0))
-    phases.append(Phase("peel", 0, settings={"stage": "solutions"}, start=PeelSinks()))
-    if mechanisms:
+    if not linear and b.solutions:
+        freeze = ("guide", *isometry)
+        rate = Cosine(5e-3, 1e-5)
         phases.append(
-            Phase(
-                "mechanisms",
-                mechanisms,
-                Cosine(5e-3, 1e-5),
-                batch_size,
-                {"stage": "solutions"},
-                freeze=("guide", "model.decoder.free", "model.decoder.log_scale"),
-                gradient_clip=20.0,
-            )
+            Phase("mechanisms", b.solutions, rate, b.batch_size, solutions, freeze=freeze, gradient_clip=20.0)
         )
-    if refine:
-        phases.append(
-            Phase(
-                "refine",
-                refine,
-                Cosine(1e-3, 1e-5),
-                batch_size,
-                {"hypotheses": 1},
-                freeze=("model.decoder.free", "model.decoder.log_scale"),
-                gradient_clip=10.0,
-            )
-        )
-    return tuple(phases)
+    rate, hard = Cosine(1e-3, 1e-5), {"hypotheses": 1}
+    phases.append(Phase("refine", b.refine // 2, rate, b.batch_size, hard, freeze=isometry, gradient_clip=10.0))
+    return (*phases, Phase("parents", 0, settings=solutions, start=ReadParents(linear=linear)))

@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.causal.readout import causal_order
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, regress_solutions, sample_pairs
+from pyro_lcm.training.warmstart import encode_in_chunks, regress_solutions, sample_pairs
 
 Array = NDArray[np.float64]
 

@@ -6,16 +6,17 @@ deterministic given the seed. None sees anything but pairs of observations.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.lines import complete_lines, find_lines
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.sources import DataSource
 
 
@@ -128,27 +129,16 @@ class Calibrate:
         known = batch.get("targets")
         guide.target_encoder.fit(after - before, known)
         target = hard_targets(objective, before, after, known)
-        regress_solutions(objective, before, after, target)
+        if hasattr(model, "solution"):
+            regress_solutions(objective, before, after, target)
         residual = decoder_residual(objective, batch, before, after, target)
-        decoder = model.decoder
-        decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
-        encoder = guide.encoder
-        sd = posterior_sd(decoder, before[:2000])
-        encoder.log_sd.copy_((sd - encoder.min_sd).clamp(min=0.1 * encoder.min_sd).log())
-        encoder.spread[-1].weight.zero_()
-        encoder.spread[-1].bias.zero_()
+        set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
 
 
 def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
     """Means of the encoder for (N, ...) observations, (N, d)."""
     return torch.cat([encoder(part)[0] for part in x.split(rows)])
-
-
-def hard_targets(objective: RecipeObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
-    """The most probable target of each pair, (N,), or the known one."""
-    target = objective.guide.target_encoder(after - before).argmax(-1)
-    return target if known is None else torch.where(known == UNKNOWN, target, known)
 
 
 def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor, target: Tensor) -> None:
@@ -190,7 +180,26 @@ def decoder_residual(
     return (total / (2 * len(before))).sqrt()
 
 
-def posterior_sd(decoder: torch.nn.Module, noise: Tensor, step: float = 0.05) -> Tensor:
+def set_spreads(
+    decoder: Any, encoder: Any, residual: Tensor, world: Callable[[Tensor], tuple[Tensor, Tensor]], noise: Tensor
+) -> None:
+    """Set the standard deviations of decoder and encoder.
+
+    Args:
+        decoder: with ``log_sd`` and ``min_sd``.
+        encoder: with ``log_sd``, ``min_sd`` and ``spread``, the part that depends on x, which becomes zero.
+        residual: standard deviation of x given e, per feature.
+        world: from noise encodings to mean and standard deviation of x; the decoder, or what ends in it.
+        noise: (N, d) noise encodings to linearise it at; the first 2,000 are used.
+    """
+    decoder.log_sd.copy_((residual - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log())
+    sd = posterior_sd(world, noise[:2000])
+    encoder.log_sd.copy_((sd - encoder.min_sd).clamp(min=0.1 * encoder.min_sd).log())
+    encoder.spread[-1].weight.zero_()
+    encoder.spread[-1].bias.zero_()
+
+
+def posterior_sd(decoder: Callable[[Tensor], tuple[Tensor, Tensor]], noise: Tensor, step: float = 0.05) -> Tensor:
     """Standard deviation of e_j given x and the others, (d,), by Laplace's approximation.
 
     (1 + E sum_k (dx_k / de_j)^2 / sd_k^2)^-1/2, with central differences.

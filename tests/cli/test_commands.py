@@ -265,3 +265,23 @@ def test_interrupt_says_how_to_go_on(work, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "--resume" in err
+
+
+@pytest.mark.parametrize(("model", "targets", "graph"), [("beta_vae", False, False), ("elcm", True, True)])
+def test_other_models_go_through_the_commands(cli, work, small, model, targets, graph):
+    code, out, _ = cli("train", "train.npz", "--out", "other", "--model", model, *small)
+    assert code == 0
+    assert ("graph:" in out) == graph
+    assert cli("check", "other", "--data", "plain.npz")[0] == 0
+    assert cli("encode", "other", "--data", "plain.npz", "--out", "latents.npz")[0] == 0
+    with np.load("latents.npz") as arrays:
+        assert ("targets" in arrays) == targets
+        assert arrays["causal"].shape == (500, 2)
+    assert cli("evaluate", "other", "--data", "test.npz")[0] == 0
+    scores = json.loads((work / "other" / "metrics.json").read_text())
+    assert (scores["intervention_accuracy"] is not None) == targets
+    assert (scores["shd"] is not None) == graph
+    if not targets:
+        code, _, err = cli("graph", "other", "--data", "test.npz")
+        assert code == 2
+        assert "no intervention targets" in err

@@ -11,9 +11,6 @@ from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 
-# Nothing is enumerated here, which Pyro's validation remarks on.
-pytestmark = pytest.mark.filterwarnings("ignore:TraceEnum_ELBO found no sample sites")
-
 DIM, DIM_X, ROWS = 2, 3, 5
 PAIRS = {
     "beta-vae": (BetaVAE, BetaVAEGuide, {}),

@@ -17,15 +17,13 @@ from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import fit
+from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipe_objective import RecipeObjective
-from pyro_lcm.training.sibling_recipes import ExplicitObjective, ada_phases, elcm_phases
-from pyro_lcm.training.soft_recipe import SoftObjective, soft_phases
+from pyro_lcm.training.sibling_recipes import explicit, share_factors
+from pyro_lcm.training.soft_recipe import SoftObjective, soft
 
-# Pyro remarks on steps without enumerated sites, and on parameters that a phase holds fixed.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:TraceEnum_ELBO found no sample sites"),
-    pytest.mark.filterwarnings("ignore:.*was not registered in the param store"),
-]
+# Pyro remarks on parameters that a phase holds fixed.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was not registered in the param store")
 
 DIM, PAIRS = 3, 2000
 
@@ -51,7 +49,8 @@ def test_shared_factors_are_kept_where_variables_are_independent(average):
     objective = RecipeObjective(
         AdaGVAE(DIM, VectorDecoder(DIM, DIM, ())), AdaGVAEGuide(DIM, VectorEncoder(DIM, DIM, ()), average)
     )
-    fit(objective, tensors, ada_phases(50, batch_size=256), seed=0, device="cpu", progress=False)
+    phases = share_factors(Budget(refine=50, batch_size=256), linear=True)
+    fit(objective, tensors, phases, validation=tensors, seed=0, device="cpu", progress=False)
     with torch.no_grad():
         strength, _ = _correlations(objective.guide.encode(tensors["x"]).mean.numpy(), pairs.z)
     assert strength.min() > 0.99
@@ -62,9 +61,9 @@ def test_the_explicit_model_finds_causal_variables_and_their_graph(ways):
     pairs, tensors = _pairs(1.0)
     prior, posterior = ways
     model = ELCM(DIM, VectorDecoder(DIM, DIM, ()), prior(DIM), Mechanisms(DIM, ()))
-    objective = ExplicitObjective(model, ELCMGuide(DIM, VectorEncoder(DIM, DIM, ()), posterior(DIM)))
-    logits = 0 if prior is FixedOrder else 80
-    fit(objective, tensors, elcm_phases(logits=logits, graph=20, refine=0), seed=0, device="cpu", progress=False)
+    objective = RecipeObjective(model, ELCMGuide(DIM, VectorEncoder(DIM, DIM, ()), posterior(DIM)))
+    phases = explicit(Budget(refine=0, solutions=800), linear=True, latent=prior is not FixedOrder)
+    fit(objective, tensors, phases, seed=0, device="cpu", progress=False)
     with torch.no_grad():
         causal = model.causal(objective.guide.encode(tensors["x"]).mean).numpy()
     strength, match = _correlations(causal, pairs.z)
@@ -90,13 +89,14 @@ def test_soft_interventions_through_an_isometry(known):
         tensors["targets"] = torch.as_tensor(targets)
     model = SoftILCM(DIM, IsometricDecoder(DIM, DIM), SolutionFunctions(DIM, ()), SolutionFunctions(DIM, ()))
     objective = SoftObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ())))
-    phases = soft_phases(unmix=0, mechanisms=0, refine=10)
+    phases = soft(Budget(refine=20), linear=True)
     fit(objective, tensors, phases, seed=0, device="cpu", progress=False)
     with torch.no_grad():
         encoded = objective.guide.encode(tensors["x"]).mean
         causal = model.causal(encoded).numpy()
     strength, match = _correlations(causal, z)
     assert strength.min() > 0.999
+    np.testing.assert_array_equal(model.solution.adjacency.numpy()[np.ix_(match, match)], before != 0)
     if known:
         assert match.tolist() == [0, 1, 2]
     of_noise, _ = _correlations(encoded.numpy(), z)

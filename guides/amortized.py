@@ -1,0 +1,32 @@
+"""What the guides of pairs share: one encoder for both sides, a diagonal Gaussian q(e | x) = N(m(x), v(x))."""
+
+from __future__ import annotations
+
+import torch
+from pyro.distributions import Independent, Normal
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+
+class AmortizedGuide(PyroModule):
+    """Base of the guides; each adds what it makes of the two posteriors.
+
+    Args:
+        dim_z: number of latents d.
+        encoder: maps (pairs, ...) observations to mean and standard deviation, (pairs, d) each.
+    """
+
+    def __init__(self, dim_z: int, encoder: nn.Module) -> None:
+        super().__init__()
+        self.dim_z = dim_z
+        self.encoder = encoder
+
+    def encode(self, x: Tensor) -> Independent:
+        """q(e | x), event shape (d,), for (pairs, ...) observations."""
+        return Normal(*self.encoder(x)).to_event(1)
+
+    def sides(self, x: Tensor, x_after: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of q(e | x), (pairs, d) each, for either side, in one pass of the encoder."""
+        mean, sd = self.encoder(torch.cat([x, x_after]))
+        (before, after), (sd_before, sd_after) = mean.chunk(2), sd.chunk(2)
+        return (before, sd_before), (after, sd_after)

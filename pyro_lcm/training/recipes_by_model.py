@@ -1,0 +1,82 @@
+"""What training a model by name takes: its objective, the units of x, and its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyro_lcm.data.standardize import Mode
+from pyro_lcm.networks import Architecture
+from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.recipe import Budget, autoencode, identify
+from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.sibling_recipes import explicit, share_factors
+from pyro_lcm.training.soft_recipe import SoftObjective, soft
+
+__all__ = ["ModelRecipe", "recipe_of"]
+
+MakePhases = Callable[[Architecture, "Budget | None", bool], tuple[Phase, ...]]
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """How a model by name is trained.
+
+    Attributes:
+        phases: from its architecture, the budget, and whether mixing and mechanisms are linear.
+        objective: made of model and guide.
+        units: how x is standardised.
+        known_targets: whether it needs pairs whose targets are known.
+    """
+
+    phases: MakePhases
+    objective: type[RecipeObjective] = RecipeObjective
+    units: Mode = "whiten"
+    known_targets: bool = False
+
+
+def recipe_of(name: str) -> ModelRecipe:
+    """The recipe of a model by name; that of the implicit model for any other name.
+
+    Example:
+        >>> recipe_of("gvae").known_targets, recipe_of("soft_ilcm").units
+        (True, 'common')
+    """
+    return _RECIPES.get(name, _RECIPES["ilcm"])
+
+
+def _wide(architecture: Architecture) -> bool:
+    return architecture.dim_z < architecture.dim_x
+
+
+def _identify(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return identify(budget, wide=_wide(architecture), linear=linear, causal=architecture.model == "ilcm")
+
+
+def _autoencode(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return autoencode(budget)
+
+
+def _share(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return share_factors(budget, wide=_wide(architecture), linear=linear)
+
+
+def _explicit(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return explicit(budget, wide=_wide(architecture), linear=linear, latent=architecture.graph != "order")
+
+
+def _soft(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return soft(budget, linear=linear)
+
+
+_RECIPES = {
+    "ilcm": ModelRecipe(_identify),
+    "dvae": ModelRecipe(_identify),
+    "beta_vae": ModelRecipe(_autoencode),
+    "ada_gvae": ModelRecipe(_share),
+    "ada_ml_vae": ModelRecipe(_share),
+    "gvae": ModelRecipe(_share, known_targets=True),
+    "ml_vae": ModelRecipe(_share, known_targets=True),
+    "elcm": ModelRecipe(_explicit),
+    "soft_ilcm": ModelRecipe(_soft, SoftObjective, units="common"),
+}

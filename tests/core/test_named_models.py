@@ -1,0 +1,133 @@
+"""Every model that has a name can be fitted, read, checked, scored, saved and loaded."""
+
+import numpy as np
+import pytest
+
+from pyro_lcm import LatentCausalModel
+from pyro_lcm.networks import MODELS, Architecture
+from pyro_lcm.training.recipe import Budget
+from pyro_lcm.training.recipes_by_model import recipe_of
+
+WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
+CASES = {name: {} for name in MODELS} | {
+    f"elcm, {graph}": {"graph": graph} for graph in ("permutations", "edges", "all")
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def named(request, train):
+    """A name and a short fit."""
+    name = request.param.split(",")[0]
+    pairs = train.with_known_targets() if recipe_of(name).known_targets else train
+    budget = Budget(unmix=60, refine=40, solutions=200, batch_size=256)
+    model = LatentCausalModel(name, options=CASES[request.param])
+    return name, model.fit(pairs, budget=budget, seed=0, progress=False)
+
+
+def test_latents_are_read(named, held_out):
+    _, model = named
+    encoding = model.encode(held_out.x)
+    for part in (encoding.noise, encoding.noise_sd, encoding.causal, encoding.causal_sd):
+        assert part.shape == held_out.z.shape
+        assert np.isfinite(part).all()
+    assert (encoding.noise_sd > 0).all()
+    assert model.decode(encoding.noise).shape == held_out.x.shape
+
+
+def test_targets_are_inferred_where_there_are_any(named, held_out):
+    name, model = named
+    if name == "beta_vae":
+        with pytest.raises(ValueError, match="beta_vae, which has no intervention targets"):
+            model.infer_targets(held_out.x, held_out.x_after)
+        return
+    probabilities = model.infer_targets(held_out.x, held_out.x_after)
+    assert probabilities.shape == (len(held_out), 4)
+    np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-4)
+
+
+def test_pairs_are_sampled(named):
+    name, model = named
+    pairs = model.sample(200, seed=1)
+    moved = ~np.isclose(pairs.noise, pairs.noise_after)
+    if name in WITHOUT_GRAPH:
+        assert pairs.targets is None
+        assert moved.all()
+        with pytest.raises(ValueError, match="targets: got some for a model without"):
+            model.sample(2, targets=[0, 1])
+    else:
+        np.testing.assert_array_equal(moved.any(1), pairs.targets > 0)
+        assert (model.sample(5, targets=[2] * 5).targets == 2).all()
+    np.testing.assert_allclose(model.fitted.model.dim_z, pairs.z.shape[1])
+    again = model.sample(200, seed=1)
+    np.testing.assert_array_equal(pairs.x_after, again.x_after)
+
+
+def test_the_graph_is_acyclic_or_an_error(named):
+    name, model = named
+    if name in WITHOUT_GRAPH:
+        with pytest.raises(ValueError, match=f"{name}, which has no graph"):
+            model.adjacency()
+        return
+    adjacency = model.adjacency()
+    assert adjacency.dtype == np.int8
+    assert not np.linalg.matrix_power(adjacency.astype(int), 3).any()
+    assert name != "dvae" or not adjacency.any()
+
+
+def test_variables_are_set_where_there_are_mechanisms(named, held_out):
+    name, model = named
+    if name in WITHOUT_GRAPH:
+        with pytest.raises(ValueError, match="no solution functions"):
+            model.intervene({"z1": 0.5}, x=held_out.x[:4])
+        return
+    result = model.intervene({"z1": 0.5, "z3": -1.0}, x=held_out.x[:4])
+    np.testing.assert_allclose(result.causal[:, [0, 2]], [[0.5, -1.0]] * 4, atol=1e-4)
+
+
+def test_checks_and_scores(named, held_out):
+    name, model = named
+    assert np.isfinite(model.check(held_out).elbo)
+    scores = model.evaluate(held_out, dci_rows=300)
+    assert (scores["shd"] is None) == (name in WITHOUT_GRAPH)
+    assert (scores["intervention_accuracy"] is None) == (name == "beta_vae")
+    assert scores["disentanglement"] is not None
+
+
+def test_a_loaded_model_is_the_saved_one(named, held_out, tmp_path):
+    _, model = named
+    model.save(tmp_path)
+    loaded = LatentCausalModel.load(tmp_path)
+    np.testing.assert_array_equal(loaded.encode(held_out.x).causal, model.encode(held_out.x).causal)
+    assert loaded.has_graph == model.has_graph
+    if model.has_graph:
+        np.testing.assert_array_equal(loaded.adjacency(), model.adjacency())
+    assert loaded.elbo(held_out[:100]) == model.elbo(held_out[:100])
+
+
+@pytest.mark.parametrize("options", [{}, {"graph": "all"}])
+def test_the_explicit_model_finds_a_chain(train, held_out, options):
+    budget = Budget(refine=200, solutions=1500, batch_size=256)
+    model = LatentCausalModel("elcm", options=options).fit(train, budget=budget, seed=0, progress=False)
+    scores = model.evaluate(held_out, dci_rows=500)
+    assert scores["mcc"] > 0.99
+    assert scores["shd"] == 0
+
+
+def test_known_targets_are_asked_for(train):
+    with pytest.raises(ValueError, match=r"^targets: got none that are known, expected some for gvae"):
+        LatentCausalModel("gvae").fit(train, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "elcm", "graph": "tree"}, "^graph: got 'tree'"),
+        ({"model": "elcm", "graph": "all", "dim_z": 6, "dim_x": 6}, "^graph: got 'all' for 6 variables"),
+        ({"model": "elcm", "edge_penalty": -1.0}, "^edge_penalty: got -1.0"),
+        ({"model": "soft_ilcm", "dim_x": 5}, "^dim_z: got 3, expected 5"),
+        ({"model": "soft_ilcm", "spline_bins": 4}, "^spline_bins: got 4"),
+    ],
+)
+def test_options_that_do_not_suit_a_model_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Architecture(**({"dim_x": 3, "dim_z": 3} | fields))
