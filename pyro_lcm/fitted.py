@@ -158,13 +158,17 @@ class FittedModel:
         if known is not None and bool(((known < UNKNOWN) | (known > self.dim_z)).any()):
             raise ValueError(f"targets: got {int(known.min())} to {int(known.max())}, expected -1 to {self.dim_z}")
         with random_state.isolated(seed, self.device), pyro.get_param_store().scope():
-            trace = pyro.poutine.trace(self.model).get_trace(None, None, targets=known, size=n)
+            program = getattr(self.model, "given_graph", self.model)  # an explicit graph: that found, not a new one
+            trace = pyro.poutine.trace(program).get_trace(None, None, targets=known, size=n)
         values = {name: site["value"].cpu() for name, site in trace.nodes.items() if site["type"] == "sample"}
-        hit = values["target"].unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
+        target = values.get("target")
+        if target is None and known is not None:
+            raise ValueError("targets: got some for a model without targets, expected none")
+        hit = torch.tensor(True) if target is None else target.unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
         return InterventionPairs(
             self.standardizer.inverse(values["before/x"]).numpy(),
             self.standardizer.inverse(values["after/x"]).numpy(),
-            targets=values["target"].numpy(),
+            targets=None if target is None else target.numpy(),
             z=values["before/causal"].numpy(),
             z_after=values["after/causal"].numpy(),
             noise=values["noise"].numpy(),

@@ -27,7 +27,7 @@ from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
 from pyro_lcm.training.recipe import Budget, annealed
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipes_by_model import recipe_of
 from pyro_lcm.training.result import FitResult
 from pyro_lcm.training.sources import fingerprint
 
@@ -43,7 +43,8 @@ class LatentCausalModel:
     """A latent causal model of pairs before and after unknown interventions.
 
     Args:
-        model: ``"ilcm"``, ``"dvae"``, ``"beta_vae"``, or a Pyro model of one's own (see ``examples/custom_model.py``).
+        model: a name in :data:`pyro_lcm.networks.MODELS` such as ``"ilcm"``, or a Pyro model of one's own (see
+            ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
         dim_z: number of causal variables; by default as many as x has directions in which it varies.
         names: of the causal variables; z1, z2, ... by default.
@@ -141,7 +142,8 @@ class LatentCausalModel:
         if out is not None and (Path(out) / CONFIG).exists() and not resume:
             raise ValueError(f"out: {out} holds a run already; resume it, or give another folder")
         training, held_out = hold_out(pairs, validation, seed=seed)
-        standardizer = fit_standardizer(training, own_model=self._given is not None)
+        recipe = recipe_of(self._name)
+        standardizer = fit_standardizer(training, own_model=self._given is not None, units=recipe.units)
         model: Any
         guide: Any
         if self._given is None:
@@ -164,7 +166,7 @@ class LatentCausalModel:
             raise ValueError(
                 f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
             )
-        fitted = FittedModel(RecipeObjective(model, guide), standardizer, names)
+        fitted = FittedModel(recipe.objective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
         facts = self._describe(fitted, training, held_out, phases)
         source, validation_source = fitted.source(training), fitted.source(held_out)
@@ -278,9 +280,24 @@ class LatentCausalModel:
             x_after: (N, ...) observations after.
 
         Raises:
-            ValueError: if the shapes do not fit or values are not finite.
+            ValueError: if the shapes do not fit, values are not finite, or the model has no targets.
         """
+        self._require_targets()
         return self.fitted.infer_targets(x, x_after)
+
+    def _require_targets(self) -> None:
+        if not self.has_targets:
+            raise ValueError(f"model: got {self._name}, which has no intervention targets")
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether the model has intervention targets; the beta-VAE has none."""
+        return bool(getattr(self.guide, "infers_targets", True))
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the model has a graph, a learned one or, for the dVAE, the empty one."""
+        return hasattr(self.model, "adjacency") or hasattr(self.model, "solution")
 
     def decode(self, noise: ArrayLike) -> Array:
         """Observations, in the units of the data, of (N, d) noise encodings."""
@@ -292,11 +309,14 @@ class LatentCausalModel:
         For a model of one's own with solution functions but another recipe it is read off their Jacobian.
 
         Raises:
-            ValueError: if the model has no solution functions.
+            ValueError: if the model has neither a graph nor solution functions.
         """
-        solution = getattr(self.model, "solution", None)
-        if solution is None:
-            raise ValueError(f"model: got {self._name}, which has no solution functions to read a graph from")
+        if not self.has_graph:
+            raise ValueError(f"model: got {self._name}, which has no graph and no solution functions")
+        if hasattr(self.model, "adjacency"):
+            explicit: NDArray[np.int8] = self.model.adjacency.cpu().numpy().astype(np.int8)
+            return explicit
+        solution = self.model.solution
         if bool(((solution.context + solution.context.T) == 2).any()):
             noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
             return read_graph(solution, noise.to(self.fitted.device, self.fitted.dtype))
@@ -328,7 +348,8 @@ class LatentCausalModel:
         Raises:
             ValueError: if a name is not a variable's or a value is of the wrong shape or not finite.
         """
-        if not hasattr(self.model, "solution"):
+        setter = self.model if hasattr(self.model, "set_causal") else getattr(self.model, "solution", None)
+        if setter is None:
             raise ValueError(f"model: got {self._name}, which has no solution functions to intervene with")
         before = self.encode(x)
         noise = torch.as_tensor(before.noise, device=self.fitted.device)
@@ -345,7 +366,7 @@ class LatentCausalModel:
                 len(noise)
             )
         with torch.no_grad():
-            noise = self.model.solution.set_causal(noise, goals)
+            noise = setter.set_causal(noise, goals)
             causal = self.model.causal(noise).cpu().numpy()
         return Intervened(self.decode(noise.cpu().numpy()), causal, before.causal)
 
@@ -382,7 +403,7 @@ class LatentCausalModel:
         return check_latents(
             before.noise.astype(np.float64),
             after.noise.astype(np.float64),
-            self.infer_targets(pairs.x, pairs.x_after).astype(np.float64),
+            self.fitted.infer_targets(pairs.x, pairs.x_after).astype(np.float64),
             explained=self.fitted.explained(pairs.x, before.noise),
             elbo=self.elbo(pairs),
             names=self.names,
@@ -407,8 +428,8 @@ class LatentCausalModel:
             pairs,
             causal=encoding.causal,
             noise=encoding.noise,
-            targets=self.infer_targets(pairs.x, pairs.x_after),
-            adjacency=self.adjacency() if hasattr(self.model, "solution") else None,
+            targets=self.infer_targets(pairs.x, pairs.x_after) if self.has_targets else None,
+            adjacency=self.adjacency() if self.has_graph else None,
             dci_rows=dci_rows,
             n_jobs=n_jobs,
             seed=seed,
@@ -510,7 +531,9 @@ class LatentCausalModel:
         else:
             loaded = cls(model, guide, names=config["names"])  # type: ignore[arg-type]
         fitted = FittedModel(
-            RecipeObjective(model, guide), Standardizer(**config["standardizer"]), tuple(config["names"])
+            recipe_of(config["model"]).objective(model, guide),
+            Standardizer(**config["standardizer"]),
+            tuple(config["names"]),
         )
         fitted.objective.to(_dtype(tensors))
         try:
