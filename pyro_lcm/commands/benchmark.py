@@ -19,10 +19,9 @@ import yaml
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
 from pyro_lcm.commands.files import write_csv, write_text
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.study import COLUMNS, Job, Setting, run_job
+from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, DataSet, Job, Method, Setting, run_job
 from pyro_lcm.commands.threads import available_cores, torch_threads
-from pyro_lcm.networks import ModelName
-from pyro_lcm.viz.scaling import score_against_dim
+from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 
 POSITIONAL = ("study",)
@@ -47,33 +46,47 @@ class Options:
     """Options of ``pyro-lcm benchmark``.
 
     Args:
-        study: Which study: scaling, scores against the number of causal variables.
+        study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
-        dims: Numbers of causal variables.
+        dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
         data_seeds: Seeds of the systems.
         model_seeds: Seeds of the fits.
-        methods: Models to compare.
+        methods: Models to compare; by default ilcm for scaling and all for models. true_noise scores the true noise
+            encodings, which an ideal dVAE finds.
+        data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
+            interventions with known targets.
         processes: Runs at a time, each with one thread; by default all cores.
         setting: What all runs share.
     """
 
-    study: Literal["scaling"]
+    study: Literal["scaling", "models"]
     out: str
-    dims: tuple[int, ...] = (2, 4, 8)
+    dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] = (0, 1, 2)
     model_seeds: tuple[int, ...] = (0, 1)
-    methods: tuple[ModelName, ...] = ("ilcm",)
+    methods: tuple[Method, ...] | None = None
+    data: tuple[DataSet, ...] | None = None
     processes: int | None = None
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
     def __post_init__(self) -> None:
+        models = self.study == "models"
+        for name, value in (
+            ("dims", (4,) if models else (2, 4, 8)),
+            ("methods", METHODS if models else ("ilcm",)),
+            ("data", DATA_SETS if models else ("scaling",)),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if not models and self.data != ("scaling",):
+            raise ValueError(f"data: got {list(self.data or ())}, expected scaling alone for the study scaling")
         for name, least in (("dims", 1), ("data_seeds", 0), ("model_seeds", 0)):
             numbers = getattr(self, name)
             if not numbers or min(numbers) < least or len(set(numbers)) < len(numbers):
                 raise ValueError(f"{name}: got {list(numbers)}, expected different integers of at least {least}")
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes: got {self.processes}, expected at least 1")
-        for dim in self.dims:
+        for dim in self.dims or ():
             self.setting.system(dim, 0)  # says what is wrong before hours of work
 
 
@@ -97,18 +110,24 @@ def run(options: Options) -> int:
     finally:
         rows = [job.result() for job in jobs if job.done]
         if rows:
-            write_results(folder, rows)
+            write_results(folder, rows, options.study)
     say(medians_table(rows))
     failed = [job.folder for job, row in zip(jobs, rows, strict=True) if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
-    say(f"wrote {folder / 'scaling.csv'} and {folder / 'figures'}")
+    say(f"wrote {folder / f'{options.study}.csv'} and {folder / 'figures'}")
     return 1 if failed else 0
 
 
-def write_results(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "scaling") -> None:
     """Write the table of runs and the figures."""
-    write_csv(folder / "scaling.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    write_csv(folder / f"{study}.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    if study == "models":
+        for score in ("disentanglement", "completeness"):
+            figure = score_by_method(rows, score, label=score)
+            if figure is not None:
+                save_figure(figure, folder / "figures" / f"{score}.png")
+        return
     figures = {
         "disentanglement": score_against_dim(
             rows, "disentanglement", label="disentanglement D", good=0.98, limits=(0.0, 1.03)
@@ -124,32 +143,36 @@ def write_results(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 def medians_table(rows: Sequence[dict[str, Any]]) -> str:
     """Lay out the medians over the runs of each method and number of variables."""
     cells = []
-    for method, dim in sorted({(row["method"], row["dim"]) for row in rows}):
-        mine = [row for row in rows if (row["method"], row["dim"]) == (method, dim)]
+    keys = ("data", "method", "dim")
+    for data, method, dim in sorted({tuple(row.get(key, "scaling") for key in keys) for row in rows}):
+        mine = [row for row in rows if tuple(row.get(key, "scaling") for key in keys) == (data, method, dim)]
         medians = []
         for key in _SHOWN:
             known = [row[key] for row in mine if row.get(key) is not None]
             digits = 0 if key in ("seconds", "pairs_per_second") else 3
             medians.append(f"{np.median(known):.{digits}f}" if known else "-")
-        cells.append((method, str(dim), str(len(mine)), *medians))
-    return table(("method", "d", "runs", *_SHOWN), cells)
+        cells.append((data, method, str(dim), str(len(mine)), *medians))
+    return table(("data", "method", "d", "runs", *_SHOWN), cells)
 
 
 def _jobs(options: Options, folder: Path) -> list[Job]:
     """All runs, the largest first, so that the last ones to run are short."""
+    prefix = {data: f"{data}-" if options.study == "models" else "" for data in DATA_SETS}
     return [
         Job(
-            folder / "runs" / f"{method}-d{dim}-data{data_seed}-model{model_seed}",
+            folder / "runs" / f"{prefix[data]}{method}-d{dim}-data{data_seed}-model{model_seed}",
             method,
             dim,
             data_seed,
             model_seed,
             options.setting,
+            data,
         )
-        for dim in sorted(options.dims, reverse=True)
-        for method in options.methods
+        for dim in sorted(options.dims or (), reverse=True)
+        for data in options.data or ()
+        for method in options.methods or ()
         for data_seed in options.data_seeds
-        for model_seed in options.model_seeds
+        for model_seed in (options.model_seeds[:1] if method == "true_noise" else options.model_seeds)
     ]
 
 

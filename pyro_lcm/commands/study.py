@@ -1,4 +1,4 @@
-"""One run of the scaling study, and what it leaves behind: a folder that is not run again.
+"""One run of a study, and what it leaves behind: a folder that is not run again.
 
 Protocol of Brehmer, de Haan, Lippe, Cohen (NeurIPS 2022, arXiv 2203.16437), figure 8: data seeds times model
 seeds for each number of variables and method. Truth scores a run; it never trains, stops or chooses one.
@@ -7,21 +7,22 @@ seeds for each number of variables and method. Truth scores a run; it never trai
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pyro_lcm.commands.files import read_json, write_json
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.evaluation.report import METRICS
+from pyro_lcm.data.soft import SoftSystem
+from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.networks import ModelName
 from pyro_lcm.training.monitor import TrainingDiverged
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.result import FitResult
 
 RESULT = "result.json"
 COLUMNS = (
+    "data",
     "method",
     "dim",
     "data_seed",
@@ -37,6 +38,28 @@ COLUMNS = (
 """Columns of the study's table, a row a run. ``seconds`` is the wall time of the fit alone; ``pairs_per_second``
 is that of the last phase with steps; ``problems`` is what a check without truth named; ``error`` is why a run
 has no scores."""
+
+Method = Literal[
+    "ilcm",
+    "elcm",
+    "elcm_permutations",
+    "elcm_edges",
+    "elcm_all",
+    "dvae",
+    "ada_gvae",
+    "ada_ml_vae",
+    "gvae",
+    "ml_vae",
+    "beta_vae",
+    "soft_ilcm",
+    "true_noise",
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""Models by name, ``elcm`` with its ways to draw a graph, and the true noise encodings: what an ideal dVAE finds."""
+DataSet = Literal["scaling", "independent", "soft"]
+DATA_SETS: tuple[DataSet, ...] = get_args(DataSet)
+"""The scaling data, these without any edge, and soft interventions with known targets."""
+_NEED_TARGETS = ("gvae", "ml_vae")
 
 TargetFrequencies = Literal["even", "uneven", "one_missing"]
 
@@ -117,14 +140,33 @@ class Job:
         data_seed: Seed of the system.
         model_seed: Seed of the fit.
         setting: What it shares with the others.
+        data: Data set.
     """
 
     folder: Path
-    method: ModelName
+    method: Method
     dim: int
     data_seed: int
     model_seed: int
     setting: Setting
+    data: DataSet = "scaling"
+
+    def system(self) -> ScalingSystem | SoftSystem:
+        """What the pairs come from."""
+        if self.data == "soft":
+            return SoftSystem(self.data_seed, self.dim)
+        setting = self.setting if self.data == "scaling" else replace(self.setting, edge_probability=0.0)
+        return setting.system(self.dim, self.data_seed)
+
+    def model(self) -> LatentCausalModel:
+        """A new model of the method."""
+        name, _, graph = self.method.partition("_") if self.method.startswith("elcm_") else (self.method, "", "")
+        wide = self.setting.extra_features > 0
+        return LatentCausalModel(
+            name,
+            dim_z=self.dim + self.setting.extra_variables if wide else None,
+            options={"graph": graph} if graph else None,
+        )
 
     @property
     def done(self) -> bool:
@@ -139,13 +181,24 @@ class Job:
 def run_job(job: Job) -> None:
     """Simulate, fit, score, and write the result; a fit that was cut off goes on."""
     setting = job.setting
-    system = setting.system(job.dim, job.data_seed)
+    system = job.system()
     pairs, test = system.sample(setting.n, seed=0), system.sample(setting.n_test, seed=1)
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"method": job.method, "dim": job.dim, "data_seed": job.data_seed, "model_seed": job.model_seed}
+    row |= {
+        "data": job.data,
+        "method": job.method,
+        "dim": job.dim,
+        "data_seed": job.data_seed,
+        "model_seed": job.model_seed,
+    }
     clock = _StepClock()
-    wide = setting.extra_features > 0
-    model = LatentCausalModel(job.method, dim_z=job.dim + setting.extra_variables if wide else None)
+    if job.method == "true_noise":
+        scores = evaluate_latents(test, causal=test.noise, noise=test.noise, dci_rows=setting.dci_rows)
+        write_json(job.folder / RESULT, row | scores)
+        return
+    if job.data == "soft" or job.method in _NEED_TARGETS:
+        pairs = pairs.with_known_targets()
+    model = job.model()
     start = time.perf_counter()
     try:
         model.fit(

@@ -63,3 +63,36 @@ def score_against_dim(
         if len(methods) > 1:
             axes.legend()
     return figure
+
+
+def score_by_method(rows: Sequence[Mapping[str, object]], score: str, *, label: str) -> Figure | None:
+    """Draw a score in [0, 1] of every run as a dot and medians as bars, methods downwards, a panel for each data set.
+
+    Args:
+        rows: Runs, with ``data``, ``method`` and the score; those without the score are left out.
+        score: Key of the score.
+        label: Of the axes.
+
+    Returns:
+        The figure; None if no run has the score.
+    """
+    known = [row for row in rows if isinstance(row.get(score), int | float)]
+    if not known:
+        return None
+    methods = list(dict.fromkeys(str(row["method"]) for row in known))
+    sets = list(dict.fromkeys(str(row["data"]) for row in known))
+    with style():
+        figure = new_figure(2.2 * len(sets) + 1.2, 0.22 * len(methods) + 0.9)
+        panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+        for axes, data in zip(panels, sets, strict=True):
+            for place, method in enumerate(methods):
+                values = [float(str(r[score])) for r in known if (r["data"], r["method"]) == (data, method)]
+                if values:
+                    axes.barh(place, float(np.median(values)), height=0.7, color=CYCLE[0], alpha=0.3)
+                    axes.plot(values, [place] * len(values), ".", markersize=3.5, color=CYCLE[0])
+            axes.set_xlim(0.0, 1.03)
+            axes.set_title(data)
+            axes.set_xlabel(label)
+        panels[0].set_yticks(range(len(methods)), methods)
+        panels[0].invert_yaxis()
+    return figure
