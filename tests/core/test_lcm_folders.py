@@ -1,5 +1,8 @@
 """Saved models, resumed runs and models of one's own."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -151,3 +154,68 @@ def test_a_configuration_with_a_missing_part_is_named(lcm, tmp_path, key):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ValueError, match=key):
         LatentCausalModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"options": {"min_scale": 0.1}}, "min_scale"),
+        ({"options": {"min_sd": 0.02}}, "min_sd"),
+        ({"names": ["a", "b", "c"]}, "names"),
+    ],
+)
+def test_a_run_goes_on_only_as_what_it_was(changed, named, train, small, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Calibrate, "__call__", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LatentCausalModel().fit(train[:300], budget=small, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=rf"^resume: .*{named}"):
+        LatentCausalModel(**changed).fit(train[:300], budget=small, out=tmp_path, progress=False, resume=True)
+
+
+def test_a_fit_that_is_refused_leaves_nothing(train, small, tmp_path):
+    with pytest.raises(ValueError, match=r"^device"):
+        LatentCausalModel().fit(train[:300], budget=small, out=tmp_path / "run", device="quantum", progress=False)
+    assert not list(tmp_path.rglob("*.yaml"))
+    LatentCausalModel().fit(train[:300], budget=small, out=tmp_path / "run", progress=False)
+
+
+def test_double_precision_is_kept(train, held_out, small, tmp_path):
+    lcm = LatentCausalModel().fit(train[:500], budget=small, precision="64-true", progress=False)
+    assert all(parameter.dtype == torch.float64 for parameter in lcm.model.parameters())
+    lcm.save(tmp_path)
+    loaded = LatentCausalModel.load(tmp_path)
+    _assert_same_model(lcm, loaded, held_out)
+    assert loaded.fitted.dtype == torch.float64
+    assert loaded.adjacency().shape == (3, 3)
+
+
+def test_the_training_is_told_of_only_after_it(lcm, tmp_path):
+    assert lcm.result.steps > 0
+    with pytest.raises(RuntimeError, match="no training to tell of"):
+        _ = LatentCausalModel().result
+    lcm.save(tmp_path)
+    with pytest.raises(RuntimeError, match="no training to tell of"):
+        _ = LatentCausalModel.load(tmp_path).result
+
+
+PROGRAM = """
+import sys
+import torch
+from pyro_lcm import Budget, LatentCausalModel, simulate_scaling
+
+pairs = simulate_scaling(dim=2, n=400, seed=0)
+budget = Budget(refine=20, batch_size=64)
+LatentCausalModel().fit(pairs, seed=1, budget=budget, out=sys.argv[1], device="cpu", progress=False)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_of_two_processes_the_first_writes(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert LatentCausalModel.load(tmp_path / "run").dim_z == 2
+    assert not list((tmp_path / "run").glob("*.tmp"))
