@@ -53,7 +53,9 @@ def draw_rows(
     return np.asarray(prior.mean + draws[0] / np.sqrt(prior.mean_precision) + draws[1:])
 
 
-def measure(method: str, problems: int, size: int, rows: int, *, seed: int = 0, draws: int = 1000) -> Calibration:
+def measure(
+    method: str, problems: int, size: int, rows: int, *, seed: int = 0, draws: int = 1000, chains: int = 4
+) -> Calibration:
     """Calibration of one engine over simulated problems.
 
     Args:
@@ -62,7 +64,8 @@ def measure(method: str, problems: int, size: int, rows: int, *, seed: int = 0, 
         size: Number of variables d.
         rows: Number of rows N.
         seed: Seed.
-        draws: Draws of each of four chains, for engines that draw.
+        draws: Draws of each chain, for engines that draw.
+        chains: Chains, or fits of the variational engine.
 
     Returns:
         The reliability of all off-diagonal edge probabilities.
@@ -78,7 +81,7 @@ def measure(method: str, problems: int, size: int, rows: int, *, seed: int = 0, 
         if method == "exact":
             edges = exact_posterior(score).edge_probability
         else:
-            found = draw_graphs(score, GraphPrior(), method=method, draws=draws, seed=problem)
+            found = draw_graphs(score, GraphPrior(), method=method, draws=draws, chains=chains, seed=problem)
             edges = found.adjacency.mean(axis=(0, 1))
         probability.append(edges[apart])
         truth.append(graph[apart] == 1)
@@ -93,9 +96,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--chains", type=int, default=4)
     args = parser.parse_args()
     start = time.perf_counter()
-    found = measure(args.method, args.problems, args.d, args.n, seed=args.seed, draws=args.draws)
+    found = measure(args.method, args.problems, args.d, args.n, seed=args.seed, draws=args.draws, chains=args.chains)
     print(f"{args.method}, d = {args.d}, N = {args.n}, {args.problems} problems, seed {args.seed}")
     print("predicted  observed  count")
     for predicted, observed, count in zip(found.predicted, found.observed, found.counts, strict=True):

@@ -36,6 +36,8 @@ Progress = Callable[[int, int], None]
 _EXPANSIONS = 5
 _GRAPH_MOVES = 1
 _NEGLIGIBLE_EDGES = 0.01
+_SMALL = 8
+_WALKERS_IF_SMALL = 64
 
 
 def mcmc_posterior(
@@ -47,15 +49,16 @@ def mcmc_posterior(
     seed: int = 0,
     warmup: int | None = None,
     thin: int = 1,
+    walkers: int | None = None,
     max_candidates: int | None = None,
     progress: Progress | None = None,
 ) -> GraphDraws:
     """Draw graphs from their posterior with several independent chains.
 
-    Cost of a sweep: about ``2 chains d^4`` elementary operations, in vectorised tensor code; below ten
-    variables the number of calls dominates and further chains cost next to nothing. Memory: the tables
-    (`ParentSetTables`), about ``100 chains d^3`` bytes for a move, and the draws, ``chains * draws * d^2``
-    bytes.
+    Cost of a sweep: about ``2 chains walkers d^4`` elementary operations, in vectorised tensor code; below
+    ten variables the number of calls dominates and further walkers cost next to nothing, so that a chain of
+    few variables is made of several. Memory: the tables (`ParentSetTables`), about ``100 chains walkers d^3``
+    bytes for a move, and the draws, ``chains * draws * d^2`` bytes.
 
     Args:
         score: Local score of d variables.
@@ -65,6 +68,10 @@ def mcmc_posterior(
         seed: Seed of all randomness; the same seed gives the same draws.
         warmup: Sweeps that are thrown away; ``max(100, draws // 4)`` if None.
         thin: Sweeps from one kept graph to the next.
+        walkers: Independent Markov chains W that make up each chain: sweep by sweep they take turns in giving
+            a draw, and the draws of a chain are those of its first walker, then of the second, and so on, so
+            that what is left of a walker's autocorrelation shows in the effective sample size. None: 64 over
+            the number of chains up to eight variables, else 1.
         max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above
         25.
             With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
@@ -88,14 +95,18 @@ def mcmc_posterior(
         ("draws", draws, 1),
         ("chains", chains, 1),
         ("thin", thin, 1),
+        ("walkers", 1 if walkers is None else walkers, 1),
         ("warmup", warmup, 0),
     ):
         if value < least:
             raise ValueError(f"{name}: got {value}, expected at least {least}")
     prior.check(d)
+    if walkers is None:
+        walkers = max(1, _WALKERS_IF_SMALL // chains) if d <= _SMALL else 1
+    walkers = min(walkers, draws)
     start = perf_counter()
     total = warmup + draws * thin
-    sampler = _Sampler(score, prior, chains, max_candidates, seed)
+    sampler = _Sampler(score, prior, chains * walkers, max_candidates, seed)
     done = 0
 
     def advance(sweeps: int) -> None:
@@ -121,9 +132,10 @@ def mcmc_posterior(
     sampler.reset_counts()
     for draw in range(draws):
         advance(thin)
-        kept[:, draw] = sampler.graphs
+        kept[:, draw] = sampler.graphs.view(chains, walkers, d, d)[:, draw % walkers]
         edge_probability += sampler.edge_probabilities()
-    adjacency = kept.numpy()
+    by_walker = np.argsort(np.arange(draws) % walkers, kind="stable")
+    adjacency = kept.numpy()[:, by_walker]
     if sampler.screened:
         missed = sampler.missed_edges(adjacency[:, :: max(1, draws // 50)].reshape(-1, d, d) != 0)
     return GraphDraws(
@@ -136,6 +148,7 @@ def mcmc_posterior(
             "seed": seed,
             "warmup": warmup,
             "thin": thin,
+            "walkers": walkers,
             "candidates": sampler.tables.num_candidates,
             "missed_edges": missed,
             "reversals_accepted": sampler.reversals_accepted,

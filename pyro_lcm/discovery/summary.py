@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,9 @@ from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group, group_names
 from pyro_lcm.discovery.diagnostics import BinaryDiagnostics, binary_diagnostics
 from pyro_lcm.discovery.scores import FloatArray
+
+
+_LINE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,7 @@ class GraphSummary:
         """Render as a plain-text table.
 
         Args:
-            most: Most edges that are listed, the most probable first.
+            most: Most edges that are listed, the most probable first, and most edges of a listed graph.
 
         Returns:
             Several lines.
@@ -105,7 +109,9 @@ class GraphSummary:
         lines.append(f"expected edges {self.expected_edges:.2f}, entropy {self.entropy:.2f} nats")
         for rank, graph in enumerate(self.top, start=1):
             edges = [f"{self.names[a]} -> {self.names[b]}" for a, b in zip(*np.nonzero(graph.adjacency), strict=True)]
-            lines.append(f"graph {rank} has mass {graph.probability:.3f}: {', '.join(edges) or 'no edges'}")
+            named = edges if len(edges) <= most else [*edges[:most], f"and {len(edges) - most} more"]
+            text = f"graph {rank} has mass {graph.probability:.3f}: {', '.join(named) or 'no edges'}"
+            lines += textwrap.wrap(text, _LINE, subsequent_indent="    ", break_long_words=False)
         if self.truth is not None:
             known = self.truth
             lines.append(

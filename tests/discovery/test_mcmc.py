@@ -196,6 +196,26 @@ class TestPosterior:
         assert np.abs(found.edge_probability - exact.edge_probability).max() < 0.02
         assert np.abs(found.adjacency.mean((0, 1)) - exact.edge_probability).max() < 0.025
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("size", [3, 4, 5])
+    def test_defaults_are_within_two_hundredths_on_six_problems(self, size):
+        for seed in range(6):
+            score = bge(size, seed=seed)
+            error = mcmc_posterior(score, seed=seed).edge_probability - exact_posterior(score).edge_probability
+            assert np.abs(error).max() < 0.02
+
+    def test_a_chain_is_its_walkers_draws_one_after_another(self):
+        score = bge(4)
+        options = {"draws": 6, "warmup": 3, "seed": 2}
+        apart = mcmc_posterior(score, chains=6, walkers=1, **options).adjacency
+        found = mcmc_posterior(score, chains=2, walkers=3, **options)
+        # sweeps 0 and 3 of the first walker, 1 and 4 of the second, 2 and 5 of the third
+        expected = apart.reshape(2, 3, 6, 4, 4)[:, [0, 0, 1, 1, 2, 2], [0, 3, 1, 4, 2, 5]]
+        np.testing.assert_array_equal(found.adjacency, expected)
+        assert mcmc_posterior(score, draws=40, warmup=1).attrs["walkers"] == 16
+        assert mcmc_posterior(score, draws=2, warmup=1).attrs["walkers"] == 2
+        assert mcmc_posterior(bge(9), draws=2, warmup=1).attrs["walkers"] == 1
+
     def test_screened_candidates_lose_little(self):
         score, prior = bge(8, seed=2, edge_probability=0.3), GraphPrior()
         exact = exact_posterior(score, prior)
@@ -246,7 +266,7 @@ class TestPosterior:
         assert container["posterior"]["adjacency"].shape == (2, 20, 3, 3)
 
     @pytest.mark.parametrize(
-        "option", [{"draws": 0}, {"chains": 0}, {"warmup": -1}, {"thin": 0}, {"max_candidates": 0}]
+        "option", [{"draws": 0}, {"chains": 0}, {"warmup": -1}, {"thin": 0}, {"walkers": 0}, {"max_candidates": 0}]
     )
     def test_counts_out_of_range_are_refused(self, option):
         with pytest.raises(ValueError, match=next(iter(option))):

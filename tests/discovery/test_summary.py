@@ -149,6 +149,15 @@ def test_text(rows):
     assert "expected SHD" in lines[-1]
 
 
+def test_text_of_a_dense_posterior_keeps_its_lines_short():
+    names = tuple(f"protein{i:02d}" for i in range(12))
+    dense = np.triu(np.ones((12, 12)), 1)
+    draws = GraphDraws(np.broadcast_to(dense, (2, 4, 12, 12)), np.zeros((2, 4)), "mcmc", names)
+    text = graph_summary(to_container(draws)).to_text(most=10)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert "and 56 more" in text  # 66 edges
+
+
 def test_container_without_graphs(rows):
     container = graph_posterior(rows, draws=10)
     stripped = make_container({"posterior": group(container, "posterior").drop_vars("adjacency")}, {})
