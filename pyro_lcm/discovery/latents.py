@@ -2,9 +2,13 @@
 
 Three things are uncertain beyond the graph's own posterior: which variable was the target of each pair, so targets
 are drawn anew from q(I) for every chain; what the variables are, so independent fits are chains of their own; and the
-data are pairs that share noise, so the two sides of a pair are not independent rows. Only the side after the
-intervention is scored, with the target masked: as evidence it counts once, and its targets break the symmetry
-between graphs that the side before cannot tell apart.
+data are pairs that share noise, so the two sides of a pair are not independent rows. Two ways of scoring pairs:
+
+- by what was redrawn (`redrawn`): the evidence about a mechanism comes from the pairs whose target it was. This is
+  what an ILCM's pairs say, and what keeps 200 pairs from looking like certainty;
+- by the rows after the intervention, the target masked: as evidence a pair counts once, and its targets break the
+  symmetry between graphs that the side before cannot tell apart. Right for variables that are known; for learned ones
+  it takes the learned solution functions for facts.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, causal_effects
 from pyro_lcm.discovery.posterior import Method, ScoreName, draw_graphs, graph_score, to_container
 from pyro_lcm.discovery.priors import GraphPrior
-from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.redrawn import RedrawnMechanisms, RedrawnScore
+from pyro_lcm.discovery.scores import GraphData, LocalScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +37,23 @@ class LatentRows:
     Attributes:
         causal_after: (N, d) causal variables after the intervention.
         targets: (N, d + 1) probabilities q(I), column 0 none.
+        causal: (N, d) causal variables before the intervention, and
+        noise_after: (N, d) noise encodings after it: if both are given, pairs are scored by what was redrawn, else by
+            the rows after.
     """
 
     causal_after: NDArray[np.floating[Any]]
     targets: NDArray[np.floating[Any]]
+    causal: NDArray[np.floating[Any]] | None = None
+    noise_after: NDArray[np.floating[Any]] | None = None
+
+    def reordered(self, permutation: NDArray[np.int64], signs: NDArray[np.int64]) -> LatentRows:
+        """The same with variable ``permutation[i]`` in place i, causal variables and noise times ``signs[i]``."""
+        causal, noise_after = (
+            None if each is None else each[:, permutation] * signs for each in (self.causal, self.noise_after)
+        )
+        columns = np.concatenate([[0], permutation + 1])
+        return LatentRows(self.causal_after[:, permutation] * signs, self.targets[:, columns], causal, noise_after)
 
 
 def latent_graph_posterior(
@@ -82,8 +100,9 @@ def latent_graph_posterior(
     data = None
     for chain in range(total):
         fit = fits[chain % len(fits)]
-        data = GraphData(fit.causal_after.astype(np.float64), draw_targets(fit.targets, rng), tuple(names))
-        scorer = graph_score(score, data)
+        targets = draw_targets(fit.targets, rng)
+        data = GraphData(fit.causal_after.astype(np.float64), targets, tuple(names))
+        scorer = _score(fit, targets, data, score)
         part = draw_graphs(
             scorer,
             knowledge,
@@ -99,6 +118,13 @@ def latent_graph_posterior(
     return to_container(
         combine_draws(parts, "chain"), data=data, prior=knowledge, effect=np.concatenate(effects), seed=seed
     )
+
+
+def _score(fit: LatentRows, targets: NDArray[np.int64], data: GraphData, score: ScoreName) -> LocalScore:
+    if fit.causal is None or fit.noise_after is None:
+        return graph_score(score, data)
+    kind = RedrawnScore if score == "nonlinear" else RedrawnMechanisms
+    return kind(lambda rows: graph_score(score, rows), fit.causal, fit.noise_after, targets, data.names)
 
 
 def draw_targets(probabilities: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.int64]:
