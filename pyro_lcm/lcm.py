@@ -33,6 +33,7 @@ from pyro_lcm.training.sources import fingerprint
 
 if TYPE_CHECKING:
     from pyro_lcm.discovery.arviz_compat import Container
+    from pyro_lcm.discovery.latents import LatentRows
     from pyro_lcm.discovery.posterior import Method, ScoreName
     from pyro_lcm.discovery.priors import GraphPrior
 
@@ -455,7 +456,8 @@ class LatentCausalModel:
             pairs: held-out or training pairs.
             method: "exact", "vi", "mcmc", or "auto" by the number of variables.
             score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
-                where mixing and mechanisms are linear, "nonlinear" elsewhere.
+                where mixing and mechanisms are linear, "nonlinear" elsewhere. In a linear fit a pair counts as evidence
+                about the mechanism of its target only, elsewhere as a row after the intervention.
             prior: over graphs; uniform over DAGs if None.
             fits: other fits of the same data; their variables are aligned with this one's, and they become chains.
             rows: pairs used at most, the first ones.
@@ -467,22 +469,20 @@ class LatentCausalModel:
             Groups posterior (``adjacency``, ``ancestors``, ``effect``, ``log_score``), sample_stats, observed_data;
             :func:`pyro_lcm.discovery.graph_summary` sums it up.
         """
-        from pyro_lcm.discovery.latents import LatentRows, latent_graph_posterior
+        from pyro_lcm.discovery.latents import latent_graph_posterior
         from pyro_lcm.evaluation.alignment import align
 
         if rows < 1:
             raise ValueError(f"rows: got {rows}, expected at least 1")
         part = pairs[:rows]
         own = self.encode(part.x)
-        found = [LatentRows(self.encode(part.x_after).causal, self.infer_targets(part.x, part.x_after))]
+        linear = self._architecture is not None and self._architecture.flow_layers == 0
+        found = [self._latent_rows(part, linear)]
         for other in fits:
             matching = align(other.encode(part.x).noise, own.noise)
             if not matching.matched.all():
                 raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {self.dim_z}")
-            columns = np.concatenate([[0], matching.permutation + 1])
-            targets = other.infer_targets(part.x, part.x_after)[:, columns]
-            found.append(LatentRows(matching.reorder(other.encode(part.x_after).causal), targets))
-        linear = self._architecture is not None and self._architecture.flow_layers == 0
+            found.append(other._latent_rows(part, linear).reordered(matching.permutation, matching.signs))
         return latent_graph_posterior(
             found,
             names=self.names,
@@ -493,6 +493,15 @@ class LatentCausalModel:
             chains=chains,
             seed=seed,
         )
+
+    def _latent_rows(self, pairs: InterventionPairs, redrawn: bool) -> LatentRows:
+        from pyro_lcm.discovery.latents import LatentRows
+
+        before, after = self.encode(pairs.x), self.encode(pairs.x_after)
+        targets = self.infer_targets(pairs.x, pairs.x_after)
+        if not redrawn:
+            return LatentRows(after.causal, targets)
+        return LatentRows(after.causal, targets, before.causal, after.noise)
 
     # ------------------------------------------------------------------- folders
 
