@@ -51,9 +51,7 @@ def judge(container: Any, order: NDArray[np.int64], truth: NDArray[np.int8]) -> 
     return Outcome(graphs.mean(axis=0), truth == 1, own, own > 0 and own == mass.max(), -float(mass @ np.log(mass)))
 
 
-def run_problem(
-    dim: int, pairs: int, seed: int, score: str
-) -> tuple[Outcome, Outcome, dict[str, float]]:
+def run_problem(dim: int, pairs: int, seed: int, score: str) -> tuple[Outcome, Outcome, dict[str, float]]:
     """Outcomes with learned and with true variables, and how good the fit is."""
     system = lcm.ScalingSystem(dim, seed=seed, random_order=True)
     training = system.sample(pairs, seed=seed + 1)

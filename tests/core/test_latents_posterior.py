@@ -5,7 +5,9 @@ import pytest
 
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery.arviz_compat import group
+from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.latents import LatentRows, draw_targets, latent_graph_posterior
+from pyro_lcm.discovery.redrawn import RedrawnScore
 
 NAMES = ("a", "b", "c")
 
@@ -84,3 +86,66 @@ def test_every_fit_is_a_chain(rows):
 def test_arguments_out_of_range_are_named(rows, arguments, message):
     with pytest.raises(ValueError, match=message):
         latent_graph_posterior(**({"fits": [rows], "names": NAMES, "draws": 5} | arguments))
+
+
+class TestRedrawn:
+    """Pairs scored by the redrawn encoding of their target."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def pairs(cls):
+        return ScalingSystem(3, seed=3).sample(2000)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def redrawn(cls, pairs):
+        return LatentRows(pairs.z_after, np.eye(4)[pairs.targets], pairs.z, pairs.noise_after)
+
+    def test_the_chain_is_found(self, redrawn):
+        container = latent_graph_posterior([redrawn], names=NAMES, draws=300, chains=2)
+        np.testing.assert_allclose(_edges(container), [[0, 1, 0], [0, 0, 1], [0, 0, 0]], atol=0.15)
+
+    def test_effects_are_those_of_the_system(self, pairs, redrawn):
+        container = latent_graph_posterior([redrawn], names=NAMES, draws=300, chains=1)
+        effect = group(container, "posterior")["effect"].mean(("chain", "draw"))
+        b = float(np.polyfit(pairs.z[:, 0], pairs.z[:, 1], 1)[0])
+        # 500 pairs with target b: a standard error of 0.05
+        assert float(effect.sel(cause="a", outcome="b")) == pytest.approx(b, abs=0.2)
+        spread = group(container, "posterior")["effect"].std(("chain", "draw")).sel(cause="a", outcome="b")
+        assert 0.02 < float(spread) < 0.1
+
+    def test_other_pairs_say_nothing_about_a_variable(self, pairs):
+        targets = np.where(pairs.targets == 2, 0, pairs.targets)
+        score = RedrawnScore(BGeScore, pairs.z, pairs.noise_after, targets, NAMES)
+        np.testing.assert_allclose(score.local(1, [[0, 0, 0], [1, 0, 0], [1, 0, 1]]), 0.0, atol=1e-9)
+        assert score.total(np.zeros((3, 3))) == pytest.approx(sum(score.local(i, [[0, 0, 0]])[0] for i in (0, 2)))
+
+    def test_an_error_of_the_solution_function_is_no_evidence(self, pairs, redrawn):
+        """c's learned function leans on a by mistake: rows after are sure of an edge a -> c, pairs are not."""
+        wrong = pairs.z_after.copy()
+        wrong[:, 2] += 0.3 * pairs.noise_after[:, 0]
+        before = pairs.z.copy()
+        before[:, 2] += 0.3 * pairs.noise[:, 0]
+        by_rows = LatentRows(wrong, redrawn.targets)
+        by_pairs = LatentRows(wrong, redrawn.targets, before, pairs.noise_after)
+        sure, unsure = (
+            _edges(latent_graph_posterior([rows], names=NAMES, draws=300, chains=2)) for rows in (by_rows, by_pairs)
+        )
+        assert sure[0, 2] > 0.95
+        assert unsure[0, 2] < 0.2
+
+    def test_reordered_fits_agree(self, redrawn):
+        order, signs = np.array([2, 0, 1]), np.array([1, -1, 1])
+        back = np.array([1, 2, 0])
+        moved = redrawn.reordered(order, signs)
+        again = moved.reordered(back, signs[back])
+        for name in ("causal_after", "targets", "causal", "noise_after"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(redrawn, name))
+        np.testing.assert_array_equal(moved.causal_after[:, 1], -redrawn.causal_after[:, 0])
+        assert LatentRows(redrawn.causal_after, redrawn.targets).reordered(order, signs).causal is None
+
+    @pytest.mark.parametrize(("name", "rows"), [("noise_after", 1999), ("targets", 1999)])
+    def test_shapes_are_checked(self, pairs, name, rows):
+        arguments = {"causal": pairs.z, "noise_after": pairs.noise_after, "targets": pairs.targets}
+        with pytest.raises(ValueError, match=name):
+            RedrawnScore(BGeScore, names=NAMES, **(arguments | {name: arguments[name][:rows]}))
