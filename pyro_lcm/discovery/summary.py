@@ -14,7 +14,6 @@ from pyro_lcm.discovery.arviz_compat import Container, group, group_names
 from pyro_lcm.discovery.diagnostics import BinaryDiagnostics, binary_diagnostics
 from pyro_lcm.discovery.scores import FloatArray
 
-
 _LINE = 100
 
 
