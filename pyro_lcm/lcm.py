@@ -501,7 +501,7 @@ class LatentCausalModel:
         targets = self.infer_targets(pairs.x, pairs.x_after)
         if not redrawn:
             return LatentRows(after.causal, targets)
-        return LatentRows(after.causal, targets, before.causal, after.noise)
+        return LatentRows(after.causal, targets, before.causal, after.noise, before.noise)
 
     # ------------------------------------------------------------------- folders
 

@@ -14,7 +14,7 @@ data are pairs that share noise, so the two sides of a pair are not independent 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.redrawn import RedrawnMechanisms, RedrawnScore
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 
+_ROUNDS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class LatentRows:
@@ -40,20 +42,25 @@ class LatentRows:
         causal: (N, d) causal variables before the intervention, and
         noise_after: (N, d) noise encodings after it: if both are given, pairs are scored by what was redrawn, else by
             the rows after.
+        noise: (N, d) noise encodings before: if given too, each chain replaces the causal variables of the fit by
+            those of graphs drawn on the way (`RedrawnMechanisms.causal_given`), for linear scores.
     """
 
     causal_after: NDArray[np.floating[Any]]
     targets: NDArray[np.floating[Any]]
     causal: NDArray[np.floating[Any]] | None = None
     noise_after: NDArray[np.floating[Any]] | None = None
+    noise: NDArray[np.floating[Any]] | None = None
 
     def reordered(self, permutation: NDArray[np.int64], signs: NDArray[np.int64]) -> LatentRows:
         """The same with variable ``permutation[i]`` in place i, causal variables and noise times ``signs[i]``."""
-        causal, noise_after = (
-            None if each is None else each[:, permutation] * signs for each in (self.causal, self.noise_after)
+        causal, noise_after, noise = (
+            None if each is None else each[:, permutation] * signs
+            for each in (self.causal, self.noise_after, self.noise)
         )
         columns = np.concatenate([[0], permutation + 1])
-        return LatentRows(self.causal_after[:, permutation] * signs, self.targets[:, columns], causal, noise_after)
+        after = self.causal_after[:, permutation] * signs
+        return LatentRows(after, self.targets[:, columns], causal, noise_after, noise)
 
 
 def latent_graph_posterior(
@@ -103,6 +110,12 @@ def latent_graph_posterior(
         targets = draw_targets(fit.targets, rng)
         data = GraphData(fit.causal_after.astype(np.float64), targets, tuple(names))
         scorer = _score(fit, targets, data, score)
+        for _ in range(_ROUNDS if isinstance(scorer, RedrawnMechanisms) and fit.noise is not None else 0):
+            rough = draw_graphs(
+                scorer, knowledge, method=method, draws=1, chains=1, seed=int(rng.integers(2**31)), **options
+            )
+            causal = scorer.causal_given(rough.adjacency[0, 0], fit.noise)
+            scorer = _score(replace(fit, causal=causal), targets, data, score)
         part = draw_graphs(
             scorer,
             knowledge,

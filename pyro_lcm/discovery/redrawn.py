@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.discovery.effects import LinearMechanisms
 from pyro_lcm.discovery.linear_gaussian import Mechanism
+from pyro_lcm.discovery.redrawn_system import fit_system
 from pyro_lcm.discovery.scores import BoolArray, FloatArray, GraphData, LocalScore, total_score
 
 
@@ -49,14 +50,17 @@ class RedrawnScore:
         if targets.shape != causal.shape[:1]:
             raise ValueError(f"targets: got shape {targets.shape}, expected {causal.shape[:1]}")
         self._names = names
-        self._parts: list[LocalScore] = []
-        for child in range(causal.shape[1]):
-            hit = targets == child + 1
-            # A variable that was never a target keeps one row that counts nothing.
-            rows = np.flatnonzero(hit) if hit.any() else np.zeros(1, dtype=np.int64)
-            values = causal[rows].astype(np.float64)
-            values[:, child] = noise_after[rows, child]
-            self._parts.append(build(GraphData(values, weights=hit[rows].astype(np.float64), names=names)))
+        self._build = build
+        self._noise_after, self._targets = noise_after, targets
+        self._parts = [self._part(child, causal) for child in range(causal.shape[1])]
+
+    def _part(self, child: int, causal: FloatArray) -> LocalScore:
+        hit = self._targets == child + 1
+        # A variable that was never a target keeps one row that counts nothing.
+        rows = np.flatnonzero(hit) if hit.any() else np.zeros(1, dtype=np.int64)
+        values = causal[rows].astype(np.float64)
+        values[:, child] = self._noise_after[rows, child]
+        return self._build(GraphData(values, weights=hit[rows].astype(np.float64), names=self._names))
 
     @property
     def num_variables(self) -> int:
@@ -87,12 +91,24 @@ class RedrawnMechanisms(RedrawnScore):
     def mechanism_posterior(self, child: int, parents: BoolArray) -> Mechanism:
         """Posterior of the coefficients b of a variable given its (d,) parents."""
         part = self._parts[child]
-        assert isinstance(part, LinearMechanisms)
+        if not isinstance(part, LinearMechanisms):
+            raise ValueError(f"build: got a {type(part).__name__}, expected a score with mechanism_posterior")
         found = part.mechanism_posterior(child, parents)
         variance = found.rate / found.shape
-        return Mechanism(
-            mean=-found.mean / np.sqrt(variance),
-            precision=found.precision,
-            shape=found.shape,
-            rate=found.rate / variance,
-        )
+        mean, rate = -found.mean / np.sqrt(variance), found.rate / variance
+        return Mechanism(mean, found.precision, found.shape, rate)
+
+    def causal_given(self, graph: NDArray[np.int8], noise: FloatArray) -> FloatArray:
+        """Causal variables of a graph: its mechanisms, fitted to the pairs, applied to the noise encodings.
+
+        A learned solution function may lean on any variable a little. Given a graph that error has no place: it
+        would enter where the variable is a parent, as an edge from the parent's ancestors.
+
+        Args:
+            graph: (d, d) DAG.
+            noise: (N, d) noise encodings of the same pairs before the intervention.
+
+        Returns:
+            (N, d) causal variables before, up to a shift of each.
+        """
+        return noise @ fit_system(graph, noise, self._noise_after, self._targets).T
