@@ -110,11 +110,13 @@ def latent_graph_posterior(
         targets = draw_targets(fit.targets, rng)
         data = GraphData(fit.causal_after.astype(np.float64), targets, tuple(names))
         scorer = _score(fit, targets, data, score)
-        for _ in range(_ROUNDS if isinstance(scorer, RedrawnMechanisms) and fit.noise is not None else 0):
+        for _ in range(_ROUNDS):
+            if not isinstance(scorer, RedrawnMechanisms) or fit.noise is None:
+                break
             rough = draw_graphs(
                 scorer, knowledge, method=method, draws=1, chains=1, seed=int(rng.integers(2**31)), **options
             )
-            causal = scorer.causal_given(rough.adjacency[0, 0], fit.noise)
+            causal = scorer.causal_given(rough.adjacency[0, 0], fit.noise.astype(np.float64))
             scorer = _score(replace(fit, causal=causal), targets, data, score)
         part = draw_graphs(
             scorer,
@@ -137,7 +139,8 @@ def _score(fit: LatentRows, targets: NDArray[np.int64], data: GraphData, score: 
     if fit.causal is None or fit.noise_after is None:
         return graph_score(score, data)
     kind = RedrawnScore if score == "nonlinear" else RedrawnMechanisms
-    return kind(lambda rows: graph_score(score, rows), fit.causal, fit.noise_after, targets, data.names)
+    causal, noise_after = fit.causal.astype(np.float64), fit.noise_after.astype(np.float64)
+    return kind(lambda rows: graph_score(score, rows), causal, noise_after, targets, data.names)
 
 
 def draw_targets(probabilities: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.int64]:
