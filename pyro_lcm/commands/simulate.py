@@ -1,4 +1,4 @@
-"""``pyro-lcm simulate``: pairs of observations from a random latent causal model, with the truth."""
+"""``pyro-lcm simulate``: pairs of observations from a latent causal model, with the truth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.data.scaling import ScalingSystem
 
 POSITIONAL = ("simulator",)
@@ -19,34 +20,55 @@ class Options:
     """Options of ``pyro-lcm simulate``.
 
     Args:
-        simulator: Which simulator: scaling, any number of variables.
+        simulator: Which simulator: scaling, any number of variables; or causal_circuit, images of a robot arm, buttons
+            and lamps, which needs the extra sim.
         out: Where to: a folder, which gets train.npz, val.npz and test.npz; or a file that ends in .npz.
         n: Number of pairs to train on.
+        pairs: The same by another name, which wins.
         n_val: Number of pairs to validate on.
         n_test: Number of pairs to test on.
-        overwrite: Whether to write over files.
-        system: The latent causal model.
+        overwrite: Whether to write over files; images are not: the same command goes on with them.
+        size: Width and height of images: 64, 128 or 512.
+        processes: How many processes render images; by default one a core.
+        system: The latent causal model of the simulator scaling; its seed is also that of images.
     """
 
-    simulator: Literal["scaling"]
+    simulator: Literal["scaling", "causal_circuit"]
     out: str
     n: int = 100_000
+    pairs: int | None = None
     n_val: int = 10_000
     n_test: int = 10_000
     overwrite: bool = False
+    size: int = 64
+    processes: int | None = None
     system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
         for name in ("n", "n_val", "n_test"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        for name in ("pairs", "processes"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
 
 
 def run(options: Options) -> int:
     """Write the files."""
     out, system = Path(options.out), options.system
+    number = options.n if options.pairs is None else options.pairs
+    if options.simulator == "causal_circuit":
+        return simulate_circuit(
+            out,
+            pairs=number,
+            n_val=options.n_val,
+            n_test=options.n_test,
+            size=options.size,
+            seed=system.seed,
+            processes=options.processes,
+        )
     single = out.suffix == ".npz"
-    sizes = {"train": options.n, "val": options.n_val, "test": options.n_test}
+    sizes = {"train": number, "val": options.n_val, "test": options.n_test}
     files = {"train": out} if single else {name: out / f"{name}.npz" for name in sizes}
     if not single and out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or a name that ends in .npz")

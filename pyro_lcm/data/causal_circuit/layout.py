@@ -48,7 +48,9 @@ def shard_files(folder: Path, split: Split) -> list[Path]:
     """
     single = folder / f"{split}.npz"
     if split == "train":
-        numbered = {int(match[1]): path for path in folder.glob("train-*.npz") if (match := _SHARD.fullmatch(path.name))}
+        numbered = {
+            int(match[1]): path for path in folder.glob("train-*.npz") if (match := _SHARD.fullmatch(path.name))
+        }
         missing = sorted(set(range(len(numbered))) - set(numbered))
         if missing:
             raise FileNotFoundError(f"{folder / f'train-{missing[0]}.npz'}: no such file, but there are later shards")
@@ -107,4 +109,5 @@ def check_shard(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
             raise ValueError(f"{path}: {key}: got values that are not finite")
     labels = arrays["intervention_labels"]
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 4:
-        raise ValueError(f"{path}: intervention_labels: got {labels.dtype}, {labels.min()} to {labels.max()}, expected integers 0 to 4")
+        found = f"{labels.dtype}, {labels.min()} to {labels.max()}"
+        raise ValueError(f"{path}: intervention_labels: got {found}, expected integers 0 to 4")

@@ -184,7 +184,8 @@ def _scene() -> str:
   <option gravity="0 0 0"/>
   <asset>
     {materials}
-    <texture name="board" type="2d" builtin="checker" rgb1="0.34 0.34 0.36" rgb2="0.38 0.38 0.40" width="256" height="256"/>
+    <texture name="board" type="2d" builtin="checker" width="256" height="256"
+      rgb1="0.34 0.34 0.36" rgb2="0.38 0.38 0.40"/>
     <material name="board" texture="board" texrepeat="18 18" reflectance="0.15" specular="0.2"/>
     <material name="metal" rgba="0.93 0.90 0.82 1" specular="0.5" shininess="0.4"/>
   </asset>

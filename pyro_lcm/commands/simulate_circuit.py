@@ -1,0 +1,57 @@
+"""``pyro-lcm simulate causal_circuit``: rendered pairs of images in the published layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from pyro_lcm.commands.console import CommandFailed, progress_bar, say
+from pyro_lcm.commands.files import write_text
+from pyro_lcm.commands.threads import available_cores
+
+RECORD = "simulation.yaml"
+"""What a set was made with; the same command goes on with it, another one does not."""
+
+
+def simulate_circuit(
+    out: Path, *, pairs: int, n_val: int, n_test: int, size: int, seed: int, processes: int | None
+) -> int:
+    """Render what is not there yet.
+
+    Raises:
+        ValueError: If the folder holds a set that was made otherwise, or something else.
+        CommandFailed: If nothing can be rendered here.
+    """
+    from pyro_lcm.data.causal_circuit.render import RenderingUnavailable
+    from pyro_lcm.data.causal_circuit.simulate import plan_shards, render_shards
+
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out: {out} is a file, expected a folder")
+    shards = plan_shards(out, pairs, n_val=n_val, n_test=n_test, size=size, seed=seed)
+    made = {"simulator": "causal_circuit", "pairs": pairs, "n_val": n_val, "n_test": n_test, "size": size, "seed": seed}
+    _claim(out, made)
+    waiting = sum(not shard.done for shard in shards)
+    say(f"{len(shards)} files, {len(shards) - waiting} of them rendered before")
+    try:
+        with progress_bar(sum(shard.pairs for shard in shards), "rendering", "pair") as bar:
+            render_shards(shards, processes=processes or available_cores(), progress=lambda done: bar.update(done))
+    except RenderingUnavailable as error:
+        raise CommandFailed(str(error)) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on with the set") from None
+    say(f"wrote {out}: {pairs} pairs to train on, {n_val} to validate, {n_test} to test, {size} pixels")
+    return 0
+
+
+def _claim(out: Path, made: dict[str, object]) -> None:
+    file = out / RECORD
+    if file.is_file():
+        before = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if before != made:
+            changed = [key for key in made if not isinstance(before, dict) or before.get(key) != made[key]]
+            raise ValueError(f"--out: {out} holds a set with another {', '.join(changed)}; give another folder")
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"--out: {out} holds something else than a simulated set; give another folder")
+    write_text(file, yaml.safe_dump(made, sort_keys=False))
