@@ -2,6 +2,7 @@
 
 from pyro_lcm.nn.flow import Flow
 from pyro_lcm.nn.grouped import GroupedMLP
+from pyro_lcm.nn.images import ImageDecoder, ImageEncoder
 from pyro_lcm.nn.vectors import VectorDecoder, VectorEncoder, mlp
 
-__all__ = ["Flow", "GroupedMLP", "VectorDecoder", "VectorEncoder", "mlp"]
+__all__ = ["Flow", "GroupedMLP", "ImageDecoder", "ImageEncoder", "VectorDecoder", "VectorEncoder", "mlp"]
