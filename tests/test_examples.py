@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent.parent / "examples"
 SMALL = {
     "quickstart.py": (["--pairs", "4000", "--dim", "2", "--steps", "50"], "under do(z2 = 1)"),
     "own_data.py": (["--pairs", "3000", "--out", "pump.npz", "--steps", "50"], "had the first variable been 0"),
+    "causalcircuit.py": (["--steps", "40"], "inferred targets"),
     "custom_model.py": (["--pairs", "2000", "--steps", "80"], "influences found"),
     "editing.py": (["--pairs", "3000", "--out", "edited.png"], "is the green lamp"),
     "planning.py": (["--pairs", "3000", "--dim", "3", "--tasks", "5"], "the variable that made the goal was found"),

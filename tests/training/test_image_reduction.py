@@ -1,0 +1,67 @@
+"""Images reduced to a code: repeatable, invertible as far as the code goes, and as informative as it says."""
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_lcm.data.causal_circuit import tiny_set
+from pyro_lcm.training.reduction import ImageReduction, fit_reduction, reduce_images
+
+
+class _First:
+    """The first pairs of a set."""
+
+    def __init__(self, images, number):
+        self.images, self.number = images, number
+
+    def __len__(self):
+        return self.number
+
+    def batch(self, index):
+        return self.images.batch(index)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return tiny_set()
+
+
+@pytest.fixture(scope="module")
+def reduction(images):
+    return fit_reduction(images, steps=400, progress=False)[0]
+
+
+def test_codes_tell_the_images(images, reduction):
+    x, x_after = reduce_images(reduction, images)
+    assert x.shape == x_after.shape == (400, 4)
+    batch = images.batch(np.arange(200))["x"]
+    with torch.no_grad():
+        painted = reduction.decode(reduction.encode(batch))
+    assert painted.shape == batch.shape
+    explained = 1 - (painted - batch).square().mean() / (batch - batch.mean(0)).square().mean()
+    assert explained > 0.8
+
+
+def test_pairs_take_their_truth_along(images, reduction):
+    pairs = images.with_vectors(*reduce_images(reduction, images))
+    same = pairs.targets == 0
+    np.testing.assert_array_equal(pairs.x[same], pairs.x_after[same])
+
+
+def test_the_same_seed_gives_the_same_reduction(images):
+    few = _First(images, 64)
+    first, second = (fit_reduction(few, steps=3, seed=5, progress=False)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_larger_images_are_averaged(reduction):
+    small = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    large = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    torch.testing.assert_close(reduction.encode(large), reduction.encode(small))
+
+
+def test_what_is_out_of_range_is_named(images):
+    with pytest.raises(ValueError, match="dim: got 40, expected 1 to 32"):
+        ImageReduction(40)
+    with pytest.raises(ValueError, match="images: got 10 pairs"):
+        fit_reduction(_First(images, 10))
