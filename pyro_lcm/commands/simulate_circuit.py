@@ -35,7 +35,11 @@ def simulate_circuit(
     say(f"{len(shards)} files, {len(shards) - waiting} of them rendered before")
     try:
         with progress_bar(sum(shard.pairs for shard in shards), "rendering", "pair") as bar:
-            render_shards(shards, processes=processes or available_cores(), progress=lambda done: bar.update(done))
+
+            def advance(done: int) -> None:
+                bar.update(done)
+
+            render_shards(shards, processes=processes or available_cores(), progress=advance)
     except RenderingUnavailable as error:
         raise CommandFailed(str(error)) from error
     except KeyboardInterrupt:

@@ -95,7 +95,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         widths = _widths(size, channels, 128)
         self.size = size
-        blocks = [_Conv(3, widths[0], coordinates)]
+        blocks: list[nn.Module] = [_Conv(3, widths[0], coordinates)]
         blocks += [_Residual(a, b, 0.5, coordinates) for a, b in zip([widths[0], *widths], widths, strict=False)]
         self.body = nn.Sequential(*blocks, nn.SiLU(), nn.Flatten())
         self.mean = nn.Linear(16 * widths[-1], dim_z)
