@@ -22,15 +22,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from pyro.distributions import Normal, TorchDistribution, TransformedDistribution
 from pyro.distributions.transforms import AffineTransform
-from pyro.distributions.transforms.spline import ConditionedSpline
 from torch import Tensor, nn
 
 from pyro_lcm.nn.grouped import GroupedMLP
+from pyro_lcm.nn.spline import MonotoneSpline
 
 _SPLINE_BOUND = 4.0
 """Splines are the identity beyond this many standard deviations."""
 _UNIT_SLOPE = math.log(math.e - 1)
 """What softplus maps to 1."""
+_LEAST = 1e-3
+"""Least slope of a spline, and least width and height of a bin in parts of the whole."""
 
 
 class SolutionFunctions(nn.Module):
@@ -92,7 +94,7 @@ class SolutionFunctions(nn.Module):
         shift, scale = self.all_coefficients(noise)
         value = (noise - shift) / scale
         if self.bins:
-            value = self._spline(torch.arange(self.dim, device=noise.device).expand(noise.shape))(value)
+            value = self.spline(torch.arange(self.dim, device=noise.device))(value)
         return value
 
     def redrawn(self, noise: Tensor, target: Tensor) -> TorchDistribution:
@@ -113,7 +115,7 @@ class SolutionFunctions(nn.Module):
         shift, scale = (part.view(*shape, 1).expand(full) for part in (shift, scale))
         if not self.bins:
             return Normal(shift, scale)
-        spline = self._spline((target - 1).clamp(min=0).unsqueeze(-1).expand(full))
+        spline = self.spline((target - 1).clamp(min=0).unsqueeze(-1))
         base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
         return TransformedDistribution(base, [spline.inv, AffineTransform(shift, scale)])
 
@@ -135,20 +137,30 @@ class SolutionFunctions(nn.Module):
             shift, scale = self.coefficients(noise, target)
             value = values[variable]
             if self.bins:
-                value = self._spline(target - 1).inv(value)
+                value = self.spline(target - 1).inv(value)
             noise = noise.clone()
             noise[:, variable] = shift + scale * value
         return noise
 
-    def _spline(self, variable: Tensor) -> ConditionedSpline:
-        """Splines h of the variables (...), as a transform of values of that shape."""
-        parameters = (
-            self.widths.softmax(-1)[variable],
-            self.heights.softmax(-1)[variable],
-            nn.functional.softplus(self.slopes)[variable],
-            None,
+    def spline(self, variable: Tensor) -> MonotoneSpline:
+        """The monotone splines h_i behind the affine maps.
+
+        Args:
+            variable: (...) long, 0..d-1.
+
+        Returns:
+            A transform of values whose shape broadcasts with the variables'.
+
+        Raises:
+            ValueError: if the solution functions are affine.
+        """
+        if not self.bins:
+            raise ValueError("bins: got 0, expected solution functions with splines")
+        widths, heights = (
+            _LEAST + (1 - _LEAST * self.bins) * part.softmax(-1)[variable] for part in (self.widths, self.heights)
         )
-        return ConditionedSpline(parameters, bound=_SPLINE_BOUND, order="quadratic")
+        slopes = _LEAST + (1 - _LEAST) * nn.functional.softplus(self.slopes)[variable]
+        return MonotoneSpline(widths, heights, slopes, bound=_SPLINE_BOUND)
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = output.unbind(-1)

@@ -6,3 +6,6 @@ from pyro_lcm.nn.images import ImageDecoder, ImageEncoder
 from pyro_lcm.nn.vectors import VectorDecoder, VectorEncoder, mlp
 
 __all__ = ["Flow", "GroupedMLP", "ImageDecoder", "ImageEncoder", "VectorDecoder", "VectorEncoder", "mlp"]
+from pyro_lcm.nn.spline import MonotoneSpline
+
+__all__ = ["Flow", "GroupedMLP", "MonotoneSpline", "VectorDecoder", "VectorEncoder", "mlp"]

@@ -15,10 +15,9 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.distributions import Distribution, Transform, constraints
+from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.dag import is_dag
-from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
 
@@ -81,7 +80,7 @@ class FittedStructure(StructuralModel):
     def outer(self, variable: int) -> Transform | None:
         """See the base class."""
         solution = self._model.solution
-        return _Spline(solution, variable) if solution.bins else None
+        return solution.spline(torch.tensor(variable, device=self.zero.device)) if solution.bins else None
 
     def decode(self, world: World) -> Tensor:
         """See the base class."""
@@ -115,30 +114,3 @@ def structural_model(source: Source) -> StructuralModel:
 def _frozen(module: nn.Module) -> Any:
     """A copy without gradients, so that results neither carry a graph nor move with further training."""
     return copy.deepcopy(module).eval().requires_grad_(False)
-
-
-class _Spline(Transform):
-    """The spline of one solution function; the transform itself wants the shape of its values beforehand."""
-
-    domain = codomain = constraints.real
-    bijective = True
-    sign = 1
-
-    def __init__(self, solution: SolutionFunctions, variable: int) -> None:
-        super().__init__()
-        self._solution, self._variable = solution, variable
-
-    def _of_shape(self, value: Tensor) -> Transform:
-        index = torch.full(value.shape, self._variable, device=value.device)
-        return self._solution._spline(index)
-
-    def _call(self, x: Tensor) -> Tensor:
-        return self._of_shape(x)(x)
-
-    def _inverse(self, y: Tensor) -> Tensor:
-        return self._of_shape(y).inv(y)
-
-    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log of dh/dx at x (...), given y = h(x)."""
-        spline = self._of_shape(x)
-        return spline.log_abs_det_jacobian(x, spline(x))
