@@ -1,6 +1,7 @@
 """Causal reasoning with a fitted model: programs, interventions, effects, planning, exchange with other tools.
 
-Every function takes a fitted :class:`pyro_lcm.LatentCausalModel` or a :class:`StructuralModel` that is known.
+Every function takes a fitted :class:`pyro_lcm.LatentCausalModel`, of which it is a method too, or a
+:class:`StructuralModel` that is known.
 """
 
 from pyro_lcm.reasoning.chains import Uncertainty

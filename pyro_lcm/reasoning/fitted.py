@@ -56,7 +56,7 @@ class FittedStructure(StructuralModel):
         if not is_dag(context):
             raise ValueError(
                 "lcm: the solution functions follow no causal order, expected that each was masked to its"
-                " predecessors (the phase 'order' of the default recipe)"
+                " predecessors (by a phase that starts with FindGraph, as in the default recipe)"
             )
         super().__init__(fitted.names, context)
         self._fitted = fitted
