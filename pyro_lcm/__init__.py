@@ -4,34 +4,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyro_lcm.data import InterventionPairs, ScalingSystem, Standardizer, simulate_scaling
-    from pyro_lcm.fitted import Encoding, Intervened
+    from pyro_lcm.fitted import Encoding
     from pyro_lcm.lcm import LatentCausalModel
+    from pyro_lcm.reasoning import Outcome, Range, Shift, Uncertainty
     from pyro_lcm.training import Phase, TrainingDiverged
     from pyro_lcm.training.recipe import Budget
 
 __all__ = [
     "Budget",
     "Encoding",
-    "Intervened",
     "InterventionPairs",
     "LatentCausalModel",
+    "Outcome",
     "Phase",
+    "Range",
     "ScalingSystem",
+    "Shift",
     "Standardizer",
     "TrainingDiverged",
+    "Uncertainty",
     "simulate_scaling",
 ]
 
 _HOMES = {
     "Budget": "pyro_lcm.training.recipe",
     "Encoding": "pyro_lcm.fitted",
-    "Intervened": "pyro_lcm.fitted",
     "InterventionPairs": "pyro_lcm.data",
     "LatentCausalModel": "pyro_lcm.lcm",
+    "Outcome": "pyro_lcm.reasoning",
     "Phase": "pyro_lcm.training",
+    "Range": "pyro_lcm.reasoning",
     "ScalingSystem": "pyro_lcm.data",
+    "Shift": "pyro_lcm.reasoning",
     "Standardizer": "pyro_lcm.data",
     "TrainingDiverged": "pyro_lcm.training",
+    "Uncertainty": "pyro_lcm.reasoning",
     "simulate_scaling": "pyro_lcm.data",
 }
 

@@ -47,21 +47,6 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Intervened:
-    """What observations become under an intervention.
-
-    Attributes:
-        x: (N, ...) observations, in the units of the data.
-        causal: (N, d) causal variables under the intervention.
-        before: (N, d) causal variables without it.
-    """
-
-    x: Array
-    causal: Array
-    before: Array
-
-
-@dataclass(frozen=True)
 class FittedModel:
     """The parts of a fitted latent causal model.
 

@@ -19,8 +19,10 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import choose_design, fit_standardizer
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
-from pyro_lcm.fitted import Array, Encoding, FittedModel, Intervened
+from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.networks import MODELS, Architecture, build
+from pyro_lcm.reasoning.interventions import Outcome
+from pyro_lcm.reasoning.methods import ReasoningMethods
 from pyro_lcm.run_folder import CONFIG, load_run, save_run
 from pyro_lcm.training.describe import describe
 from pyro_lcm.training.driver import Precision, check_seed, fit
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
     from pyro_lcm.discovery.posterior import Method, ScoreName
     from pyro_lcm.discovery.priors import GraphPrior
 
-__all__ = ["Encoding", "Intervened", "LatentCausalModel"]
+__all__ = ["Encoding", "LatentCausalModel", "Outcome"]
 
 
-class LatentCausalModel:
+class LatentCausalModel(ReasoningMethods):
     """A latent causal model of pairs before and after unknown interventions.
+
+    How to reason with it, once fitted, is in :class:`~pyro_lcm.reasoning.methods.ReasoningMethods`.
 
     Args:
         model: a name in :data:`pyro_lcm.networks.MODELS` such as ``"ilcm"``, or a Pyro model of one's own (see
@@ -335,41 +339,6 @@ class LatentCausalModel:
             targets: (n,) intervention targets, -1 for a random one; all random if None.
         """
         return self.fitted.sample(n, seed=seed, targets=targets)
-
-    def intervene(self, values: Mapping[str, ArrayLike], *, x: ArrayLike) -> Intervened:
-        """What these observations become when causal variables are set, everyone else's noise being kept.
-
-        The noise encodings of x are inferred (abduction), those of the variables set are replaced by what makes
-        z_i equal the value given (action), causes before effects, and decoded (prediction).
-
-        Args:
-            values: for each variable's name a number, or (N,) numbers, in units of the causal variables as encoded.
-            x: (N, ...) observations.
-
-        Raises:
-            ValueError: if a name is not a variable's or a value is of the wrong shape or not finite.
-        """
-        setter = self.model if hasattr(self.model, "set_causal") else getattr(self.model, "solution", None)
-        if setter is None:
-            raise ValueError(f"model: got {self._name}, which has no solution functions to intervene with")
-        before = self.encode(x)
-        noise = torch.as_tensor(before.noise, device=self.fitted.device)
-        goals = {}
-        for name, value in values.items():
-            if name not in self.names:
-                raise ValueError(f"values: got the variable {name!r}, expected some of {', '.join(self.names)}")
-            number = np.asarray(value, dtype=np.float32)
-            if number.shape not in ((), (len(noise),)) or not np.isfinite(number).all():
-                raise ValueError(
-                    f"values[{name!r}]: got shape {number.shape}, expected a finite number or ({len(noise)},) of them"
-                )
-            goals[self.names.index(name)] = torch.as_tensor(number, device=noise.device, dtype=noise.dtype).expand(
-                len(noise)
-            )
-        with torch.no_grad():
-            noise = setter.set_causal(noise, goals)
-            causal = self.model.causal(noise).cpu().numpy()
-        return Intervened(self.decode(noise.cpu().numpy()), causal, before.causal)
 
     # ------------------------------------------------------------------ verdicts
 

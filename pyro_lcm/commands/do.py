@@ -16,8 +16,7 @@ from pyro_lcm.commands.parsing import REPEATED
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.fitted import Intervened
-from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.lcm import LatentCausalModel, Outcome
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure
 
@@ -108,14 +107,14 @@ def parse_values(settings: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def _intervene(model: LatentCausalModel, values: dict[str, float], pairs: InterventionPairs) -> Intervened:
+def _intervene(model: LatentCausalModel, values: dict[str, float], pairs: InterventionPairs) -> Outcome:
     parts = []
     with progress_bar(len(pairs), "intervening", "observation") as bar:
         for start in range(0, len(pairs), _ROWS):
             piece = pairs[start : start + _ROWS]
             parts.append(model.intervene(values, x=piece.x))
             bar.update(len(piece))
-    return Intervened(*(np.concatenate([getattr(p, key) for p in parts]) for key in ("x", "causal", "before")))
+    return Outcome(*(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def _effects(

@@ -6,7 +6,7 @@ import torch
 
 from pyro_lcm.reasoning import intervene, program
 
-pytest.importorskip("chirho")
+pytest.importorskip("chirho", reason="needs the extra `chirho`")
 
 from chirho.counterfactual.handlers import MultiWorldCounterfactual
 from chirho.indexed.ops import IndexSet, gather

@@ -58,7 +58,7 @@ def test_wrong_arguments_raise(posterior):
 
 @pytest.mark.filterwarnings("ignore")  # of DoWhy and what it imports
 def test_dowhy_gives_our_answers(linear):
-    pytest.importorskip("dowhy")
+    pytest.importorskip("dowhy", reason="needs the extra `dowhy`")
     import pandas as pd
     from dowhy import gcm
 
