@@ -17,7 +17,6 @@ and no decoder is run for a graph. Counterfactuals are exact for every graph.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pyro
@@ -123,15 +122,6 @@ class ELCM(BetaVAE):
     def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""
         return self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)  # type: ignore[no-any-return]
-
-    def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
-        """Noise encodings (N, d) under which variables 0..d-1 have the ``values`` (N,); others keep their noise."""
-        for i in topological_order(self.adjacency.cpu().numpy()):
-            if i in values:
-                loc, scale = self.mechanisms.coefficients(self.causal(noise), self.adjacency)
-                noise = noise.clone()
-                noise[:, i] = (values[i] - loc[:, i]) / scale[:, i]
-        return noise
 
     def program(self, noise: Tensor) -> Tensor:
         """One world with a named node for each variable, for ``pyro.do`` and counterfactuals.

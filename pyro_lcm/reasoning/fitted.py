@@ -41,18 +41,21 @@ class FittedStructure(StructuralModel):
     """Mechanisms, decoder and abduction of a fitted model, frozen as they are now.
 
     Args:
-        lcm: a fitted :class:`pyro_lcm.LatentCausalModel` whose model has solution functions.
+        lcm: a fitted :class:`pyro_lcm.LatentCausalModel` whose model has solution functions, or an explicit
+            graph with its mechanisms.
 
     Raises:
-        ValueError: if its model has no solution functions, or they follow no causal order and so have no inverse.
+        ValueError: if its model has neither, or its solution functions follow no causal order and so have no inverse.
     """
 
     def __init__(self, lcm: Fitted) -> None:
         fitted = lcm.fitted
         solution: Any = getattr(fitted.model, "solution", None)
-        if solution is None:
-            raise ValueError(f"lcm: got a {type(fitted.model).__name__}, expected a model with solution functions")
-        context = solution.context.cpu().numpy() != 0
+        if solution is None and not hasattr(fitted.model, "mechanisms"):
+            raise ValueError(
+                f"lcm: got a {type(fitted.model).__name__}, expected a model with solution functions or mechanisms"
+            )
+        context = (fitted.model.adjacency if solution is None else solution.context).cpu().numpy() != 0
         if not is_dag(context):
             raise ValueError(
                 "lcm: the solution functions follow no causal order, expected that each was masked to its"
@@ -62,7 +65,8 @@ class FittedStructure(StructuralModel):
         self._fitted = fitted
         self._model = _frozen(fitted.model)
         self._standardizer = _frozen(fitted.standardizer).to(fitted.device)
-        self._zero = torch.zeros_like(self._model.solution.context[0, 0])
+        self._explicit = solution is None
+        self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 
     @property
     def zero(self) -> Tensor:
@@ -71,6 +75,10 @@ class FittedStructure(StructuralModel):
 
     def location_scale(self, variable: int, noise: Sequence[Tensor], causal: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """See the base class."""
+        if self._explicit:
+            values = torch.stack(torch.broadcast_tensors(*causal), dim=-1)
+            loc, scale = self._model.mechanisms.coefficients(values, self._model.adjacency)
+            return loc[..., variable], scale[..., variable]
         parts = torch.broadcast_tensors(*noise)
         rows = torch.stack([part.reshape(-1) for part in parts], dim=-1)
         target = torch.full((len(rows),), variable + 1, device=rows.device)
@@ -79,6 +87,8 @@ class FittedStructure(StructuralModel):
 
     def outer(self, variable: int) -> Transform | None:
         """See the base class."""
+        if self._explicit:
+            return None
         solution = self._model.solution
         return solution.spline(torch.tensor(variable, device=self.zero.device)) if solution.bins else None
 

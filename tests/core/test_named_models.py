@@ -111,6 +111,14 @@ def test_the_explicit_model_finds_a_chain(train, held_out, options):
     scores = model.evaluate(held_out, dci_rows=500)
     assert scores["mcc"] > 0.99
     assert scores["shd"] == 0
+    outcome = model.intervene({"z2": 1.0}, x=held_out.x[:50])
+    assert np.allclose(outcome.causal[:, 1], 1.0)
+    assert np.abs(model.encode(outcome.x).causal - outcome.causal).max() < 0.1
+    child = model.adjacency()[1].argmax() if model.adjacency()[1].any() else None
+    changed = np.abs(outcome.causal - outcome.before).max(0) > 1e-3
+    assert child is None or changed[child]
+    roots = model.adjacency().sum(0) == 0
+    assert not changed[roots & (np.arange(3) != 1)].any()
 
 
 def test_known_targets_are_asked_for(train):
