@@ -120,7 +120,7 @@ class FittedModel:
         if not np.isfinite(array).all():
             raise ValueError("noise: got values that are not finite, expected finite noise encodings")
         values = torch.as_tensor(array, device=self.device, dtype=self.dtype)
-        parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu()) for part in values.split(_ROWS)]
+        parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu().float()) for part in values.split(_ROWS)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
@@ -151,8 +151,8 @@ class FittedModel:
             raise ValueError("targets: got some for a model without targets, expected none")
         hit = torch.tensor(True) if target is None else target.unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
         return InterventionPairs(
-            self.standardizer.inverse(values["before/x"]).numpy(),
-            self.standardizer.inverse(values["after/x"]).numpy(),
+            self.standardizer.inverse(values["before/x"].float()).numpy(),
+            self.standardizer.inverse(values["after/x"].float()).numpy(),
             targets=None if target is None else target.numpy(),
             z=values["before/causal"].numpy(),
             z_after=values["after/causal"].numpy(),

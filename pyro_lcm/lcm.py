@@ -145,7 +145,7 @@ class LatentCausalModel(ReasoningMethods):
         if budget is not None and (phases is not None or self._given is not None):
             raise ValueError("budget: got one beside phases or a model of your own, expected it for the default recipe")
         if out is not None and (Path(out) / CONFIG).exists() and not resume:
-            raise ValueError(f"out: {out} holds a run already; resume it, or give another folder")
+            raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
         training, held_out = hold_out(pairs, validation, seed=seed)
         recipe = recipe_of(self._name)
         standardizer = fit_standardizer(training, own_model=self._given is not None, units=recipe.units)

@@ -125,7 +125,7 @@ def run(options: Options) -> int:
         raise ValueError(f"--out: {folder} is a file, expected a folder")
     if is_first_process() and holds_run(folder):  # the others would see what the first one writes
         if not options.resume:
-            raise ValueError(f"--out: {folder} holds a run; give another folder, or --resume to go on with that run")
+            raise ValueError(f"--out: {folder} holds a run; resume it (--resume), or give another folder")
         if lines := recorded_differences(folder, recorded):
             raise ValueError(f"--resume: the run in {folder} has other options: {'; '.join(lines)}")
         if is_finished(folder):

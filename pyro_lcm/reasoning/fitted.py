@@ -64,7 +64,7 @@ class FittedStructure(StructuralModel):
         super().__init__(fitted.names, context)
         self._fitted = fitted
         self._model = _frozen(fitted.model)
-        self._standardizer = _frozen(fitted.standardizer).to(fitted.device)
+        self._standardizer = _frozen(fitted.standardizer).to(fitted.device, fitted.dtype)
         self._explicit = solution is None
         self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 

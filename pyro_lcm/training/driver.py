@@ -248,7 +248,7 @@ def _saved_state(folder: CheckpointFolder | None, identity: Mapping[str, Any], r
     if latest is None:
         return None
     if not resume:
-        raise ValueError(f"out: {latest.parent} holds the checkpoint of a run; use resume, or another folder")
+        raise ValueError(f"out: {latest.parent.parent} holds a run; resume it, or give another folder")
     tree = read_tree(latest)
     if lines := differences(tree["identity"], identity):
         raise ValueError(f"resume: {latest} is of another run: {'; '.join(lines)}")

@@ -103,7 +103,7 @@ def test_resume_with_nothing_there_starts_from_scratch(tmp_path):
 def test_folder_with_a_checkpoint_is_not_written_over(tmp_path):
     _fit(tmp_path)
     before = (tmp_path / "metrics.csv").read_bytes()
-    with pytest.raises(ValueError, match="holds the checkpoint of a run; use resume, or another folder"):
+    with pytest.raises(ValueError, match="holds a run; resume it, or give another folder"):
         _fit(tmp_path)
     assert (tmp_path / "metrics.csv").read_bytes() == before
 
