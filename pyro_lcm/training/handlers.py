@@ -53,6 +53,18 @@ class MaskSite(Messenger):
             msg["fn"] = msg["fn"].mask(False)
 
 
+class DeterministicDtype(Messenger):
+    """Give deterministic sites a log density, 0, of their own dtype.
+
+    Pyro's is of torch's default dtype, and enumeration multiplies it with probabilities of the others'.
+    """
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        fn, value = msg["fn"], msg["value"]
+        if msg["infer"].get("_deterministic") and value.dtype != torch.get_default_dtype():
+            msg["fn"] = getattr(fn, "base_dist", fn)
+
+
 class TopHypotheses(Messenger):
     """Restrict an enumerated target in the guide to its most probable values, renormalised.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.training import random_state
-from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
+from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, TopHypotheses
 
 
 class PairObjective(nn.Module):
@@ -73,7 +73,7 @@ class PairObjective(nn.Module):
         kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
-        with pyro.get_param_store().scope(), Scoring():
+        with pyro.get_param_store().scope(), Scoring(), DeterministicDtype():
             elbo: Trace_ELBO | TraceEnum_ELBO
             if hypotheses == 1 and not self._enumerates_others(model, guide, *args, **kwargs):
                 elbo = Trace_ELBO(max_plate_nesting=1)
