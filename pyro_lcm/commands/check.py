@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.figures import training_figure
 from pyro_lcm.commands.files import load_pairs, write_json
 from pyro_lcm.commands.fits import other_fits
+from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.lcm import LatentCausalModel
@@ -26,8 +28,7 @@ class Options:
         compare: Other run folders of the same data, to be compared with this one.
         strict: Whether to exit with 1 if there is a problem.
         rows: Most pairs that are looked at.
-        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
-        mmap: Whether to map the data into memory instead of reading it.
+        resources: See there.
     """
 
     run: str
@@ -35,14 +36,11 @@ class Options:
     compare: tuple[str, ...] = ()
     strict: bool = False
     rows: int = 100_000
-    threads: int | None = None
-    mmap: bool = False
+    resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("rows", 2), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        if self.rows < 2:
+            raise ValueError(f"rows: got {self.rows}, expected at least 2")
 
 
 def run(options: Options) -> int:
@@ -50,8 +48,8 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
-    pairs = load_pairs(options.data, mmap=options.mmap)
-    with torch_threads(options.threads), busy("checking"):
+    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    with torch_threads(options.resources.threads), busy("checking"):
         report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
     text = report.to_text()
     say(text)

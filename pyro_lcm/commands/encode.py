@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing
+from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.pairs import InterventionPairs
@@ -32,16 +34,14 @@ class Options:
             target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones; neither
             for a model without targets.
         overwrite: Whether to write over a file.
-        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
-        mmap: Whether to map the data into memory instead of reading it.
+        resources: See there.
     """
 
     run: str
     data: str
     out: str
     overwrite: bool = False
-    threads: int | None = None
-    mmap: bool = False
+    resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
 
 def run(options: Options) -> int:
@@ -50,8 +50,8 @@ def run(options: Options) -> int:
     check_suffix(options.out, ".npz")
     refuse_existing([out], options.overwrite)
     model = LatentCausalModel.load(options.run)
-    pairs = load_pairs(options.data, mmap=options.mmap)
-    with torch_threads(options.threads):
+    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    with torch_threads(options.resources.threads):
         arrays = encode_pairs(model, pairs)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(out, arrays)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.figures import latents_figure, learned_graph_figure, training_figure
 from pyro_lcm.commands.files import load_pairs, write_json
+from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import available_cores, torch_threads
@@ -30,21 +32,19 @@ class Options:
         data: Pairs file with the truth, or with some of it.
         seed: Seed of the scores that are random, at least 0.
         dci_rows: Most pairs for disentanglement and completeness.
-        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
-        mmap: Whether to map the data into memory instead of reading it.
+        resources: See there.
     """
 
     run: str
     data: str
     seed: int = 0
     dci_rows: int = 10_000
-    threads: int | None = None
-    mmap: bool = False
+    resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("dci_rows", 2), ("threads", 1)):
+        for name, least in (("seed", 0), ("dci_rows", 2)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value < least:
                 raise ValueError(f"{name}: got {value}, expected at least {least}")
 
 
@@ -52,8 +52,8 @@ def run(options: Options) -> int:
     """Write metrics.json, figures and the report, and show the scores."""
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
-    pairs = load_pairs(options.data, mmap=options.mmap)
-    with torch_threads(options.threads) as threads:
+    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    with torch_threads(options.resources.threads) as threads:
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))
     if scores["mcc"] is None and scores["mcc_noise"] is None:

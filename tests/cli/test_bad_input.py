@@ -115,6 +115,8 @@ OPTIONS = [
         ["--set: got z1 twice"],
     ),
     (["do", "run", "--data", "test.npz", "--out", "train.npz", "--set", "z1=1"], ["train.npz exists"]),
+    (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z1=1", "--draws", "1"], ["draws: got 1"]),
+    (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z1=1", "--threads", "0"], ["threads: got 0"]),
     (["simulate", "scaling", "--seed", "0", "--out", "train.npz"], ["train.npz exists"]),
     (["simulate", "scaling", "--seed", "0", "--out", "."], ["train.npz exists"]),
     (["simulate", "scaling", "--seed", "-3", "--out", "new"], ["seed: got -3"]),
