@@ -37,7 +37,7 @@ class Options:
         run: Run folder.
         set: A causal variable and its value, as in z2=1.0; once for each variable that is set.
         data: Pairs file; the observations before are what is intervened upon.
-        out: File to write, an .npz: x under the intervention, causal under it, causal_before, x_before. Beside
+        out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it, causal_before, x_before. Beside
             it come the effects as a table, with their errors, and two figures.
         draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
         seed: Seed of these draws, at least 0.
@@ -47,7 +47,7 @@ class Options:
 
     run: str
     data: str
-    out: str
+    out: str | None = None
     set: tuple[str, ...] = field(default=(), metadata=REPEATED)
     draws: int = 20
     seed: int = 0
@@ -63,8 +63,8 @@ class Options:
 def run(options: Options) -> int:
     """Write the observations, the effects and the figures."""
     values = parse_values(options.set)
-    check_suffix(options.out, ".npz")
-    out = Path(options.out)
+    out = Path(options.run) / "do.npz" if options.out is None else Path(options.out)
+    check_suffix(str(out), ".npz")
     effects_file = out.with_name(f"{out.stem}_effects.csv")
     pictures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
     refuse_existing([out, effects_file, *pictures], options.overwrite)

@@ -178,6 +178,8 @@ def test_do_sets_what_it_was_told(cli, work):
     assert (work / "g_observations.png").is_file()
     assert cli(*command)[0] == 2
     assert cli(*command, "--overwrite")[0] == 0
+    assert cli("do", "run", "--data", "test.npz", "--set", "z1=0", "--threads", "1", "--draws", "2")[0] == 0
+    assert (work / "run" / "do.npz").is_file()
 
 
 def test_graph_of_a_table(cli, work):
