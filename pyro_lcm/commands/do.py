@@ -37,8 +37,8 @@ class Options:
         run: Run folder.
         set: A causal variable and its value, as in z2=1.0; once for each variable that is set.
         data: Pairs file; the observations before are what is intervened upon.
-        out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it, causal_before, x_before. Beside
-            it come the effects as a table, with their errors, and two figures.
+        out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it,
+            causal_before, x_before. Beside it come the effects as a table, with their errors, and two figures.
         draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
