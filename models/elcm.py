@@ -121,7 +121,7 @@ class ELCM(BetaVAE):
 
     def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""
-        return self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)  # type: ignore[no-any-return]
+        return self.mechanisms(noise, self.adjacency if adjacency is None else adjacency)
 
     def program(self, noise: Tensor) -> Tensor:
         """One world with a named node for each variable, for ``pyro.do`` and counterfactuals.

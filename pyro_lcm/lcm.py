@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.causal.readout import read_graph
-from pyro_lcm.data.holdout import MIN_PAIRS, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import choose_design, fit_standardizer
@@ -24,7 +24,7 @@ from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
 from pyro_lcm.reasoning.methods import ReasoningMethods
 from pyro_lcm.run_folder import CONFIG, load_run, save_run
-from pyro_lcm.training.describe import describe
+from pyro_lcm.training.describe import describe_phases
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
@@ -106,7 +106,7 @@ class LatentCausalModel(ReasoningMethods):
         self,
         pairs: InterventionPairs,
         *,
-        validation: InterventionPairs | float = 0.1,
+        validation: InterventionPairs | float = HELD_OUT,
         seed: int = 0,
         out: str | Path | None = None,
         budget: Budget | None = None,
@@ -173,7 +173,7 @@ class LatentCausalModel(ReasoningMethods):
             )
         fitted = FittedModel(recipe.objective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
-        facts = self._describe(fitted, training, held_out, phases)
+        facts = self._facts(fitted, training, held_out)
         source, validation_source = fitted.source(training), fitted.source(held_out)
         # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
         # driver notices what is not finite.
@@ -190,11 +190,12 @@ class LatentCausalModel(ReasoningMethods):
                 progress=progress,
                 resume=resume,
                 loggers=loggers,
-                facts={key: value for key, value in facts.items() if key != "phases"},
+                facts=facts,
             )
         fitted.objective.eval()
         self._fitted, self._result = fitted, result
         self._config = facts | {
+            "phases": describe_phases(phases),
             "seed": seed,
             "device": fitted.device.type,
             "precision": precision,
@@ -207,10 +208,8 @@ class LatentCausalModel(ReasoningMethods):
             barrier()
         return self
 
-    def _describe(
-        self, fitted: FittedModel, training: InterventionPairs, held_out: InterventionPairs, phases: Sequence[Phase]
-    ) -> dict[str, Any]:
-        """What a run folder says of the fit, and what a run has to share to be gone on with."""
+    def _facts(self, fitted: FittedModel, training: InterventionPairs, held_out: InterventionPairs) -> dict[str, Any]:
+        """What a run has to share to be gone on with, beside what the driver compares."""
         return {
             "model": self._name,
             "names": list(fitted.names),
@@ -219,7 +218,6 @@ class LatentCausalModel(ReasoningMethods):
             "known_targets": training.known_targets is not None,
             "architecture": None if self._architecture is None else self._architecture.to_dict(),
             "standardizer": fitted.standardizer.to_config(),
-            "phases": [phase.to_dict() | {"start": describe(phase.start)} for phase in phases],
         }
 
     # ------------------------------------------------------------------ latents

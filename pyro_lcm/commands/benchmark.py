@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
-from pyro_lcm.commands.files import write_csv, write_text
+from pyro_lcm.commands.files import claim_folder, write_csv
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, DataSet, Job, Method, Setting, run_job
 from pyro_lcm.commands.threads import available_cores, torch_threads
@@ -95,7 +94,7 @@ def run(options: Options) -> int:
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
-    _claim(folder, options.setting)
+    claim_folder(folder, "study.yaml", asdict(options.setting), holds="a study", kind="a study")
     jobs = _jobs(options, folder)
     waiting = [job for job in jobs if not job.done]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
@@ -174,20 +173,6 @@ def _jobs(options: Options, folder: Path) -> list[Job]:
         for data_seed in options.data_seeds
         for model_seed in (options.model_seeds[:1] if method == "true_noise" else options.model_seeds)
     ]
-
-
-def _claim(folder: Path, setting: Setting) -> None:
-    """Note what the runs of a study share, or check that it is the same as before."""
-    file, now = folder / "study.yaml", asdict(setting)
-    if file.is_file():
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if before != now:
-            changed = [key for key in now if not isinstance(before, dict) or before.get(key) != now[key]]
-            raise ValueError(f"--out: {folder} holds a study with another {', '.join(changed)}; give another folder")
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"--out: {folder} holds something else than a study; give another folder")
-    write_text(file, yaml.safe_dump(now, sort_keys=False))
 
 
 def _work(jobs: Sequence[Job], processes: int) -> None:

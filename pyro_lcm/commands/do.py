@@ -138,7 +138,7 @@ def _errors(
     """
     rng = np.random.default_rng(options.seed)
     total = np.zeros((options.draws, 1))
-    sums: list[Array] = [np.zeros((options.draws, 1)), np.zeros((options.draws, 1))]
+    sums = [np.zeros((options.draws, size)) for size in (model.dim_z, math.prod(pairs.observation_shape))]
     with progress_bar(options.draws * len(pairs), "drawing", "observation") as bar:
         for start in range(0, len(pairs), _ROWS):
             x = pairs[start : start + _ROWS].x
@@ -147,10 +147,8 @@ def _errors(
                 found = model.counterfactual(x, values, draws=1, seed=int(rng.integers(2**31)))
                 changes = (found.causal - found.before)[0], (found.x[0] - found.x_before).reshape(len(x), -1)
                 total[draw] += weight.sum()
-                for k, change in enumerate(changes):
-                    if sums[k].shape[1] != change.shape[1]:
-                        sums[k] = np.zeros((options.draws, change.shape[1]))
-                    sums[k][draw] += weight @ change
+                for part, change in zip(sums, changes, strict=True):
+                    part[draw] += weight @ change
                 bar.update(len(x))
     causal, features = ((part / total).std(axis=0, ddof=1) for part in sums)
     return causal, features

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from pyro_lcm.data.pairs import InterventionPairs
 
@@ -39,6 +41,31 @@ def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
     for path in paths:
         if path.exists() and not overwrite:
             raise ValueError(f"--out: {path} exists; give another name, or --overwrite")
+
+
+def claim_folder(folder: Path, record: str, made: Mapping[str, object], *, holds: str, kind: str) -> None:
+    """Note in a folder what its content is made with, or check that it is the same as before.
+
+    Args:
+        folder: The folder; made if it is not there.
+        record: Name of the YAML file in it.
+        made: Plain values.
+        holds: What a folder made otherwise is said to hold.
+        kind: What a folder without the record is said not to hold.
+
+    Raises:
+        ValueError: If the folder was made otherwise, or holds something else.
+    """
+    file = folder / record
+    if file.is_file():
+        before = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if before != made:
+            changed = [key for key in made if not isinstance(before, dict) or before.get(key) != made[key]]
+            raise ValueError(f"--out: {folder} holds {holds} with another {', '.join(changed)}; give another folder")
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"--out: {folder} holds something else than {kind}; give another folder")
+    write_text(file, yaml.safe_dump(made, sort_keys=False))
 
 
 def check_suffix(path: str, suffix: str) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say
-from pyro_lcm.commands.files import write_text
+from pyro_lcm.commands.files import claim_folder
 from pyro_lcm.commands.threads import available_cores
 
 RECORD = "simulation.yaml"
@@ -30,7 +28,7 @@ def simulate_circuit(
         raise ValueError(f"--out: {out} is a file, expected a folder")
     shards = plan_shards(out, pairs, n_val=n_val, n_test=n_test, size=size, seed=seed)
     made = {"simulator": "causal_circuit", "pairs": pairs, "n_val": n_val, "n_test": n_test, "size": size, "seed": seed}
-    _claim(out, made)
+    claim_folder(out, RECORD, made, holds="a set", kind="a simulated set")
     waiting = sum(not shard.done for shard in shards)
     say(f"{len(shards)} files, {len(shards) - waiting} of them rendered before")
     try:
@@ -46,16 +44,3 @@ def simulate_circuit(
         raise KeyboardInterrupt("the same command goes on with the set") from None
     say(f"wrote {out}: {pairs} pairs to train on, {n_val} to validate, {n_test} to test, {size} pixels")
     return 0
-
-
-def _claim(out: Path, made: dict[str, object]) -> None:
-    file = out / RECORD
-    if file.is_file():
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if before != made:
-            changed = [key for key in made if not isinstance(before, dict) or before.get(key) != made[key]]
-            raise ValueError(f"--out: {out} holds a set with another {', '.join(changed)}; give another folder")
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"--out: {out} holds something else than a simulated set; give another folder")
-    write_text(file, yaml.safe_dump(made, sort_keys=False))

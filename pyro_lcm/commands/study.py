@@ -18,6 +18,7 @@ from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.training.monitor import TrainingDiverged
 from pyro_lcm.training.recipe import Budget
+from pyro_lcm.training.recipes_by_model import recipe_of
 from pyro_lcm.training.result import FitResult
 
 RESULT = "result.json"
@@ -59,7 +60,6 @@ METHODS: tuple[Method, ...] = get_args(Method)
 DataSet = Literal["scaling", "independent", "soft"]
 DATA_SETS: tuple[DataSet, ...] = get_args(DataSet)
 """The scaling data, these without any edge, and soft interventions with known targets."""
-_NEED_TARGETS = ("gvae", "ml_vae")
 
 TargetFrequencies = Literal["even", "uneven", "one_missing"]
 
@@ -196,7 +196,7 @@ def run_job(job: Job) -> None:
         scores = evaluate_latents(test, causal=test.noise, noise=test.noise, dci_rows=setting.dci_rows)
         write_json(job.folder / RESULT, row | scores)
         return
-    if job.data == "soft" or job.method in _NEED_TARGETS:
+    if job.data == "soft" or recipe_of(job.method).known_targets:
         pairs = pairs.with_known_targets()
     model = job.model()
     start = time.perf_counter()

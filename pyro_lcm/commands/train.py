@@ -20,7 +20,7 @@ from pyro_lcm.commands.runs import (
     write_options,
 )
 from pyro_lcm.commands.threads import torch_threads
-from pyro_lcm.data.holdout import hold_out
+from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.networks import GraphWay, ModelName
@@ -29,9 +29,6 @@ from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.training.recipe import Budget
 
 POSITIONAL = ("data",)
-
-HELD_OUT = 0.1
-"""Share of the pairs that is held out, of at most 10,000 pairs."""
 
 logger = logging.getLogger(__name__)
 

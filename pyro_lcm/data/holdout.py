@@ -6,16 +6,18 @@ import numpy as np
 
 from pyro_lcm.data.pairs import InterventionPairs
 
-__all__ = ["MIN_PAIRS", "hold_out"]
+__all__ = ["HELD_OUT", "MIN_PAIRS", "hold_out"]
 
 MIN_PAIRS = 50
 """Fewest pairs that are worth a fit, or to judge by."""
+HELD_OUT = 0.1
+"""Share of the pairs that is held out unless told otherwise, of at most 10,000 pairs."""
 _MAX_HELD_OUT = 10_000
 _ROWS = 65_536
 
 
 def hold_out(
-    pairs: InterventionPairs, validation: InterventionPairs | float = 0.1, *, seed: int
+    pairs: InterventionPairs, validation: InterventionPairs | float = HELD_OUT, *, seed: int
 ) -> tuple[InterventionPairs, InterventionPairs]:
     """Split pairs into those to train on and those to hold out, or check those that were held out.
 

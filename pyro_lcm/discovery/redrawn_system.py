@@ -38,11 +38,14 @@ def fit_system(
     parent, child = np.nonzero(graph)
     moments = [_moments(noise[targets == i + 1], noise_after[targets == i + 1, i]) for i in range(size)]
 
-    def loss(values: FloatArray) -> tuple[float, FloatArray]:
-        slope = np.exp(values[:size])
+    def unpack(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """A, B and (I - B^T)^-1."""
         direct = np.zeros((size, size))
         direct[parent, child] = values[size:]
-        inverse = np.linalg.inv(np.eye(size) - direct.T)
+        return np.exp(values[:size]), direct, np.asarray(np.linalg.inv(np.eye(size) - direct.T))
+
+    def loss(values: FloatArray) -> tuple[float, FloatArray]:
+        slope, direct, inverse = unpack(values)
         system = inverse * slope
         total = 0.5 * _RIDGE * float(values @ values)
         by_slope, by_direct, by_system = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
@@ -60,9 +63,8 @@ def fit_system(
         return total, np.concatenate([by_slope, by_direct[parent, child]]) + _RIDGE * values
 
     found = minimize(loss, np.zeros(size + len(parent)), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    direct = np.zeros((size, size))
-    direct[parent, child] = found.x[size:]
-    return np.asarray(np.linalg.inv(np.eye(size) - direct.T) * np.exp(found.x[:size]))
+    slope, _, inverse = unpack(found.x)
+    return inverse * slope
 
 
 def _moments(noise: FloatArray, redrawn: FloatArray) -> tuple[int, float, FloatArray, FloatArray]:

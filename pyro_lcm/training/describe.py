@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["describe"]
+from pyro_lcm.training.phases import Phase
+
+__all__ = ["describe", "describe_phases"]
 
 
 def describe(function: Any) -> str | None:
@@ -32,6 +34,11 @@ def describe(function: Any) -> str | None:
     kind = type(function)
     options = {item.name: getattr(function, item.name) for item in fields(kind)} if is_dataclass(kind) else {}
     return f"{kind.__module__}.{kind.__qualname__}({_plain(options)})"
+
+
+def describe_phases(phases: Sequence[Phase]) -> list[dict[str, Any]]:
+    """Phases as plain data, their hooks in words."""
+    return [phase.to_dict() | {"start": describe(phase.start)} for phase in phases]
 
 
 def _plain(options: Mapping[str, Any]) -> str:

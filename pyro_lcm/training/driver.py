@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.training import random_state
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
-from pyro_lcm.training.describe import describe
+from pyro_lcm.training.describe import describe, describe_phases
 from pyro_lcm.training.logs import MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop
 from pyro_lcm.training.optimizers import OptimizerFactory, adam, check_prefixes, unfused_adam
@@ -129,7 +129,7 @@ def fit(
     identity = {
         "format": _FORMAT,
         "seed": seed,
-        "phases": [phase.to_dict() | {"start": describe(phase.start)} for phase in phases],
+        "phases": describe_phases(phases),
         "data": fingerprint(source),
         "validation": None if held_out is None else fingerprint(held_out),
         "validate_every": validate_every,

@@ -124,7 +124,7 @@ def fit_reduction(
     Raises:
         ValueError: if there are too few images or an argument is out of range.
     """
-    if 2 * len(images) < 2 * components:
+    if len(images) < components:
         raise ValueError(f"images: got {len(images)} pairs, expected at least {components}, one for each component")
     with random_state.isolated(random_state.derive_seed(seed, "reduction"), torch.device("cpu")):
         reduction = ImageReduction(dim, components)

@@ -19,7 +19,7 @@ from pyro_lcm.training.recipe_objective import hard_targets
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.soft_recipe import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.structure import nonlinear_parents, sparse_regression
+from pyro_lcm.training.structure import choose_parents
 from pyro_lcm.training.warmstart import Calibrate, encode_in_chunks, sample_pairs
 
 HARD = {"hypotheses": 1}
@@ -87,10 +87,7 @@ class ChooseParents:
             earlier = complete[:, i].nonzero().flatten()
             rows = (target == i + 1).cpu().numpy()
             features, response = causal[rows][:, earlier.cpu().numpy()], after.double().cpu().numpy()[rows, i]
-            if self.linear:
-                chosen = sparse_regression(features, response)[0]
-            else:
-                chosen = nonlinear_parents(features[: self.rows], response[: self.rows])
+            chosen = choose_parents(features, response, linear=self.linear, rows=self.rows)
             kept[earlier[chosen], i] = 1.0
         for graphs in (model.graphs, guide.graphs):
             graphs.adjacency.copy_(kept)
@@ -119,7 +116,6 @@ def explicit(
     wide: bool = False,
     linear: bool = False,
     latent: bool = True,
-    mechanisms: int | None = None,
 ) -> tuple[Phase, ...]:
     """The recipe of the explicit model: coordinates, the graph with its mechanisms, and everything together.
 
@@ -129,8 +125,6 @@ def explicit(
         wide: whether x has more directions than there are variables.
         linear: whether mixing and mechanisms are linear.
         latent: whether something about the graph has logits; not so for a fixed order.
-        mechanisms: None to start mechanisms from regressions. A number of steps to learn them from nothing instead,
-            over all graphs alike: logits stay as they are at first, so that no graph gets ahead by chance.
 
     Returns:
         The phases, for a :class:`~pyro_lcm.training.recipe_objective.RecipeObjective`.
@@ -140,11 +134,7 @@ def explicit(
     fixed = ("guide.encoder", "guide.target_encoder", "model.decoder")
     rate = Cosine(1e-2, 1e-4)
     phases = [*coordinates(budget, wide=wide, linear=linear), Phase("calibrate", 0, settings=HARD, start=Calibrate())]
-    if mechanisms is None:
-        phases.append(Phase("regress", 0, settings=HARD, start=RegressMechanisms()))
-    else:
-        freeze = (*fixed, "guide.graphs") if latent else fixed
-        phases.append(Phase("mechanisms", mechanisms, rate, size, HARD, freeze=freeze, gradient_clip=10.0))
+    phases.append(Phase("regress", 0, settings=HARD, start=RegressMechanisms()))
     if latent and b.solutions:
         freeze = (*fixed, "model.mechanisms")
         phases.append(

@@ -27,7 +27,7 @@ from pyro_lcm.training.recipe import Budget, coordinates
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.structure import nonlinear_parents, sparse_regression
+from pyro_lcm.training.structure import choose_parents
 from pyro_lcm.training.warmstart import encode_in_chunks, sample_pairs, set_spreads
 
 
@@ -209,10 +209,7 @@ class ReadParents:
         for i in range(model.dim_z):
             earlier = context[:, i].nonzero().flatten()
             features, response = causal[:, earlier.cpu().numpy()], causal[:, i]
-            if self.linear:
-                chosen = sparse_regression(features, response)[0]
-            else:
-                chosen = nonlinear_parents(features[: self.rows], response[: self.rows])
+            chosen = choose_parents(features, response, linear=self.linear, rows=self.rows)
             adjacency[earlier[chosen], i] = 1.0
         model.solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}

@@ -78,7 +78,7 @@ class FindGraph:
                 parents = [earlier[k] for k in chosen]
                 _compose_linear(objective, variable, parents, coefficients, sd)
             else:
-                chosen = nonlinear_parents(causal[: self.rows], response[: self.rows])
+                chosen = choose_parents(causal, response, linear=False, rows=self.rows)
                 parents = [earlier[k] for k in chosen]
             adjacency[parents, variable] = 1.0
         solution.adjacency.copy_(adjacency)
@@ -103,6 +103,23 @@ def _compose_linear(
     if len(networks.weights):
         networks.weights[-1][variable].zero_()
         networks.biases[-1][variable].zero_()
+
+
+def choose_parents(features: Array, response: Array, *, linear: bool, rows: int) -> list[int]:
+    """Features on which a response depends: by sparse regression where linear, else by evidence on the first rows.
+
+    Args:
+        features: (N, p).
+        response: (N,).
+        linear: whether the response is linear in them.
+        rows: how many to use at most where it is not.
+
+    Returns:
+        The features chosen.
+    """
+    if linear:
+        return sparse_regression(features, response)[0]
+    return nonlinear_parents(features[:rows], response[:rows])
 
 
 def sparse_regression(features: Array, response: Array) -> tuple[list[int], Array, float]:
