@@ -20,7 +20,8 @@ ablation):
    causal order, which makes them invertible, and parents are chosen; linear ones are recomposed from the mechanisms.
 8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits
    long before the rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out
-   density.
+   density. Where the mixing is linear though the mechanisms are not
+   (:class:`~pyro_lcm.training.readouts.FindReadouts`) they are fitted to what can be read off linearly as well.
 
 No part sees a true variable, target or graph, and none depends on the clock.
 """
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.readouts import FindReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph
 from pyro_lcm.training.warmstart import AlignToLines, Calibrate, MatchTargets
@@ -127,6 +129,7 @@ def identify(
         return tuple(phases)
     phases.append(Phase("graph", 0, settings={"stage": "solutions"}, start=FindGraph(linear=linear)))
     if not linear and b.solutions:
+        phases.append(Phase("readouts", 0, settings={"stage": "solutions"}, start=FindReadouts()))
         phases.append(
             Phase(
                 "solutions",

@@ -12,7 +12,9 @@
                  the flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
                  causal model seen through an invertible encoder.
 ``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`).
-``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder.
+``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder, and,
+                 where causal variables can be read off linearly (:mod:`pyro_lcm.training.readouts`), by the squared
+                 difference to these in all rows.
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.objective import PairObjective
 
+_READOUT_WEIGHT = 10.0
+"""Nats that a squared distance of one standard deviation to the readouts costs: rows with it are ten times those with
+a target, and without a network's variance."""
 Stage = Literal["reconstruct", "unmix", "pairs", "solutions"]
 
 
@@ -37,6 +42,19 @@ class RecipeObjective(PairObjective):
         model: an ILCM or a model with its parts: ``decoder``, ``solution``, ``redrawn_dist``.
         guide: its guide, with ``encoder`` (``code``, ``flow``) and ``target_encoder``.
     """
+
+    readout_weight: Tensor
+    """(d, d): linear readouts of the code, a column for each causal variable."""
+    readout_bias: Tensor
+    has_readouts: Tensor
+    """1 once the readouts are set, 0 until then."""
+
+    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
+        super().__init__(model, guide)
+        dim = self.model.dim_z
+        self.register_buffer("readout_weight", torch.zeros(dim, dim))
+        self.register_buffer("readout_bias", torch.zeros(dim))
+        self.register_buffer("has_readouts", torch.zeros(()))
 
     def forward(  # type: ignore[override]
         self,
@@ -78,15 +96,22 @@ class RecipeObjective(PairObjective):
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
     def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """-log p(e~_I | e, I) per pair that has a target, at the encoder's means, it held fixed, hard targets."""
+        """-log p(e~_I | e, I) per pair that has a target, and the squared distance to what can be read off.
+
+        At the encoder's means, it held fixed, with hard targets.
+        """
+        x = torch.cat([tensors["x"], tensors["x_after"]])
         with torch.no_grad():
-            before, after = self.guide.encoder(torch.cat([tensors["x"], tensors["x_after"]]))[0].chunk(2)
+            noise = self.guide.encoder(x)[0]
+            before, after = noise.chunk(2)
             target = hard_targets(self, before, after, tensors.get("targets"))
         column = (target - 1).clamp(min=0).unsqueeze(1)
         density = self.model.redrawn_dist(before, target).log_prob(after).gather(1, column).squeeze(1)
         hit = target > 0
         fit = torch.where(hit, density, 0.0).sum() / hit.sum().clamp(min=1)
-        return -fit, {"log_redrawn": fit.detach()}
+        read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
+        error = self.has_readouts * (self.model.solution(noise) - read).square().sum(-1).mean()
+        return _READOUT_WEIGHT * error - fit, {"log_redrawn": fit.detach(), "readout_error": error.detach()}
 
 
 def hard_targets(objective: PairObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:

@@ -42,6 +42,28 @@ def test_codes_tell_the_images(images, reduction):
     assert explained > 0.8
 
 
+def test_lamps_are_read_off_linearly_and_the_arm_is_unrolled(images, reduction):
+    assert reduction.lines == 3
+    x, _ = reduce_images(reduction, images)
+    truth = images.truth()
+    correlation = np.abs(np.corrcoef(x.T, truth["z"].T)[:4, 4:])
+    assert correlation[3].argmax() == 3
+    assert sorted(correlation[:3, :3].argmax(1)) == [0, 1, 2]
+    assert correlation[:3].max(1).min() > 0.98
+    order = np.argsort(truth["z"][:, 3])
+    rising = np.diff(x[order][::20, 3])
+    assert (rising > 0).all() or (rising < 0).all()
+
+
+def test_a_saved_reduction_is_the_same(reduction, images, tmp_path):
+    reduction.save(tmp_path / "reduction")
+    again = ImageReduction.load(tmp_path / "reduction")
+    batch = images.batch(np.arange(8))["x"]
+    torch.testing.assert_close(again.encode(batch), reduction.encode(batch), rtol=0, atol=0)
+    with pytest.raises(FileNotFoundError, match="no such run folder"):
+        ImageReduction.load(tmp_path / "nowhere")
+
+
 def test_pairs_take_their_truth_along(images, reduction):
     pairs = images.with_vectors(*reduce_images(reduction, images))
     same = pairs.targets == 0
@@ -63,5 +85,7 @@ def test_larger_images_are_averaged(reduction):
 def test_what_is_out_of_range_is_named(images):
     with pytest.raises(ValueError, match="dim: got 40, expected 1 to 32"):
         ImageReduction(40)
+    with pytest.raises(ValueError, match="lines: got 5, expected 0 to 4"):
+        ImageReduction(4, lines=5)
     with pytest.raises(ValueError, match="images: got 10 pairs"):
         fit_reduction(_First(images, 10))
