@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.causal.subsets import as_hit
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
-from pyro_lcm.guides.ilcm import TargetEncoder
+from pyro_lcm.guides.target_encoder import TargetEncoder
 
 Average = Literal["gvae", "ml-vae"]
 
@@ -86,8 +86,8 @@ class AdaGVAEGuide(BetaVAEGuide):
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """(pairs, d + 1) probabilities of the targets none, 1, ..., d, from which component moved.
 
-        The objective has no targets; tolerances and widths of :class:`pyro_lcm.guides.ilcm.TargetEncoder` are set by
-        its ``fit``, not by the ELBO.
+        The objective has no targets; tolerances and widths are set by
+        :meth:`pyro_lcm.guides.target_encoder.TargetEncoder.fit`, not by the ELBO.
         """
         before, after = super().posteriors(x, x_after)
         probabilities: Tensor = self.target_encoder(after.mean - before.mean).softmax(-1)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.guides.ilcm import Averaging, ILCMGuide, TargetEncoder
+from pyro_lcm.guides.ilcm import Averaging, ILCMGuide
+from pyro_lcm.guides.target_encoder import TargetEncoder
 
 
 class ELCMGuide(ILCMGuide):

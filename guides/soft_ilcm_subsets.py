@@ -1,7 +1,7 @@
 """Amortized guide of interventions on sets of variables.
 
 q(e | x), shared and redrawn components as in :mod:`pyro_lcm.guides.ilcm`. Every component says by its move whether it
-was redrawn, so with the Bayes factors b_i of :class:`pyro_lcm.guides.ilcm.TargetEncoder`
+was redrawn, so with the Bayes factors b_i of :class:`pyro_lcm.guides.target_encoder.TargetEncoder`
 
     log q(S | x, x~) = sum over i in S of log b_i  -  normaliser over the list of sets.
 """

@@ -78,3 +78,10 @@ def test_the_version_is_told_once():
 
     assert metadata.version("pyro-lcm") == PROJECT["project"]["version"]
     assert getattr(pyro_lcm, "__version__", PROJECT["project"]["version"]) == PROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("folder", ["models", "guides"])
+def test_a_model_or_guide_is_one_page_of_maths(folder):
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / folder).glob("*.py")}
+    assert lines
+    assert {name: count for name, count in lines.items() if count >= 150} == {}

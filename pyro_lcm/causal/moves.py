@@ -6,7 +6,7 @@ noise of the two posteriors alone; a redrawn one by the difference of two draws 
 
     log q(I = i) - log q(I = none) = log N(m~_i - m_i; 0, v_i + v~_i + 2) - log N(m~_i - m_i; 0, v_i + v~_i)
 
-This is the target posterior of :class:`pyro_lcm.guides.ilcm.TargetEncoder` with nothing to learn.
+This is the target posterior of :class:`pyro_lcm.guides.target_encoder.TargetEncoder` with nothing to learn.
 """
 
 from __future__ import annotations

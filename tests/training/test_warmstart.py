@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from pyro_lcm.guides.ilcm import TargetEncoder
+from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.training.lines import Lines
 from pyro_lcm.training.recipe_objective import RecipeObjective

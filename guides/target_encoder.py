@@ -1,0 +1,87 @@
+"""How amortized guides of pairs tell the target of an intervention: by the moves of the encoder's means.
+
+An untouched noise encoding stays where it was, up to the encoder's error; a redrawn one is somewhere else. That is all
+that a target posterior needs of the observations (Brehmer, de Haan, Lippe, Cohen, NeurIPS 2022, section 4).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pyro_lcm.causal.targets import UNKNOWN, target_distribution
+
+
+class TargetEncoder(nn.Module):
+    """q(I | x, x~): the Bayes factor of each component having been redrawn.
+
+    An untouched component moves by m~_j - m_j ~ N(0, t_j^2), with a tolerance t_j that is learned; a redrawn one by
+    N(0, t_j^2 + 2 r^2), the difference of two draws of width r. With a uniform prior
+
+        log q(I = i) - log q(I = none) = log N(m~_i - m_i; 0, t_i^2 + 2 r_i^2) - log N(m~_i - m_i; 0, t_i^2).
+
+    Args:
+        dim: number of causal variables d.
+        tolerance: t_j at the start, in units of the noise encodings.
+        min_tolerance: lower bound of t_j.
+    """
+
+    def __init__(self, dim: int, *, tolerance: float = 0.3, min_tolerance: float = 1e-3) -> None:
+        super().__init__()
+        self.log_tolerance = nn.Parameter(torch.full((dim,), tolerance).log())
+        self.log_width = nn.Parameter(torch.zeros(dim))
+        self.min_tolerance = min_tolerance
+
+    def forward(self, move: Tensor) -> Tensor:
+        """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
+        return self._log_bayes_factors(move, *self.variances())
+
+    @staticmethod
+    def _log_bayes_factors(move: Tensor, untouched: Tensor, redrawn: Tensor) -> Tensor:
+        factor = 0.5 * (move.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
+        return nn.functional.pad(factor, (1, 0))
+
+    def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
+        """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is.
+
+        Args:
+            move: (..., d) moves.
+            known: (...) long, known targets, -1 for unknown.
+            shared: whether all components share one tolerance, their geometric mean. With tolerances of their own
+                the likelihood is raised by letting one component go and sharpening the others.
+
+        Returns:
+            (...) log densities.
+        """
+        untouched, _ = self.variances(shared=shared)
+        base = -0.5 * (move.square() / untouched + (2 * math.pi * untouched).log()).sum(-1)
+        factor = self._log_bayes_factors(move, *self.variances(shared=shared))
+        mixed = factor.logsumexp(-1)
+        if known is not None:
+            own = factor.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+            mixed = torch.where(known == UNKNOWN, mixed, own)
+        return base + mixed - math.log(factor.shape[-1])
+
+    @torch.no_grad()
+    def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+        """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform."""
+        self.log_tolerance.copy_((move.abs().median(0).values + 2 * self.min_tolerance).log())
+        for _ in range(iterations):
+            share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:]
+            untouched = _weighted_mean(move.square(), 1 - share)
+            redrawn = _weighted_mean(move.square(), share)
+            tolerance = (untouched.sqrt() - self.min_tolerance).clamp(min=0.1 * self.min_tolerance)
+            self.log_tolerance.copy_(tolerance.log())
+            self.log_width.copy_(((redrawn - untouched) / 2).clamp(min=1e-4).sqrt().log())
+
+    def variances(self, *, shared: bool = False) -> tuple[Tensor, Tensor]:
+        """Variance of the move of an untouched and of a redrawn component, (d,) each."""
+        log_tolerance = self.log_tolerance.mean().expand_as(self.log_tolerance) if shared else self.log_tolerance
+        untouched = (log_tolerance.exp() + self.min_tolerance).square()
+        return untouched, untouched + 2 * self.log_width.exp().square()
+
+
+def _weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+    return (value * weight).sum(0) / weight.sum(0).clamp(min=1e-6)
