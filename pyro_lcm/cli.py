@@ -79,14 +79,19 @@ def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
             return _fail(program, f"{error} (see {program} --help)")
         except (ValueError, OSError) as error:
             logger.debug("bad input", exc_info=True)
-            return _fail(program, str(error))
+            return _fail(program, _said(error))
         except RuntimeError as error:
             from pyro_lcm.training.monitor import TrainingDiverged
 
             if not isinstance(error, TrainingDiverged | CommandFailed):
                 raise
-            _fail(program, str(error))
+            _fail(program, _said(error))
             return 1
+
+
+def _said(error: Exception) -> str:
+    """What an error says, and its notes: which of several runs it is of."""
+    return ", ".join([str(error), *getattr(error, "__notes__", [])])
 
 
 def _fail(program: str, message: str) -> int:

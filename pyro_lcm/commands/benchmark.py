@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +16,12 @@ from pyro_lcm.commands.files import claim_folder, write_csv
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, DataSet, Job, Method, Setting, run_job
 from pyro_lcm.commands.threads import available_cores, torch_threads
+from pyro_lcm.jobs import run_jobs
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 
 POSITIONAL = ("study",)
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SHOWN = (
     "disentanglement",
     "mcc",
@@ -99,7 +95,14 @@ def run(options: Options) -> int:
     waiting = [job for job in jobs if not job.done]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
     try:
-        _work(waiting, options.processes or available_cores())
+        with torch_threads(1), progress_bar(len(waiting), "runs", "run") as bar:
+
+            def finished(name: str) -> None:
+                logger.info("finished %s", name)
+                bar.update()
+
+            named = {job.folder.name: job for job in waiting}
+            run_jobs(run_job, named, processes=options.processes or available_cores(), done=finished)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on with the study") from None
     except BrokenProcessPool as error:
@@ -173,39 +176,3 @@ def _jobs(options: Options, folder: Path) -> list[Job]:
         for data_seed in options.data_seeds
         for model_seed in (options.model_seeds[:1] if method == "true_noise" else options.model_seeds)
     ]
-
-
-def _work(jobs: Sequence[Job], processes: int) -> None:
-    with progress_bar(len(jobs), "runs", "run") as bar:
-        if min(processes, len(jobs)) <= 1:
-            with torch_threads(1):
-                for job in jobs:
-                    run_job(job)
-                    bar.update()
-            return
-        context = multiprocessing.get_context("spawn")
-        with _one_thread_each(), ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
-            futures = {pool.submit(run_job, job): job for job in jobs}
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    logger.info("finished %s", futures[future].folder.name)
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let processes that are started meanwhile use one thread each."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say
@@ -40,6 +41,8 @@ def simulate_circuit(
             render_shards(shards, processes=processes or available_cores(), progress=advance)
     except RenderingUnavailable as error:
         raise CommandFailed(str(error)) from error
+    except BrokenProcessPool as error:
+        raise CommandFailed("a rendering process was killed; the same command goes on with the set") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on with the set") from None
     say(f"wrote {out}: {pairs} pairs to train on, {n_val} to validate, {n_test} to test, {size} pixels")

@@ -6,10 +6,9 @@ shards are there already, and how many processes render, has no influence on any
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pyro_lcm.data.causal_circuit import program
 from pyro_lcm.data.causal_circuit.layout import Split, encode_jpeg
 from pyro_lcm.data.causal_circuit.render import SIZES, Renderer
 from pyro_lcm.data.files import read_arrays, write_arrays
+from pyro_lcm.jobs import run_jobs
 from pyro_lcm.training import random_state
 
 SHARD = 1000
@@ -155,22 +155,15 @@ def render_shards(
 
     Raises:
         RenderingUnavailable: If MuJoCo or the OpenGL library is missing.
+        BrokenProcessPool: If one of several processes was killed.
     """
     if processes < 1:
         raise ValueError(f"processes: got {processes}, expected at least 1")
     tell = progress or (lambda pairs: None)
-    waiting = [shard for shard in shards if not shard.done]
-    tell(sum(shard.pairs for shard in shards) - sum(shard.pairs for shard in waiting))
+    waiting = {shard.path.name: shard for shard in shards if not shard.done}
+    tell(sum(shard.pairs for shard in shards if shard.path.name not in waiting))
     if min(processes, len(waiting)) <= 1:
-        return [render_shard(shard, tell) for shard in waiting]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(waiting)), mp_context=context) as pool:
-        futures = {pool.submit(render_shard, shard): shard for shard in waiting}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                tell(futures[future].pairs)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [shard.path for shard in waiting]
+        run_jobs(partial(render_shard, progress=tell), waiting)
+    else:
+        run_jobs(render_shard, waiting, processes=processes, done=lambda name: tell(waiting[name].pairs))
+    return [shard.path for shard in waiting.values()]
