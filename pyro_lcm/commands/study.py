@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pyro_lcm.commands.files import read_json, write_json
+from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.data.soft import SoftSystem
 from pyro_lcm.evaluation.report import METRICS, evaluate_latents
@@ -191,36 +192,62 @@ def run_job(job: Job) -> None:
         "data_seed": job.data_seed,
         "model_seed": job.model_seed,
     }
-    clock = _StepClock()
     if job.method == "true_noise":
         scores = evaluate_latents(test, causal=test.noise, noise=test.noise, dci_rows=setting.dci_rows)
         write_json(job.folder / RESULT, row | scores)
         return
     if job.data == "soft" or recipe_of(job.method).known_targets:
         pairs = pairs.with_known_targets()
-    model = job.model()
+    row |= fit_and_score(
+        job.model(),
+        pairs,
+        test,
+        out=job.folder,
+        seed=job.model_seed,
+        budget=setting.budget,
+        dci_rows=setting.dci_rows,
+    )
+    write_json(job.folder / RESULT, row)
+
+
+def fit_and_score(
+    model: LatentCausalModel,
+    pairs: InterventionPairs,
+    test: InterventionPairs,
+    *,
+    out: Path,
+    seed: int,
+    budget: Budget,
+    dci_rows: int,
+) -> dict[str, Any]:
+    """Fit a model, going on where a fit was cut off, and score it against the truth.
+
+    Args:
+        model: A new model.
+        pairs: To train on.
+        test: To score on.
+        out: The run folder.
+        seed: Of the fit.
+        budget: Optimizer steps.
+        dci_rows: Most pairs for disentanglement and completeness.
+
+    Returns:
+        Scores and times by the names of :data:`COLUMNS`, or only ``error``, why the fit failed.
+    """
+    clock = _StepClock()
     start = time.perf_counter()
     try:
-        model.fit(
-            pairs,
-            seed=job.model_seed,
-            out=job.folder,
-            budget=setting.budget,
-            device="cpu",
-            progress=False,
-            resume=True,
-            loggers=(clock,),
-        )
+        model.fit(pairs, seed=seed, out=out, budget=budget, device="cpu", progress=False, resume=True, loggers=(clock,))
     except (TrainingDiverged, ValueError) as error:
-        write_json(job.folder / RESULT, row | {"error": " ".join(str(error).split())})
-        return
+        return {"error": " ".join(str(error).split())}
+    row: dict[str, Any] = {}
     if model.result.resumed_at is None:  # otherwise what was spent before is not known
         row["seconds"] = time.perf_counter() - start
-    row["pairs_per_second"] = clock.pairs_per_second(model.result, setting.budget.batch_size)
+    row["pairs_per_second"] = clock.pairs_per_second(model.result, budget.batch_size)
     row["steps"] = model.result.steps
-    row |= model.evaluate(test, dci_rows=setting.dci_rows)
+    row |= model.evaluate(test, dci_rows=dci_rows)
     row["problems"] = "; ".join(model.check(test).problems)
-    write_json(job.folder / RESULT, row)
+    return row
 
 
 class _StepClock:

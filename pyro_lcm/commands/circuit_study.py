@@ -1,0 +1,232 @@
+"""``pyro-lcm benchmark causalcircuit``: from rendered images to scores, each stage resumable.
+
+The stages, a folder each: ``images`` (simulated, unless a set is given), ``reduction`` and ``codes``, ``runs`` (a fit
+for each method and seed), then the table and the report. All methods see the same codes, as in Brehmer et al. (NeurIPS
+2022, arXiv 2203.16437, section 5). Truth scores the fits and names variables in pictures, and does nothing else.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyro_lcm.commands.circuit_figures import save_circuit_figures
+from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.files import read_json, write_json, write_text
+from pyro_lcm.commands.simulate_circuit import simulate_circuit
+from pyro_lcm.commands.study import COLUMNS, RESULT, Method, fit_and_score
+from pyro_lcm.data.causal_circuit import CausalCircuit
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.training.recipe import Budget
+from pyro_lcm.training.reduction import ImageReduction, fit_reduction, reduce_images
+from pyro_lcm.viz.report import Section, report_html
+
+METHODS: tuple[Method, ...] = ("ilcm", "dvae", "beta_vae")
+DIM = 4
+STAGES = "stages.json"
+
+
+@dataclass(frozen=True)
+class CircuitSetting:
+    """What the study of CausalCircuit is made with.
+
+    Args:
+        images: Folder of a set in the published layout, with the splits train and test; by default one is simulated,
+            which needs the extra sim.
+        pairs: Pairs to simulate and train on.
+        n_test: Pairs to simulate and score on.
+        size: Width and height of simulated images: 64, 128 or 512.
+        image_seed: Seed of the simulation.
+        components: Principal components that images are projected on.
+        reduce_steps: Optimizer steps of the reduction.
+    """
+
+    images: str | None = None
+    pairs: int = 10_000
+    n_test: int = 2_000
+    size: int = 64
+    image_seed: int = 1
+    components: int = 32
+    reduce_steps: int = 6000
+
+    def __post_init__(self) -> None:
+        for name, least in (("pairs", 50), ("n_test", 20), ("image_seed", 0), ("components", DIM), ("reduce_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+
+
+@dataclass(frozen=True)
+class CircuitJob:
+    """One fit of the study.
+
+    Attributes:
+        folder: Its run folder.
+        method: Name of the model.
+        model_seed: Seed of the fit.
+        codes: Folder of ``train.npz`` and ``test.npz``.
+        image_seed: Seed of the images, or None for images that were given.
+        dci_rows: Most pairs for disentanglement and completeness.
+        budget: Optimizer steps.
+    """
+
+    folder: Path
+    method: Method
+    model_seed: int
+    codes: Path
+    image_seed: int | None
+    dci_rows: int
+    budget: Budget
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a result."""
+        return (self.folder / RESULT).is_file()
+
+    def result(self) -> dict[str, Any]:
+        """Its row of the table."""
+        return read_json(self.folder / RESULT)
+
+
+def run_circuit_job(job: CircuitJob) -> None:
+    """Fit, score, and write the result; a fit that was cut off goes on."""
+    pairs, test = (InterventionPairs.load(job.codes / f"{split}.npz") for split in ("train", "test"))
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {
+        "data": "causalcircuit",
+        "method": job.method,
+        "dim": DIM,
+        "data_seed": job.image_seed,
+        "model_seed": job.model_seed,
+    }
+    model = LatentCausalModel(job.method, dim_z=DIM)
+    row |= fit_and_score(
+        model, pairs, test, out=job.folder, seed=job.model_seed, budget=job.budget, dci_rows=job.dci_rows
+    )
+    write_json(job.folder / RESULT, row)
+
+
+def circuit_jobs(
+    folder: Path,
+    setting: CircuitSetting,
+    methods: Sequence[Method],
+    model_seeds: Sequence[int],
+    *,
+    dci_rows: int,
+    budget: Budget,
+) -> list[CircuitJob]:
+    """All fits of the study."""
+    seed = None if setting.images else setting.image_seed
+    return [
+        CircuitJob(
+            folder / "runs" / f"{method}-model{model_seed}",
+            method,
+            model_seed,
+            folder / "codes",
+            seed,
+            dci_rows,
+            budget,
+        )
+        for method in methods
+        for model_seed in model_seeds
+    ]
+
+
+def prepare_codes(folder: Path, setting: CircuitSetting, *, processes: int) -> None:
+    """Render the images, reduce them, and write the codes of both splits; what is there is left.
+
+    Raises:
+        ValueError: if a given set has no images of a split.
+        CommandFailed: if nothing can be rendered here.
+    """
+    start = time.perf_counter()
+    images = image_folder(folder, setting)
+    if setting.images is None:
+        simulate_circuit(
+            images,
+            pairs=setting.pairs,
+            n_val=0,
+            n_test=setting.n_test,
+            size=setting.size,
+            seed=setting.image_seed,
+            processes=processes,
+        )
+        _note(folder, "render", start)
+    codes = folder / "codes"
+    if all((codes / f"{split}.npz").is_file() for split in ("train", "test")):
+        return
+    start = time.perf_counter()
+    train, test = open_set(images, "train"), open_set(images, "test")
+    say(f"reducing {len(train)} pairs of images")
+    reduction, _ = fit_reduction(
+        train,
+        dim=DIM,
+        components=setting.components,
+        steps=setting.reduce_steps,
+        out=folder / "reduction",
+        resume=(folder / "reduction").exists(),
+    )
+    reduction.save(folder / "reduction")
+    codes.mkdir(exist_ok=True)
+    with busy("encoding images"):
+        for split, source in (("train", train), ("test", test)):
+            source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
+    _note(folder, "reduce", start)
+
+
+def image_folder(folder: Path, setting: CircuitSetting) -> Path:
+    """Where the images are."""
+    return folder / "images" if setting.images is None else Path(setting.images)
+
+
+def open_set(images: Path, split: str) -> CausalCircuit:
+    """Open one split of a set.
+
+    Raises:
+        ValueError: if it has no shards or a damaged one; the message names it.
+    """
+    try:
+        return CausalCircuit(images, split)  # type: ignore[arg-type]
+    except FileNotFoundError as error:
+        raise ValueError(f"--circuit.images: {error}") from error
+
+
+def write_circuit_report(folder: Path, setting: CircuitSetting, jobs: Sequence[CircuitJob], scores: str) -> Path:
+    """Write ``report.html`` with the scores and, of the first implicit model, the pictures."""
+    stages = read_json(folder / STAGES) if (folder / STAGES).is_file() else {}
+    made = [("", ""), *((key, str(value)) for key, value in vars(setting).items() if value is not None)]
+    made += [(f"seconds to {name}", f"{seconds:.0f}") for name, seconds in stages.items()]
+    sections = [Section("Study", made), Section("Scores against the truth, medians over seeds", text=scores)]
+    fitted = [job for job in jobs if job.method == "ilcm" and job.done and not job.result()["error"]]
+    if fitted:
+        test = InterventionPairs.load(folder / "codes" / "test.npz")
+        figures = save_circuit_figures(
+            folder,
+            LatentCausalModel.load(fitted[0].folder),
+            ImageReduction.load(folder / "reduction"),
+            open_set(image_folder(folder, setting), "test"),
+            test,
+        )
+        sections.append(Section(f"What {fitted[0].folder.name} has found", figures=figures))
+    target = folder / "report.html"
+    write_text(target, report_html("pyro_lcm: CausalCircuit", sections))
+    return target
+
+
+def peak_memory_gb() -> float:
+    """Largest resident memory of this process or one of its children so far, in GB."""
+    unit = 1e9 if sys.platform == "darwin" else 1e6  # bytes there, kB elsewhere
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
+
+
+def _note(folder: Path, stage: str, start: float) -> None:
+    """Add the seconds that a stage took to those of earlier calls."""
+    file = folder / STAGES
+    stages = read_json(file) if file.is_file() else {}
+    stages[stage] = stages.get(stage, 0.0) + time.perf_counter() - start
+    write_json(file, stages)
