@@ -22,6 +22,7 @@ ablation):
    long before the rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out
    density. Where the mixing is linear though the mechanisms are not
    (:class:`~pyro_lcm.training.readouts.FindReadouts`) they are fitted to what can be read off linearly as well.
+9. *parents* (:class:`~pyro_lcm.training.structure.FindParents`), where not linear: chosen from the mechanisms.
 
 No part sees a true variable, target or graph, and none depends on the clock.
 """
@@ -34,7 +35,7 @@ from itertools import takewhile
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.readouts import FindReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
-from pyro_lcm.training.structure import FindGraph
+from pyro_lcm.training.structure import FindGraph, FindParents
 from pyro_lcm.training.warmstart import AlignToLines, Calibrate, MatchTargets
 
 
@@ -129,7 +130,6 @@ def identify(
         return tuple(phases)
     phases.append(Phase("graph", 0, settings={"stage": "solutions"}, start=FindGraph(linear=linear)))
     if not linear and b.solutions:
-        phases.append(Phase("readouts", 0, settings={"stage": "solutions"}, start=FindReadouts()))
         phases.append(
             Phase(
                 "solutions",
@@ -139,9 +139,12 @@ def identify(
                 {"stage": "solutions"},
                 weight_decay={"model.solution": 0.01},
                 freeze=("guide", "model.decoder"),
+                start=FindReadouts(),
                 keep="best",
             )
         )
+    if not linear:
+        phases.append(Phase("parents", 0, settings={"stage": "solutions"}, start=FindParents()))
     return tuple(phases)
 
 

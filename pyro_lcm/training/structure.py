@@ -6,13 +6,14 @@ whose target it is say anything, and what they say is a regression on the *causa
 
     e~_i = scale_i z~_i + shift_i(z_pred),      z~_i independent of z_pred,
 
-in which only the parents matter. Parents are chosen by evidence; where everything is linear, the solution functions are
-recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on all noise
-encodings.
+in which only the parents matter. Where everything is linear, parents are chosen by evidence at once, and the solution
+functions are recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on
+all noise encodings. Elsewhere solution functions are trained first, and :class:`FindParents` looks at the mechanisms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,17 +38,16 @@ class FindGraph:
     """Mask each solution function to its predecessors and choose its parents among them.
 
     Sets the buffers ``context`` (predecessors, so that solution functions have an exact inverse) and ``adjacency``
-    of the solution functions, and, if ``linear``, their coefficients.
+    of the solution functions, and, if ``linear``, their coefficients; else all predecessors count as parents until
+    :class:`FindParents` says more.
 
     Attributes:
         linear: whether mechanisms are linear, so that the solution functions can be recomposed.
         pairs: how many pairs to use at most.
-        rows: how many of them for one nonlinear regression at most.
     """
 
     linear: bool = False
     pairs: int = 200_000
-    rows: int = 2_000
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the buffers; see the class."""
@@ -68,19 +68,54 @@ class FindGraph:
             solution.context[:, variable] = context[:, variable]
             hit = target == variable + 1
             rows = before[hit]
-            causal = solution(rows)[:, earlier].double().cpu().numpy()
-            response = after[hit, variable].double().cpu().numpy()
-            if len(rows) < MIN_ROWS + 2 * len(earlier):
+            if not self.linear or len(rows) < MIN_ROWS + 2 * len(earlier):
                 adjacency[earlier, variable] = 1.0
                 continue
-            if self.linear:
-                chosen, coefficients, sd = sparse_regression(causal, response)
-                parents = [earlier[k] for k in chosen]
-                _compose_linear(objective, variable, parents, coefficients, sd)
-            else:
-                chosen = choose_parents(causal, response, linear=False, rows=self.rows)
-                parents = [earlier[k] for k in chosen]
+            causal = solution(rows)[:, earlier].double().cpu().numpy()
+            response = after[hit, variable].double().cpu().numpy()
+            chosen, coefficients, sd = sparse_regression(causal, response)
+            parents = [earlier[k] for k in chosen]
+            _compose_linear(objective, variable, parents, coefficients, sd)
             adjacency[parents, variable] = 1.0
+        solution.adjacency.copy_(adjacency)
+        return {"edges": float(adjacency.sum())}
+
+
+@dataclass(frozen=True)
+class FindParents:
+    """Choose each variable's parents among its predecessors, by the evidence of nonlinear regressions.
+
+    By nature z_i depends on its parents, given all predecessors on nothing else, and redrawn it depends on nothing. A
+    solution function that is not exact leaves a dependence in both, so what counts is how much better predecessors
+    explain z_i before than z~_i after an intervention on i, in nats per row.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+        rows: how many of them for one regression at most.
+    """
+
+    pairs: int = 200_000
+    rows: int = 2_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffer ``adjacency`` of the solution functions; see the class."""
+        solution = objective.model.solution
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective, before, after, batch.get("targets"))
+        natural = solution(before[: self.rows]).double().cpu().numpy()
+        adjacency = torch.zeros_like(solution.context)
+        for variable in range(solution.dim):
+            earlier = solution.context[:, variable].nonzero().squeeze(1).tolist()
+            hit = (target == variable + 1).nonzero().squeeze(1)[: self.rows]
+            if len(hit) < MIN_ROWS + 2 * len(earlier):
+                adjacency[earlier, variable] = 1.0
+                continue
+            redrawn = solution(after[hit]).double().cpu().numpy()
+            chosen = mechanism_parents(
+                natural[:, earlier], natural[:, variable], redrawn[:, earlier], redrawn[:, variable]
+            )
+            adjacency[[earlier[k] for k in chosen], variable] = 1.0
         solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
 
@@ -156,7 +191,7 @@ def sparse_regression(features: Array, response: Array) -> tuple[list[int], Arra
 
 
 def nonlinear_parents(features: Array, response: Array) -> list[int]:
-    """Forward selection, then backward, by the evidence of Bayesian nonlinear regression.
+    """Features on which a response depends, by the evidence of Bayesian nonlinear regression.
 
     Args:
         features: (N, p).
@@ -165,33 +200,65 @@ def nonlinear_parents(features: Array, response: Array) -> list[int]:
     Returns:
         The features chosen, each of which adds at least :data:`MIN_GAIN` nats per row.
     """
+    return _select(features.shape[1], _evidence(features, response))
+
+
+def mechanism_parents(features: Array, natural: Array, features_redrawn: Array, redrawn: Array) -> list[int]:
+    """Features on which a variable depends by nature and not when it is redrawn.
+
+    Args:
+        features: (N, p) predecessors.
+        natural: (N,) the variable.
+        features_redrawn: (M, p) predecessors in the rows where the variable was redrawn.
+        redrawn: (M,) what was drawn.
+
+    Returns:
+        The features chosen, each of which adds at least :data:`MIN_GAIN` nats per row to the difference of evidence.
+    """
+    by_nature, by_chance = _evidence(features, natural), _evidence(features_redrawn, redrawn)
+    nothing: list[list[int]] = [[]]
+    base = by_chance(nothing)[0]
+
+    def evidence(sets: list[list[int]]) -> Array:
+        # Evidence against a dependence of what was redrawn speaks for no other one.
+        return by_nature(sets) - np.maximum(by_chance(sets) - base, 0.0)
+
+    return _select(features.shape[1], evidence)
+
+
+def _evidence(features: Array, response: Array) -> Callable[[list[list[int]]], Array]:
+    """Log evidence per row of a response given sets of features."""
     from pyro_lcm.discovery.nonlinear import NonlinearScore
     from pyro_lcm.discovery.scores import GraphData
 
     width = features.shape[1]
     values = np.column_stack([features, response])
     score = NonlinearScore(GraphData((values - values.mean(0)) / np.maximum(values.std(0), 1e-12)))
-    needed = MIN_GAIN * len(response)
 
     def evidence(sets: list[list[int]]) -> Array:
         mask = np.zeros((len(sets), width + 1), dtype=bool)
         for row, members in enumerate(sets):
             mask[row, members] = True
-        return np.asarray(score.local(width, mask))
+        return np.asarray(score.local(width, mask)) / len(response)
 
+    return evidence
+
+
+def _select(width: int, evidence: Callable[[list[list[int]]], Array]) -> list[int]:
+    """Forward selection, then backward, by evidence per row."""
     chosen: list[int] = []
     current = evidence([chosen])[0]
     while len(chosen) < width:
         left = [k for k in range(width) if k not in chosen]
         values_with = evidence([[*chosen, k] for k in left])
         best = int(values_with.argmax())
-        if values_with[best] - current < needed:
+        if values_with[best] - current < MIN_GAIN:
             break
         chosen, current = [*chosen, left[best]], values_with[best]
     while len(chosen) > 1:
         without = evidence([[k for k in chosen if k != dropped] for dropped in chosen])
         best = int(without.argmax())
-        if current - without[best] >= needed:
+        if current - without[best] >= MIN_GAIN:
             break
         chosen, current = [k for k in chosen if k != chosen[best]], without[best]
     return sorted(chosen)

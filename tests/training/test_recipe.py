@@ -24,6 +24,7 @@ def test_linear_data_need_no_flow_and_no_phase_for_solution_functions():
 
 def test_what_is_not_linear_is_unmixed_and_realigned():
     expected = ["lines", "names", "unmix", "realign", "rename", "calibrate", "refine", "graph", "solutions"]
+    expected.append("parents")
     assert _names() == expected
     assert _names(wide=True) == ["reconstruct", *expected]
 
