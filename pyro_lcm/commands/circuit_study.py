@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyro_lcm.commands.circuit_figures import save_circuit_figures
 from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.figures import FIGURES
 from pyro_lcm.commands.files import read_json, write_json, write_text
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.study import COLUMNS, RESULT, Method, fit_and_score
@@ -25,6 +25,7 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.reduction import ImageReduction, fit_reduction, reduce_images
+from pyro_lcm.viz.circuit import save_circuit_figures
 from pyro_lcm.viz.report import Section, report_html
 
 METHODS: tuple[Method, ...] = ("ilcm", "dvae", "beta_vae")
@@ -206,7 +207,7 @@ def write_circuit_report(folder: Path, setting: CircuitSetting, jobs: Sequence[C
     if fitted:
         test = InterventionPairs.load(folder / "codes" / "test.npz")
         figures = save_circuit_figures(
-            folder,
+            folder / FIGURES,
             LatentCausalModel.load(fitted[0].folder),
             ImageReduction.load(folder / "reduction"),
             open_set(image_folder(folder, setting), "test"),

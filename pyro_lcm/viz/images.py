@@ -91,6 +91,7 @@ def graph_over_thumbnails(adjacency: ArrayLike, thumbnails: ArrayLike, names: Se
     low, high = place.min(axis=0) - 0.85, place.max(axis=0) + 0.95
     with style():
         figure = new_figure(*(high - low))
+        figure.set_layout_engine("none")  # pictures are placed in inches
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(low[1], high[1])

@@ -28,7 +28,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def reduction(images):
-    return fit_reduction(images, steps=400, progress=False)[0]
+    return fit_reduction(images, steps=1000, progress=False)[0]
 
 
 def test_codes_tell_the_images(images, reduction):

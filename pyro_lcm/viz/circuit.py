@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pyro_lcm.commands.figures import FIGURES
 from pyro_lcm.data.causal_circuit import NAMES, CausalCircuit
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
@@ -30,7 +30,7 @@ def save_circuit_figures(
     """Draw what a fitted implicit model has found in images.
 
     Args:
-        folder: Figures go to its folder ``figures``.
+        folder: Where the PNG files go.
         model: Fitted to the codes of images.
         reduction: That made the codes.
         images: Test images.
@@ -38,6 +38,9 @@ def save_circuit_figures(
 
     Returns:
         Paths and captions.
+
+    Raises:
+        ValueError: If the model has no solution functions to intervene with.
     """
     few = pairs[: min(_ROWS, len(pairs))]
     encoding = model.encode(few.x)
@@ -57,8 +60,8 @@ def save_circuit_figures(
 
     figures: list[tuple[str, str]] = []
 
-    def save(figure: object, name: str, caption: str) -> None:
-        save_figure(figure, folder / FIGURES / name)  # type: ignore[arg-type]
+    def save(figure: Figure, name: str, caption: str) -> None:
+        save_figure(figure, folder / name)
         figures.append((name, caption))
 
     shown = np.flatnonzero(np.abs(few.x_after - few.x).max(axis=1) > 0)[:_PAIRS]
@@ -103,7 +106,7 @@ def save_circuit_figures(
         "graph_over_thumbnails.png",
         "The learned graph; each picture is lit where its variable changes the image.",
     )
-    return [(folder / FIGURES / name, caption) for name, caption in figures]
+    return [(folder / name, caption) for name, caption in figures]
 
 
 def _thumbnail(low: Array, high: Array) -> Array:
