@@ -253,7 +253,10 @@ def _sides(images: ImagePairs, rows: int = 256) -> Iterator[Tensor]:
         yield batch["x_after"]
 
 
+def shrink(images: Tensor) -> Tensor:
+    """Images (B, 3, 64, 64) of larger ones, by averages."""
+    return images if images.shape[-1] == PIXELS else functional.adaptive_avg_pool2d(images, PIXELS)
+
+
 def _flat(images: Tensor) -> Tensor:
-    if images.shape[-1] != PIXELS:
-        images = functional.adaptive_avg_pool2d(images, PIXELS)
-    return images.flatten(1)
+    return shrink(images).flatten(1)

@@ -85,6 +85,6 @@ def test_options_of_images_are_none_of_other_studies(tmp_path, capsys):
 
 
 def test_another_setting_does_not_go_into_the_same_folder(study, images, capsys):
-    folder, command = study
+    _, command = study
     assert main([*command, "--circuit.components=16"]) == 2
     assert "holds a study with another circuit" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""End to end from pixels: the composition is the parts, and training it on whole images raises its ELBO."""
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_lcm import Budget, LatentCausalModel
+from pyro_lcm.data.causal_circuit import tiny_set
+from pyro_lcm.training.end_to_end import fit_end_to_end, on_pixels
+from pyro_lcm.training.reduction import fit_reduction, reduce_images
+
+
+@pytest.fixture(scope="module")
+def images():
+    return tiny_set()
+
+
+@pytest.fixture(scope="module")
+def parts(images):
+    reduction, _ = fit_reduction(images, steps=200, progress=False)
+    pairs = images.with_vectors(*reduce_images(reduction, images))
+    few = Budget(unmix=20, refine=20, solutions=5)
+    return reduction, pairs, LatentCausalModel("ilcm").fit(pairs, budget=few, progress=False)
+
+
+def test_the_programs_of_images_are_the_parts_one_after_the_other(images, parts):
+    reduction, pairs, lcm = parts
+    model, guide = on_pixels(lcm.fitted, reduction)
+    x = images.batch(np.arange(6))["x"]
+    encoding = lcm.encode(pairs.x[:6])
+    torch.testing.assert_close(guide.encode(x).mean.detach(), torch.from_numpy(encoding.noise), rtol=1e-4, atol=1e-4)
+    painted = reduction.decode(torch.from_numpy(lcm.decode(encoding.noise)))
+    torch.testing.assert_close(model.x_dist(guide.encode(x).mean).mean, painted, rtol=1e-3, atol=1e-3)
+    assert model.x_dist(torch.zeros(2, 5, 4)).batch_shape == (2, 5)
+
+
+def test_training_raises_the_elbo_of_images_and_leaves_the_parts_alone(images, parts):
+    reduction, _, lcm = parts
+    before = {key: value.clone() for key, value in reduction.state_dict().items()}
+    _, guide, result = fit_end_to_end(lcm.fitted, reduction, images, steps=30, batch_size=16, progress=False)
+    losses = [row["loss"] for row in result.history if "loss" in row]
+    assert np.isfinite(losses).all()
+    assert result.steps == 30
+    assert all(torch.equal(before[key], value) for key, value in reduction.state_dict().items())
+    trained = guide.encoder.reduction.decoder.state_dict()
+    assert any(not torch.equal(value, trained[key]) for key, value in reduction.decoder.state_dict().items())
+
+
+def test_parts_that_do_not_belong_together_are_refused(images, parts):
+    reduction, pairs, _ = parts
+    other = LatentCausalModel("dvae").fit(pairs, budget=Budget(unmix=2, refine=2), progress=False)
+    with pytest.raises(ValueError, match="fitted: got a model of the kind DVAE, expected ILCM"):
+        on_pixels(other.fitted, reduction)
