@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 _PAIRS = 10
 _LEVELS = (0.02, 0.26, 0.5, 0.74, 0.98)
 _ROWS = 2000
+_CANDIDATES = 200
+"""Images out of which the one is chosen that interventions are shown on."""
 
 
 def save_circuit_figures(
@@ -46,9 +48,8 @@ def save_circuit_figures(
     encoding = model.encode(few.x)
     names, order = _names(model, few)
     levels = np.quantile(encoding.causal, _LEVELS, axis=0)
-    base = int(np.abs(encoding.causal - levels[2]).sum(axis=1).argmin())
-    code = few.x[base : base + 1]
     low, high = levels[0], levels[-1]
+    code = _telling_code(model, few.x[:_CANDIDATES], high)
 
     def paint(codes: Array) -> Array:
         with torch.no_grad():
@@ -107,6 +108,19 @@ def save_circuit_figures(
         "The learned graph; each picture is lit where its variable changes the image.",
     )
     return [(folder / name, caption) for name, caption in figures]
+
+
+def _telling_code(model: LatentCausalModel, codes: Array, high: Array) -> Array:
+    """The code (1, k) on which variables set high change the others most: effects may be saturated elsewhere."""
+    before = model.encode(codes).causal
+    spread = before.std(axis=0)
+    change = np.zeros(len(codes))
+    for i, name in enumerate(model.names):
+        after = np.asarray(model.intervene({name: float(high[i])}, x=codes).causal)
+        others = np.delete(np.abs(after - before) / spread, i, axis=1)
+        change += np.minimum(others, 1.0).sum(axis=1)
+    best = int(change.argmax())
+    return codes[best : best + 1]
 
 
 def _thumbnail(low: Array, high: Array) -> Array:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
-from pyro_lcm.viz.layout import graph_layout
+from pyro_lcm.viz.layout import RADIUS, bend, graph_layout
 from pyro_lcm.viz.style import BLACK, bare, new_figure, style
 
 _THUMB = 1.25
@@ -97,22 +97,28 @@ def graph_over_thumbnails(adjacency: ArrayLike, thumbnails: ArrayLike, names: Se
         axes.set_ylim(low[1], high[1])
         axes.set_aspect("equal")
         axes.axis("off")
+        half = _THUMB / 2
+        frames = [Rectangle((x - half, y - half), _THUMB, _THUMB, fill=False, edgecolor="none") for x, y in place]
+        shrunk = place * RADIUS / half  # to the scale at which a node has the height that bends are made for
+        widths = np.full(len(matrix), 2.4 * RADIUS)
         for i, j in zip(*np.nonzero(matrix), strict=True):
-            way = place[j] - place[i]
-            way = way / np.abs(way).max() * (_THUMB / 2 + 0.08)  # from border to border of the squares
             axes.add_patch(
                 FancyArrowPatch(
-                    tuple(place[i] + way),
-                    tuple(place[j] - way),
+                    tuple(place[i]),
+                    tuple(place[j]),
+                    connectionstyle=f"arc3,rad={bend(int(i), int(j), shrunk, widths, both_ways=False)}",
                     arrowstyle="-|>,head_length=4,head_width=2.2",
+                    patchA=frames[i],
+                    patchB=frames[j],
                     color=BLACK,
                     linewidth=1.3,
-                    shrinkA=0,
-                    shrinkB=0,
-                    zorder=1,
+                    shrinkA=2,
+                    shrinkB=2,
+                    zorder=3,
                 )
             )
-        half = _THUMB / 2
+        for frame in frames:
+            axes.add_patch(frame)
         for at, picture, name in zip(place, pictures, names, strict=True):
             extent = (at[0] - half, at[0] + half, at[1] - half, at[1] + half)
             axes.imshow(np.clip(picture, 0, 1), extent=extent, interpolation="nearest", zorder=2)
