@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _ROWS = 2000
-"""Differences among which the densest direction is looked for."""
+"""Differences whose direction may be the densest one."""
+_MOST = 50_000
+"""Differences that are looked at, which bounds memory; all are assigned to lines."""
 _BIG = 0.3
 """Share of the median length below which a difference, or what is left of it, has no direction worth following."""
 _ITERATIONS = 30
@@ -62,6 +64,7 @@ def find_nested_lines(
     lengths = np.linalg.norm(differences, axis=1)
     moved = np.flatnonzero(lengths > 0)
     big = moved[lengths[moved] > _BIG * np.median(lengths[moved])] if len(moved) else moved
+    big = rng.permutation(big)[:_MOST] if len(big) > _MOST else big
     directions, rest, left = np.zeros((0, width)), np.eye(width), big
     for _ in range(most):
         parts = differences[left] @ rest
@@ -85,7 +88,7 @@ def _densest_line(
     unit = parts / sizes[:, None]
     starts = unit[rng.choice(len(unit), min(_ROWS, len(unit)), replace=False)]
     neighbours = np.concatenate(
-        [(np.square(some @ unit.T) > 1 - tolerance).sum(1) for some in np.array_split(starts, 4)]
+        [(np.square(some @ unit.T) > 1 - tolerance).sum(1) for some in np.array_split(starts, 20)]
     )
     line = starts[neighbours.argmax()]
     for _ in range(_ITERATIONS):
