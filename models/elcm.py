@@ -109,7 +109,7 @@ class ELCM(BetaVAE):
         encoding = pyro.deterministic("encoding", noise, event_dim=1)
         if not only_scoring():
             pyro.deterministic("causal", self.causal(encoding, adjacency), event_dim=1)
-        observed: Tensor = pyro.sample("x", self.x_dist(encoding), obs=x)
+        observed: Tensor = pyro.sample("x", self.x_dist(encoding, adjacency), obs=x)
         return observed
 
     def redrawn_dist(self, noise: Tensor, target: Tensor, adjacency: Tensor | None = None) -> Normal:
@@ -118,6 +118,10 @@ class ELCM(BetaVAE):
         loc, scale = self.mechanisms.coefficients(self.mechanisms(noise, graph), graph)
         shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
         return Normal((-loc / scale).expand(shape), (1 / scale).expand(shape))
+
+    def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> Normal:
+        """p(x | e) for noise encodings (..., d); here it does not depend on the graph."""
+        return super().x_dist(noise)
 
     def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""

@@ -27,19 +27,25 @@ from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.guides.dvae import DVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
+from pyro_lcm.guides.soft_elcm import SoftELCMGuide
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import random_state
 
-ModelName = Literal["ilcm", "elcm", "dvae", "ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae", "soft_ilcm"]
+ModelName = Literal[
+    "ilcm", "elcm", "dvae", "ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae", "soft_ilcm", "soft_elcm"
+]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
+SOFT: tuple[ModelName, ...] = ("soft_ilcm", "soft_elcm")
+"""Those of soft interventions, through an isometric mixing."""
 GraphWay = Literal["order", "permutations", "edges", "all"]
 MAX_TABLE = 5
 """Most variables for which all DAGs are listed."""
@@ -62,10 +68,10 @@ class Architecture:
             0 for affine solution functions.
         min_scale: lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: lower bound of the standard deviation of x given e, in units of x after standardisation.
-        graph: of ``elcm``: ``order``, an order and parents found by regressions; ``permutations``, orders and edges
-            drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``, of every DAG,
-            both summed over all DAGs, for at most 5 variables.
-        edge_penalty: of ``elcm``: nats by which the prior disfavours an edge of a latent graph, at least 0.
+        graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
+            orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
+            of every DAG, both summed over all DAGs, for at most 5 variables.
+        edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
 
     Raises:
         ValueError: if a field is out of range; the message names it.
@@ -111,16 +117,16 @@ class Architecture:
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
         if not self.edge_penalty >= 0:
             raise ValueError(f"edge_penalty: got {self.edge_penalty}, expected a number of at least 0")
-        if self.model == "elcm" and self.graph in ("edges", "all") and self.dim_z > MAX_TABLE:
+        if self.model in ("elcm", "soft_elcm") and self.graph in ("edges", "all") and self.dim_z > MAX_TABLE:
             raise ValueError(
                 f"graph: got {self.graph!r} for {self.dim_z} variables, expected at most {MAX_TABLE} for it"
             )
-        if self.model == "soft_ilcm" and self.dim_z < self.dim_x:
+        if self.model in SOFT and self.dim_z < self.dim_x:
             raise ValueError(
-                f"dim_z: got {self.dim_z}, expected {self.dim_x}: soft_ilcm has a variable for each feature"
+                f"dim_z: got {self.dim_z}, expected {self.dim_x}: {self.model} has a variable for each feature"
             )
-        if self.model == "soft_ilcm" and self.spline_bins:
-            raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 for soft_ilcm")
+        if self.model in SOFT and self.spline_bins:
+            raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 for {self.model}")
 
     @property
     def couplings(self) -> int:
@@ -160,10 +166,8 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         encoder = VectorEncoder(
             a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden)
         )
-        if a.model == "soft_ilcm":
-            isometry = IsometricDecoder(a.dim_z, a.dim_x, min_sd=a.min_sd)
-            solution, changed = (SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
-            return SoftILCM(a.dim_z, isometry, solution, changed), SoftILCMGuide(a.dim_z, encoder)
+        if a.model in SOFT:
+            return _soft(a, encoder)
         decoder = VectorDecoder(
             a.dim_z,
             a.dim_x,
@@ -185,6 +189,17 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, encoder, posterior)
         solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
         return ILCM(a.dim_z, decoder, solution), ILCMGuide(a.dim_z, encoder)
+
+
+def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Model and guide of soft interventions."""
+    isometry = IsometricDecoder(a.dim_z, a.dim_x, min_sd=a.min_sd)
+    if a.model == "soft_elcm":
+        prior, posterior = _graphs(a)
+        mechanisms, altered = (Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+        return SoftELCM(a.dim_z, isometry, prior, mechanisms, altered), SoftELCMGuide(a.dim_z, encoder, posterior)
+    solution, changed = (SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+    return SoftILCM(a.dim_z, isometry, solution, changed), SoftILCMGuide(a.dim_z, encoder)
 
 
 def _graphs(architecture: Architecture) -> tuple[nn.Module, nn.Module]:

@@ -54,13 +54,14 @@ Method = Literal[
     "ml_vae",
     "beta_vae",
     "soft_ilcm",
+    "soft_elcm",
     "true_noise",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
 """Models by name, ``elcm`` with its ways to draw a graph, and the true noise encodings: what an ideal dVAE finds."""
-DataSet = Literal["scaling", "independent", "soft"]
+DataSet = Literal["scaling", "independent", "soft", "soft_unknown"]
 DATA_SETS: tuple[DataSet, ...] = get_args(DataSet)
-"""The scaling data, these without any edge, and soft interventions with known targets."""
+"""The scaling data, these without any edge, and soft interventions with known and with unknown targets."""
 
 TargetFrequencies = Literal["even", "uneven", "one_missing"]
 
@@ -154,7 +155,7 @@ class Job:
 
     def system(self) -> ScalingSystem | SoftSystem:
         """What the pairs come from."""
-        if self.data == "soft":
+        if self.data in ("soft", "soft_unknown"):
             return SoftSystem(self.data_seed, self.dim)
         setting = self.setting if self.data == "scaling" else replace(self.setting, edge_probability=0.0)
         return setting.system(self.dim, self.data_seed)

@@ -11,7 +11,7 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, autoencode, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, soft
+from pyro_lcm.training.soft_recipe import SoftObjective, soft, soft_explicit
 
 __all__ = ["ModelRecipe", "recipe_of"]
 
@@ -69,6 +69,10 @@ def _soft(architecture: Architecture, budget: Budget | None, linear: bool) -> tu
     return soft(budget, linear=linear)
 
 
+def _soft_explicit(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return soft_explicit(budget, linear=linear, latent=architecture.graph != "order")
+
+
 _RECIPES = {
     "ilcm": ModelRecipe(_identify),
     "dvae": ModelRecipe(_identify),
@@ -79,4 +83,5 @@ _RECIPES = {
     "ml_vae": ModelRecipe(_share, known_targets=True),
     "elcm": ModelRecipe(_explicit),
     "soft_ilcm": ModelRecipe(_soft, SoftObjective, units="common"),
+    "soft_elcm": ModelRecipe(_soft_explicit, units="common"),
 }

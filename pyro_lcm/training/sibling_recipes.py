@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from pyro_lcm.causal.graph_sites import FixedOrder
+from pyro_lcm.training.peel import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, coordinates, identify
 from pyro_lcm.training.recipe_objective import hard_targets
 from pyro_lcm.training.schedules import Cosine
-from pyro_lcm.training.soft_recipe import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.sources import DataSource
 from pyro_lcm.training.structure import choose_parents
 from pyro_lcm.training.warmstart import Calibrate, encode_in_chunks, sample_pairs

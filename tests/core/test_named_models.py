@@ -12,6 +12,7 @@ WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
 CASES = {name: {} for name in MODELS} | {
     f"elcm, {graph}": {"graph": graph} for graph in ("permutations", "edges", "all")
 }
+CASES["soft_elcm, all"] = {"graph": "all"}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -133,6 +134,8 @@ def test_known_targets_are_asked_for(train):
         ({"model": "elcm", "graph": "all", "dim_z": 6, "dim_x": 6}, "^graph: got 'all' for 6 variables"),
         ({"model": "elcm", "edge_penalty": -1.0}, "^edge_penalty: got -1.0"),
         ({"model": "soft_ilcm", "dim_x": 5}, "^dim_z: got 3, expected 5"),
+        ({"model": "soft_elcm", "graph": "edges", "dim_z": 6, "dim_x": 6}, "^graph: got 'edges' for 6 variables"),
+        ({"model": "soft_elcm", "dim_x": 5}, "^dim_z: got 3, expected 5: soft_elcm"),
         ({"model": "soft_ilcm", "spline_bins": 4}, "^spline_bins: got 4"),
     ],
 )

@@ -1,5 +1,7 @@
 """Recipes of the sibling models on exact linear data: closed forms first, short fits second."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data import ScalingSystem, Standardizer
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
+from pyro_lcm.guides.soft_elcm import SoftELCMGuide
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.elcm import ELCM
+from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
@@ -20,7 +24,7 @@ from pyro_lcm.training import fit
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, soft
+from pyro_lcm.training.soft_recipe import SoftObjective, soft, soft_explicit
 
 # Pyro remarks on parameters that a phase holds fixed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was not registered in the param store")
@@ -71,9 +75,8 @@ def test_the_explicit_model_finds_causal_variables_and_their_graph(ways):
     np.testing.assert_array_equal(model.adjacency.numpy()[np.ix_(match, match)], pairs.adjacency)
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known targets", "unknown targets"])
-def test_soft_interventions_through_an_isometry(known):
-    """Linear mechanisms that change under intervention, and a rotation: z is found, not only its noise."""
+def _soft_pairs(known):
+    """Linear mechanisms that change under intervention, and a rotation."""
     rng = np.random.default_rng(0)
     before, after = np.triu(rng.normal(1.0, 1.0, (DIM, DIM)), 1), np.triu(rng.normal(3.0, 1.0, (DIM, DIM)), 1)
     noise, new = rng.normal(size=(2, PAIRS, DIM))
@@ -85,19 +88,65 @@ def test_soft_interventions_through_an_isometry(known):
         z_after[:, i] = np.where(hit, new[:, i] + z_after @ after[:, i], noise[:, i] + z_after @ before[:, i])
     rotation, _ = np.linalg.qr(rng.normal(size=(DIM, DIM)))
     tensors = {"x": torch.tensor(z @ rotation).float(), "x_after": torch.tensor(z_after @ rotation).float()}
-    if known:
-        tensors["targets"] = torch.as_tensor(targets)
-    model = SoftILCM(DIM, IsometricDecoder(DIM, DIM), SolutionFunctions(DIM, ()), SolutionFunctions(DIM, ()))
-    objective = SoftObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ())))
-    phases = soft(Budget(refine=20), linear=True)
+    return z, before != 0, tensors | ({"targets": torch.as_tensor(targets)} if known else {})
+
+
+def _implicit():
+    solution, changed = SolutionFunctions(DIM, ()), SolutionFunctions(DIM, ())
+    model = SoftILCM(DIM, IsometricDecoder(DIM, DIM), solution, changed)
+    return SoftObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))), soft(Budget(refine=20), linear=True)
+
+
+def _explicit(prior, posterior):
+    mechanisms, changed = Mechanisms(DIM, ()), Mechanisms(DIM, ())
+    model = SoftELCM(DIM, IsometricDecoder(DIM, DIM), prior(DIM), mechanisms, changed)
+    guide = SoftELCMGuide(DIM, VectorEncoder(DIM, DIM, ()), posterior(DIM))
+    latent = prior is not FixedOrder
+    return RecipeObjective(model, guide), soft_explicit(
+        Budget(refine=20, solutions=1000, batch_size=64), linear=True, latent=latent
+    )
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known targets", "unknown targets"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        _implicit,
+        partial(_explicit, FixedOrder, FixedOrder),
+        partial(_explicit, partial(TablePrior, penalty=5.0), TableLogits),
+    ],
+    ids=["implicit", "order", "all DAGs"],
+)
+def test_soft_interventions_through_an_isometry(make, known):
+    """z is found, not only its noise, and the graph with it."""
+    z, edges, tensors = _soft_pairs(known)
+    objective, phases = make()
     fit(objective, tensors, phases, seed=0, device="cpu", progress=False)
+    model = objective.model
     with torch.no_grad():
         encoded = objective.guide.encode(tensors["x"]).mean
         causal = model.causal(encoded).numpy()
     strength, match = _correlations(causal, z)
     assert strength.min() > 0.999
-    np.testing.assert_array_equal(model.solution.adjacency.numpy()[np.ix_(match, match)], before != 0)
+    graph = model.adjacency if hasattr(model, "adjacency") else model.solution.adjacency
+    np.testing.assert_array_equal(graph.numpy()[np.ix_(match, match)], edges)
     if known:
         assert match.tolist() == [0, 1, 2]
     of_noise, _ = _correlations(encoded.numpy(), z)
     assert of_noise.min() < 0.9
+
+
+def test_a_parent_that_matters_after_the_intervention_only_is_found():
+    rng = np.random.default_rng(1)
+    cause, noise, new = rng.normal(size=(3, PAIRS))
+    targets = rng.integers(0, 3, PAIRS)
+    z = np.stack([cause, noise], 1)
+    z_after = np.stack([np.where(targets == 1, new, cause), np.where(targets == 2, new + 2 * cause, noise)], 1)
+    rotation = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    tensors = {name: torch.tensor(side @ rotation).float() for name, side in (("x", z), ("x_after", z_after))}
+    mechanisms, changed = Mechanisms(2, ()), Mechanisms(2, ())
+    model = SoftELCM(2, IsometricDecoder(2, 2), FixedOrder(2), mechanisms, changed)
+    objective = RecipeObjective(model, SoftELCMGuide(2, VectorEncoder(2, 2, ()), FixedOrder(2)))
+    tensors["targets"] = torch.as_tensor(targets)
+    fit(objective, tensors, soft_explicit(Budget(refine=0), linear=True), seed=0, device="cpu", progress=False)
+    assert model.adjacency.tolist() == [[0, 1], [0, 0]]

@@ -16,7 +16,7 @@ from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.testing import PairProgramTests, brute_force_elbo
-from pyro_lcm.training.soft_recipe import causal_order_of_redrawn, peel_sinks
+from pyro_lcm.training.peel import causal_order_of_redrawn, peel_sinks
 
 DIM, DIM_X, ROWS = 2, 3, 6
 
