@@ -107,20 +107,30 @@ def relocations(tables: ParentSetTables, layers: Tensor, node: int) -> tuple[Ten
     """
     d = layers.shape[-1]
     others = torch.arange(d, device=layers.device) != node
-    rank = _dense_rank(layers, others)
-    num_layers = torch.where(others, rank, -1).amax(-1) + 1
+    rank = torch.where(others, _dense_rank(layers, others), -1)
+    num_layers = rank.amax(-1) + 1
+    # Odd places are the layers that exist, even ones the gaps before them.
     place = torch.arange(2 * int(num_layers.max()) + 1, device=layers.device)[:, None]
-    # Odd numbers are the layers that exist, even ones the gaps between them.
-    position = torch.where(others, 2 * rank[:, None, :] + 1, place)
-    moved = position[..., [node]]
-    previous = torch.where(position - 1 == moved, moved, position - 2)
-    previous = torch.where(others, previous, torch.where(moved % 2 == 0, moved - 1, moved - 2))
-    before = position[..., None, :] < position[..., :, None]
-    adjacent = position[..., None, :] == previous[..., :, None]
-    weight = _masked_log_weights(tables, before, adjacent).sum(-1)
+    # Another variable only sees whether the node comes before it, in the layer just before, or alone there: four
+    # cases, instead of one evaluation for each place.
+    before = (rank[:, None, :] < rank[:, :, None]) & others
+    adjacent = (rank[:, None, :] == rank[:, :, None] - 1) & others
+    alone = (~others).expand_as(before)
+    cases = (
+        torch.stack([before, before | alone, before | alone, before | alone], 1),
+        torch.stack([adjacent, adjacent, adjacent | alone, alone], 1),
+    )
+    by_case = _masked_log_weights(tables, *cases)
+    gap = place - 2 * rank[:, None, :]
+    case = torch.where(gap > 0, 0, torch.where(gap == 0, 3, torch.where(gap == -1, 2, 1)))
+    weight = torch.where(others, by_case.gather(1, case), 0.0).sum(-1)
+    depth = torch.arange(len(place) // 2 + 1, device=layers.device)[:, None]
+    below = (rank[:, None, :] < depth) & others, (rank[:, None, :] == depth - 1) & others
+    own = _masked_log_weights(tables, *below, child=torch.full_like(depth[:, 0], node))
+    weight = weight + own[:, place[:, 0] // 2]
     exists = place[:, 0] <= 2 * num_layers[:, None]
-    gap_before = (moved % 2 == 0) & (position > moved)
-    layer = torch.where(others, rank[:, None, :] + gap_before, moved // 2)
+    gap_before = (place % 2 == 0) & (2 * rank[:, None, :] + 1 > place)
+    layer = torch.where(others, rank[:, None, :] + gap_before, place // 2)
     return layer, torch.where(exists, weight, -torch.inf)
 
 
@@ -130,8 +140,10 @@ def without_each(sets: Tensor) -> Tensor:
     return sets[..., None, :] & ~torch.eye(d, dtype=torch.bool, device=sets.device)
 
 
-def _masked_log_weights(tables: ParentSetTables, before: Tensor, adjacent: Tensor) -> Tensor:
-    child = torch.arange(before.shape[-1], device=before.device)
+def _masked_log_weights(
+    tables: ParentSetTables, before: Tensor, adjacent: Tensor, child: Tensor | None = None
+) -> Tensor:
+    child = torch.arange(before.shape[-2], device=before.device) if child is None else child
     root = ~adjacent.any(-1)
     return torch.where(root, tables.log_empty(child), tables.log_sum_hitting(child, before, adjacent))
 
