@@ -23,6 +23,8 @@ from pyro_lcm.discovery.scores import BoolArray, CachedScore, FloatArray, GraphD
 
 _PRODUCT_VARIANCE = 0.1
 _ENTRIES_AT_ONCE = 4_000_000
+_MOST_BYTES = 2**28
+"""For Gram matrices; beyond, those of other rows are computed anew when they are asked for again."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class NonlinearPrior:
         features: K >= 0, features of each parent beyond the linear one.
         length_scale: l > 0 of the kernel, in standard deviations of the parent.
         products: Whether pairs of parents have their product as a feature. The Gram matrix then has
-            ``1 + d (K + 1) + d (d - 1) / 2`` rows (20 MB at d = 50, and one for each variable's own rows).
+            ``1 + d (K + 1) + d (d - 1) / 2`` rows (20 MB at d = 50; those of different rows are kept up to 256 MB).
         signal_to_noise: Grid of g > 0.
         intercept_precision: k0 > 0, precision of the intercept in units of 1 / s2.
         noise_shape: a > 0, shape of the inverse gamma of the noise variance.
@@ -78,6 +80,9 @@ class NonlinearScore(CachedScore):
     def __init__(self, data: GraphData, prior: NonlinearPrior | None = None, *, cache_size: int = 500_000) -> None:
         super().__init__(data, cache_size=cache_size)
         self.prior = NonlinearPrior() if prior is None else prior
+        size = data.num_variables
+        pairs = size * (size - 1) // 2 if self.prior.products else 0
+        self.kept_groups = max(1, _MOST_BYTES // (8 * (1 + size * (1 + self.prior.features) + pairs) ** 2))
 
     def columns(self, parents: IntArray) -> IntArray:
         """Feature columns of parent sets of one size: (n, p) indices in, (n, q) columns out."""

@@ -154,7 +154,13 @@ class CachedScore(ABC):
     Args:
         data: The rows.
         cache_size: Most values kept for one variable; the oldest go first. A value takes about 0.2 kB.
+
+    Attributes:
+        kept_groups: Most groups of rows whose statistics are kept at once. Under hard interventions each variable has
+            rows of its own, and d statistics of a score that needs much of them would fill the memory.
     """
+
+    kept_groups: int | None = None
 
     def __init__(self, data: GraphData, *, cache_size: int = 500_000) -> None:
         if cache_size < 1:
@@ -220,6 +226,9 @@ class CachedScore(ABC):
         Computed once, and shared by variables that the same rows count for.
         """
         if child not in self._statistics:
+            if self.kept_groups is not None and len(self._prepared) >= self.kept_groups:
+                self._statistics.clear()
+                self._prepared.clear()
             self._statistics[child] = [self._share(*group) for group in self.data.row_groups(child)]
         return self._statistics[child]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.discovery.bge import BGeScore
+from pyro_lcm.discovery.nonlinear import NonlinearScore
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 
 RNG = np.random.default_rng(0)
@@ -101,6 +102,25 @@ def test_a_full_cache_forgets_but_stays_right():
     for _ in range(2):
         np.testing.assert_array_equal(small.local(0, sets), large.local(0, sets))
     assert small.computed > 4
+
+
+class TestKeptStatistics:
+    """Under hard interventions each variable has rows of its own."""
+
+    DATA = GraphData(RNG.normal(size=(30, 4)), targets=np.arange(30) % 5)
+
+    def test_few_are_kept_and_the_values_stay(self):
+        few, all_kept = BGeScore(self.DATA), BGeScore(self.DATA)
+        few.kept_groups = 2
+        graphs = np.triu(np.ones((4, 4)), 1)[None] * np.array([0, 1])[:, None, None]
+        np.testing.assert_array_equal(few.total(graphs), all_kept.total(graphs))
+        assert len(few._prepared) <= 2
+        assert len(all_kept._prepared) == 4
+
+    def test_gram_matrices_of_many_features_are_bounded(self):
+        small, large = (NonlinearScore(GraphData(np.zeros((2, size)))).kept_groups for size in (4, 50))
+        assert small > 4
+        assert large == 13
 
 
 def test_total_is_the_sum_of_local_scores():
