@@ -423,8 +423,9 @@ class LatentCausalModel(ReasoningMethods):
             pairs: held-out or training pairs.
             method: "exact", "vi", "mcmc", or "auto" by the number of variables.
             score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
-                where mixing and mechanisms are linear, "nonlinear" elsewhere. In a linear fit a pair counts as evidence
-                about the mechanism of its target only, elsewhere as a row after the intervention.
+                where mixing and mechanisms are linear, "nonlinear" elsewhere. In fits of perfect interventions (ILCM,
+                ELCM) a pair counts as evidence about the mechanism of its target only, in a model of one's own as a
+                row after the intervention.
             prior: over graphs; uniform over DAGs if None.
             fits: other fits of the same data; their variables are aligned with this one's, and they become chains.
             rows: pairs used at most, the first ones.
@@ -444,12 +445,13 @@ class LatentCausalModel(ReasoningMethods):
         part = pairs[:rows]
         own = self.encode(part.x)
         linear = self._architecture is not None and self._architecture.flow_layers == 0
-        found = [self._latent_rows(part, linear)]
+        redrawn = linear or (self._architecture is not None and self._architecture.model in ("ilcm", "elcm"))
+        found = [self._latent_rows(part, redrawn)]
         for other in fits:
             matching = align(other.encode(part.x).noise, own.noise)
             if not matching.matched.all():
                 raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {self.dim_z}")
-            found.append(other._latent_rows(part, linear).reordered(matching.permutation, matching.signs))
+            found.append(other._latent_rows(part, redrawn).reordered(matching.permutation, matching.signs))
         return latent_graph_posterior(
             found,
             names=self.names,

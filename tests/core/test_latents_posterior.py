@@ -134,6 +134,19 @@ class TestRedrawn:
         assert sure[0, 2] > 0.95
         assert unsure[0, 2] < 0.2
 
+    def test_nonlinear_mechanisms(self):
+        """The true graph is nearly certain after 4,000 pairs, and far from it after 100; rows do not see that."""
+        system = ScalingSystem(3, seed=3, mechanisms="nonlinear")
+        pairs = system.sample(4000)
+        fit = LatentRows(pairs.z_after, np.eye(4)[pairs.targets], pairs.z, pairs.noise_after)
+        few = LatentRows(*(part[:100] for part in (fit.causal_after, fit.targets, fit.causal, fit.noise_after)))
+        sure, unsure = (
+            _edges(latent_graph_posterior([part], names=NAMES, score="nonlinear", draws=300, chains=1))
+            for part in (fit, few)
+        )
+        assert np.abs(sure - system.adjacency).sum() < 0.1
+        assert np.abs(unsure - system.adjacency).sum() > 0.3
+
     def test_reordered_fits_agree(self, redrawn):
         order, signs = np.array([2, 0, 1]), np.array([1, -1, 1])
         back = np.array([1, 2, 0])

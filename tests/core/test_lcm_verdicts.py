@@ -1,5 +1,7 @@
 """What a fitted model says about itself: checks without truth, scores with it, graphs with their uncertainty."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from pyro.distributions import Normal
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.data.scaling import ScalingSystem
+from pyro_lcm.discovery import latents
 from pyro_lcm.discovery.arviz_compat import group
 from pyro_lcm.evaluation import METRICS
 from pyro_lcm.evaluation.alignment import align
@@ -141,6 +144,16 @@ def test_the_true_graph_has_the_largest_mass(lcm, held_out, system, score):
     alignment = align(lcm.encode(held_out.x).noise, held_out.noise)
     assert np.array_equal(alignment.relabel_adjacency(graph), system.adjacency)
     assert mass > 0.5
+
+
+@pytest.mark.parametrize(("model", "by_pairs"), [("ilcm", True), ("elcm", True), ("dvae", False)])
+def test_nonlinear_fits_of_perfect_interventions_are_scored_by_pairs(lcm, held_out, monkeypatch, model, by_pairs):
+    seen = {}
+    monkeypatch.setattr(latents, "latent_graph_posterior", lambda fits, **options: seen.update(options, fits=fits))
+    monkeypatch.setattr(lcm, "_architecture", replace(lcm._architecture, model=model, flow_layers=2))
+    lcm.graph_posterior(held_out)
+    assert seen["score"] == "nonlinear"
+    assert (seen["fits"][0].noise_after is not None) == by_pairs
 
 
 def test_other_fits_become_chains_in_the_order_of_the_first(lcm, relabelled, held_out):
