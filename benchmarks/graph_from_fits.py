@@ -1,11 +1,11 @@
 """Posterior over graphs of learned variables: sharp and right on many pairs, wide and calibrated on few.
 
-The system is the scaling simulator (linear, each possible edge with probability one half); each problem has a system,
-pairs and a fit of its own. Learned variables are matched with the true ones by their noise encodings, truth scores
-only. For each number of pairs: the share of problems in which the true graph has the largest mass, its mean mass,
+The system is the scaling simulator (each possible edge with probability one half; linear unless --mechanisms or --mixing
+says otherwise); each problem has a system, pairs and a fit of its own. Learned variables are matched with the true ones by
+their noise encodings, truth scores only. For each number of pairs: the share of problems in which the true graph has the largest mass, its mean mass,
 the mean entropy, and the calibration of the off-diagonal edge probabilities pooled over all fits
-(`pyro_lcm.discovery.calibration`). Rows "true" do the same with the true variables and targets of the same pairs:
-what finite data alone leave open.
+(`pyro_lcm.discovery.calibration`). Rows "true" do the same with the true variables, noise encodings and targets of the
+same pairs, scored in the same way: what the pairs alone leave open.
 
     python benchmarks/graph_from_fits.py --dim 4 --pairs 10000 200 --fits 10
 """
@@ -23,9 +23,12 @@ from numpy.typing import NDArray
 
 import pyro_lcm as lcm
 from pyro_lcm.data import InterventionPairs
-from pyro_lcm.discovery import GraphData, graph_posterior
+from pyro_lcm.data.mixings import MIXINGS
+from pyro_lcm.data.scaling import MECHANISMS
 from pyro_lcm.discovery.arviz_compat import group
 from pyro_lcm.discovery.calibration import edge_calibration
+from pyro_lcm.discovery.latents import LatentRows, latent_graph_posterior
+from pyro_lcm.discovery.posterior import ScoreName
 from pyro_lcm.evaluation.alignment import align
 
 
@@ -51,9 +54,11 @@ def judge(container: Any, order: NDArray[np.int64], truth: NDArray[np.int8]) -> 
     return Outcome(graphs.mean(axis=0), truth == 1, own, own > 0 and own == mass.max(), -float(mass @ np.log(mass)))
 
 
-def run_problem(dim: int, pairs: int, seed: int, score: str) -> tuple[Outcome, Outcome, dict[str, float]]:
+def run_problem(
+    dim: int, pairs: int, seed: int, score: str, **system_options: str
+) -> tuple[Outcome, Outcome, dict[str, float]]:
     """Outcomes with learned and with true variables, and how good the fit is."""
-    system = lcm.ScalingSystem(dim, seed=seed, random_order=True)
+    system = lcm.ScalingSystem(dim, seed=seed, random_order=True, **system_options)
     training = system.sample(pairs, seed=seed + 1)
     plain = InterventionPairs(training.x, training.x_after)
     start = time.perf_counter()
@@ -62,8 +67,12 @@ def run_problem(dim: int, pairs: int, seed: int, score: str) -> tuple[Outcome, O
         model = lcm.LatentCausalModel("ilcm", dim_z=dim).fit(plain, seed=seed, progress=False)
     seconds = time.perf_counter() - start
     learned = judge_fit(model, plain, training, score)
-    known = GraphData(training.z_after, training.targets)
-    true = judge(graph_posterior(known, effects=False), np.arange(dim), training.adjacency)
+    known = LatentRows(
+        training.z_after, np.eye(dim + 1)[training.targets], training.z, training.noise_after, training.noise
+    )
+    kind: ScoreName = "nonlinear" if "nonlinear" in system_options.values() else "bge"
+    container = latent_graph_posterior([known], names=model.names, score=kind, chains=1)
+    true = judge(container, np.arange(dim), training.adjacency)
     matching = align(model.encode(training.x).noise, training.noise)
     columns = np.concatenate([[0], matching.permutation + 1])
     guessed = model.infer_targets(training.x, training.x_after)[:, columns].argmax(1)
@@ -103,11 +112,15 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=10)
     parser.add_argument("--seed", type=int, default=100, help="of the first system")
     parser.add_argument("--score", default="auto")
+    parser.add_argument("--mechanisms", choices=MECHANISMS, default="linear")
+    parser.add_argument("--mixing", choices=tuple(MIXINGS), default="linear")
     args = parser.parse_args()
     for pairs in args.pairs:
         learned, true = [], []
         for fit in range(args.fits):
-            one, other, quality = run_problem(args.dim, pairs, args.seed + fit, args.score)
+            one, other, quality = run_problem(
+                args.dim, pairs, args.seed + fit, args.score, mechanisms=args.mechanisms, mixing=args.mixing
+            )
             learned.append(one)
             true.append(other)
             print(
