@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,24 +54,31 @@ def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
 
 
 @contextmanager
-def busy(what: str) -> Iterator[None]:
-    """Show on a terminal that something is under way whose length is not known, and for how long."""
+def busy(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal that something is under way, and for how long.
+
+    Yields:
+        A function that takes what is done and what there is in all, for work that knows it; the share is then shown.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda done, total: None
         return
-    done = threading.Event()
+    finished = threading.Event()
     with tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False, file=sys.stderr) as bar:
 
         def tick() -> None:
-            while not done.wait(0.5):
+            while not finished.wait(0.5):
                 bar.refresh()
+
+        def report(done: int, total: int) -> None:
+            bar.set_description_str(f"{what} ({100 * done // max(1, total)} %)", refresh=False)
 
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
         try:
-            yield
+            yield report
         finally:
-            done.set()
+            finished.set()
             thread.join()
 
 

@@ -71,7 +71,8 @@ def combine_draws(parts: Sequence[GraphDraws], along: Literal["chain", "draw"]) 
 
     Returns:
         All draws; edge probabilities are averaged where every part has them, each part weighing the same. An
-        evidence belongs to one data set, so it is dropped unless there is one part.
+        evidence belongs to one data set, so it is dropped unless there is one part. Of attributes that say how far
+        draws can be trusted the worst is kept.
 
     Raises:
         ValueError: If there are no parts, or they differ in names, engine or shape.
@@ -106,7 +107,15 @@ def combine_draws(parts: Sequence[GraphDraws], along: Literal["chain", "draw"]) 
         edge_probability=_average([part.edge_probability for part in parts]),
         ancestor_probability=_average([part.ancestor_probability for part in parts]),
         stats={name: np.concatenate([p.stats[name] for p in parts], axis=axis) for name in sorted(shared)},
-        attrs={"parts": len(parts), "along": along},
+        attrs={
+            "parts": len(parts),
+            "along": along,
+            **{
+                name: worst(float(part.attrs[name]) for part in parts)
+                for name, worst in (("missed_edges", max), ("candidates", min), ("efficiency", min))
+                if all(name in part.attrs for part in parts)
+            },
+        },
     )
 
 

@@ -109,7 +109,10 @@ def exact_posterior(
     if method not in limits:
         raise ValueError(f"method: got {method!r}, expected auto or one of {list(limits)}")
     if size > limits[method]:
-        raise ValueError(f"method: {method} with {size} variables, expected at most {limits[method]}; use mcmc")
+        sums = "" if method == "enumeration" else f" (by {method}, under this prior)"
+        raise ValueError(
+            f"method: exact{sums} with {size} variables, expected at most {limits[method]}; use mcmc, as auto does"
+        )
     if method != "enumeration" and (method == "orders") != prior.order_modular:
         raise ValueError(f"method: {method} with order_modular={prior.order_modular}, expected the other one")
     if method == "enumeration":

@@ -30,6 +30,7 @@ AUTO_ORDERS = 16
 
 ScoreName = Literal["bge", "linear", "nonlinear"]
 Method = Literal["auto", "exact", "vi", "mcmc"]
+Progress = Callable[[int, int], None]
 
 _SCORES: dict[str, Callable[[GraphData], LocalScore]] = {
     "bge": BGeScore,
@@ -48,24 +49,26 @@ def graph_posterior(
     chains: int = 4,
     seed: int = 0,
     effects: bool = True,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Container:
     """Infer the posterior over graphs of observed (or decoded) variables.
 
-    Peak memory is that of the engine (see `exact_posterior` and the modules of the other two) plus about 20
-    bytes for each of chains * draws * d^2 entries: 200 MB at the defaults and d = 50.
+    Peak memory is that of the engine (see `exact_posterior`, `mcmc_posterior`, `variational_posterior`) plus about
+    MEMORY
 
     Args:
         data: The rows and which variable was the target in which; a plain (N, d) array is observational.
         score: "bge", "linear", "nonlinear", or a score of one's own.
         prior: Prior over graphs, uniform over DAGs when None.
-        method: "exact" (d <= 14, or 20 with an order-modular prior), "vi", "mcmc", or "auto": exact up to 12
-            variables (16 with an order-modular prior), MCMC beyond.
+        method: "exact" (d <= 14, or 20 with an order-modular prior), "vi" (d <= 25), "mcmc", or "auto": exact up
+            to 12 variables (16 with an order-modular prior), MCMC beyond.
         draws: Draws of each chain.
         chains: Number of chains; exact draws are independent, so theirs are a formality.
         seed: Seed of everything random.
         effects: Whether to draw average causal effects too. They are those of linear-Gaussian mechanisms, by
             the score's own parameter posterior if it has one, else by BGe's on the same rows.
+        progress: Called with the steps done and the steps in all, by "vi" and "mcmc".
         **options: Passed to the engine.
 
     Returns:
@@ -91,7 +94,7 @@ def graph_posterior(
     rows = data if isinstance(data, GraphData) else GraphData(np.asarray(data))
     scorer = graph_score(score, rows)
     knowledge = GraphPrior() if prior is None else prior
-    result = draw_graphs(scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, **options)
+    result = draw_graphs(scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options)
     mechanisms: LinearMechanisms | None = None
     if effects:
         mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(rows)
@@ -123,6 +126,7 @@ def draw_graphs(
     draws: int = 1000,
     chains: int = 4,
     seed: int = 0,
+    progress: Progress | None = None,
     **options: Any,
 ) -> GraphDraws:
     """Run one engine.
@@ -134,6 +138,7 @@ def draw_graphs(
         draws: Draws of each chain.
         chains: Number of chains.
         seed: Seed.
+        progress: As in `graph_posterior`.
         **options: Passed to the engine.
 
     Returns:
@@ -150,6 +155,8 @@ def draw_graphs(
     if method == "auto":
         limit = AUTO_ORDERS if prior.order_modular else AUTO_LAYERS
         method = "exact" if size <= limit else "mcmc"
+    if progress is not None and method != "exact":
+        options["progress"] = progress
     start = time.perf_counter()
     result = _engine(method)(score, prior, draws=draws, chains=chains, seed=seed, **options)
     return replace(result, attrs={**result.attrs, "seconds": time.perf_counter() - start})

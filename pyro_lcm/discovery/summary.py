@@ -80,6 +80,11 @@ class GraphSummary:
     expected_edges: float
     truth: TruthComparison | None = None
 
+    @property
+    def is_spread_out(self) -> bool:
+        """Whether no graph was drawn twice, so that the masses of single graphs say nothing; never if they are exact."""
+        return self.method != "exact" and self.distinct > 1 and self.top[0].probability * self.distinct < 1 + 1e-9
+
     def to_text(self, *, most: int = 20) -> str:
         """Render as a plain-text table.
 
@@ -105,8 +110,11 @@ class GraphSummary:
                 f"{self.edges.ess[cell]:<6.0f}  {self.edges.r_hat[cell]:.3f}  "
                 f"{self.paths.probability[cell]:.3f}"
             )
-        lines.append(f"expected edges {self.expected_edges:.2f}, entropy {self.entropy:.2f} nats")
-        for rank, graph in enumerate(self.top, start=1):
+        bound = "at least " if self.is_spread_out else ""
+        lines.append(f"expected edges {self.expected_edges:.2f}, entropy {bound}{self.entropy:.2f} nats")
+        if self.is_spread_out:
+            lines.append(f"no graph was drawn twice in {self.distinct} draws: none has a mass worth naming")
+        for rank, graph in enumerate(() if self.is_spread_out else self.top, start=1):
             edges = [f"{self.names[a]} -> {self.names[b]}" for a, b in zip(*np.nonzero(graph.adjacency), strict=True)]
             named = edges if len(edges) <= most else [*edges[:most], f"and {len(edges) - most} more"]
             text = f"graph {rank} has mass {graph.probability:.3f}: {', '.join(named) or 'no edges'}"

@@ -30,8 +30,8 @@ from pyro_lcm.discovery.variational_elbo import LeaveOneOutELBO
 from pyro_lcm.discovery.variational_guide import MAX_TABLE_VARIABLES, AutoregressiveGuide, TableGuide
 from pyro_lcm.discovery.variational_model import GraphModel
 
-MAX_VARIABLES = 50
-"""Most variables of the variational engine; beyond, use MCMC."""
+MAX_VARIABLES = 25
+"""Most variables of the variational engine: minutes a fit. At 50 a fit would take hours; MCMC takes minutes there."""
 
 Guide = TableGuide | AutoregressiveGuide
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ def variational_posterior(
     tables (see `ParentSetTables`) and about ``particles * d * (d + hidden) * 100`` bytes for a step.
 
     Args:
-        score: Local score of d variables, d <= 50.
+        score: Local score of d variables, d <= 25.
         prior: Prior over graphs; uniform over DAGs if None. It may not be order-modular.
         draws: Draws of each fit.
         chains: Number of fits.
@@ -83,12 +83,12 @@ def variational_posterior(
         ``attrs["elbo"]``.
 
     Raises:
-        ValueError: If d is above 50, the prior is order-modular, or a count is out of range.
+        ValueError: If d is above 25, the prior is order-modular, or a count is out of range.
     """
     prior = GraphPrior() if prior is None else prior
     d = score.num_variables
     if d > MAX_VARIABLES:
-        raise ValueError(f"score: {d} variables, expected at most {MAX_VARIABLES} for vi; use mcmc")
+        raise ValueError(f"method: vi with {d} variables, expected at most {MAX_VARIABLES}; use mcmc, as auto does")
     if prior.order_modular:
         raise ValueError("prior: order_modular is not available for vi, expected a modular prior; use mcmc")
     table = d <= MAX_TABLE_VARIABLES

@@ -18,6 +18,8 @@ from pyro_lcm.viz.style import BLACK, BLUE, GREEN, RED, bare, new_figure, style
 
 MIN_PROBABILITY = 0.05
 """Edges below this probability are not drawn."""
+MIN_PROBABILITY_OF_MANY = 0.25
+"""The same in graphs of more than 20 variables, where arrowheads of edges that hardly show would hide the others."""
 MAX_SIZE = 7.5
 """Inches of a figure's longer side at most."""
 
@@ -37,7 +39,7 @@ def graph_figure(
             probabilities, the edges.
         names: Of the d variables.
         probabilities: Probabilities of the edges, shape (d, d), in [0, 1]; they give width, opacity and
-            label. Edges below 0.05 are left out.
+            label. Edges below 0.05 (0.25 beyond 20 variables) are left out.
         truth: True graph, shape (d, d), if known: extra edges become orange, missing ones green and dashed.
         title: Of the figure.
 
@@ -89,7 +91,8 @@ def draw_graph(
     if chance.shape != adjacency.shape:
         raise ValueError(f"probabilities: got shape {chance.shape}, expected {adjacency.shape}")
     true = None if truth is None else as_adjacency(truth).astype(bool)
-    shown = chance >= MIN_PROBABILITY if probabilities is not None else chance > 0
+    least = MIN_PROBABILITY if len(names) <= 20 else MIN_PROBABILITY_OF_MANY
+    shown = chance >= least if probabilities is not None else chance > 0
     if true is not None:
         shown = shown | true
     # Many edges are drawn thinner, or they hide each other.
@@ -105,7 +108,7 @@ def draw_graph(
     widths = np.array([_width(name) for name in names])
     reach = [place - np.array([0.5, 0]) * widths[:, None], place + np.array([0.5, 0]) * widths[:, None]]
     for i, j in zip(*np.nonzero(shown), strict=True):
-        missing = true is not None and true[i, j] and chance[i, j] < MIN_PROBABILITY
+        missing = true is not None and true[i, j] and chance[i, j] < least
         extra = true is not None and not true[i, j]
         loud = emphasised is not None and bool(emphasised[i, j])
         colour = GREEN if missing else RED if extra or loud else BLACK

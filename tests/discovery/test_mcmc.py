@@ -262,7 +262,16 @@ class TestPosterior:
         assert seen == [(i + 1, 11) for i in range(11)]
 
     def test_plugs_into_graph_posterior(self):
-        container = graph_posterior(linear_data(3, 50, 0), method="mcmc", draws=20, chains=2, warmup=5)
+        seen = []
+        container = graph_posterior(
+            linear_data(3, 50, 0),
+            method="mcmc",
+            draws=20,
+            chains=2,
+            warmup=5,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+        assert seen == [(i + 1, 25) for i in range(25)]
         assert container["posterior"]["adjacency"].shape == (2, 20, 3, 3)
 
     @pytest.mark.parametrize(

@@ -149,6 +149,23 @@ def test_text(rows):
     assert "expected SHD" in lines[-1]
 
 
+def test_graphs_that_were_all_drawn_once_are_not_named():
+    rng = np.random.default_rng(0)
+    spread = np.triu(rng.random((2, 50, 12, 12)) < 0.5, 1).astype(np.int8)
+    names = tuple(f"x{i}" for i in range(12))
+    summary = graph_summary(to_container(GraphDraws(spread, np.zeros((2, 50)), "mcmc", names)))
+    assert summary.is_spread_out
+    assert "no graph was drawn twice in 100 draws" in summary.to_text()
+    assert "graph 1 has mass" not in summary.to_text()
+    spread[0, 0] = spread[1, 1]
+    assert not graph_summary(to_container(GraphDraws(spread, np.zeros((2, 50)), "mcmc", names))).is_spread_out
+
+
+def test_one_graph_in_every_draw_is_named(rows):
+    same = np.zeros((2, 10, 3, 3), dtype=np.int8)
+    assert not graph_summary(to_container(GraphDraws(same, np.zeros((2, 10)), "mcmc", ("a", "b", "c")))).is_spread_out
+
+
 def test_text_of_a_dense_posterior_keeps_its_lines_short():
     names = tuple(f"protein{i:02d}" for i in range(12))
     dense = np.triu(np.ones((12, 12)), 1)

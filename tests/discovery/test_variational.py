@@ -236,8 +236,8 @@ class TestEngine:
         assert "log_weight" in container["sample_stats"]
 
     def test_what_it_cannot_do_is_said_in_one_line(self):
-        with pytest.raises(ValueError, match="at most 50 for vi"):
-            variational_posterior(bge(51))
+        with pytest.raises(ValueError, match="method: vi with 26 variables, expected at most 25; use mcmc"):
+            variational_posterior(bge(26))
         with pytest.raises(ValueError, match="order_modular"):
             variational_posterior(bge(3), GraphPrior(order_modular=True))
         with pytest.raises(ValueError, match="at most 5"):
