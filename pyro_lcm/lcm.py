@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import pyro
@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.causal.readout import read_graph
-from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import choose_design, fit_standardizer
-from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
@@ -32,17 +31,12 @@ from pyro_lcm.training.recipe import Budget, annealed
 from pyro_lcm.training.recipes_by_model import recipe_of
 from pyro_lcm.training.result import FitResult
 from pyro_lcm.training.sources import fingerprint
-
-if TYPE_CHECKING:
-    from pyro_lcm.discovery.arviz_compat import Container
-    from pyro_lcm.discovery.latents import LatentRows
-    from pyro_lcm.discovery.posterior import Method, ScoreName
-    from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.verdicts import VerdictMethods
 
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
 
 
-class LatentCausalModel(ReasoningMethods):
+class LatentCausalModel(VerdictMethods, ReasoningMethods):
     """A latent causal model of pairs before and after unknown interventions.
 
     How to reason with it, once fitted, is in :class:`~pyro_lcm.reasoning.methods.ReasoningMethods`.
@@ -337,140 +331,6 @@ class LatentCausalModel(ReasoningMethods):
             targets: (n,) intervention targets, -1 for a random one; all random if None.
         """
         return self.fitted.sample(n, seed=seed, targets=targets)
-
-    # ------------------------------------------------------------------ verdicts
-
-    def elbo(self, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
-        """Evidence lower bound per pair, in nats, of standardised x.
-
-        Args:
-            pairs: the pairs.
-            hypotheses: targets summed over for each pair, the most probable ones; min(d + 1, 4) if None.
-            seed: of the draws of the guide.
-        """
-        number = min(self.dim_z + 1, 4) if hypotheses is None else hypotheses
-        return self.fitted.elbo(pairs, hypotheses=number, seed=seed)
-
-    def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
-        """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
-
-        Args:
-            pairs: held-out pairs.
-            fits: other fits of the same data, to be compared with this one.
-
-        Returns:
-            The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off.
-        """
-        if len(pairs) < MIN_PAIRS:
-            raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
-        before, after = self.encode(pairs.x), self.encode(pairs.x_after)
-        agreement = None
-        if fits:
-            encodings = [before.noise, *(other.encode(pairs.x).noise for other in fits)]
-            agreement = agreement_of_fits(encodings)
-        return check_latents(
-            before.noise.astype(np.float64),
-            after.noise.astype(np.float64),
-            self.fitted.infer_targets(pairs.x, pairs.x_after).astype(np.float64),
-            explained=self.fitted.explained(pairs.x, before.noise),
-            elbo=self.elbo(pairs),
-            names=self.names,
-            agreement=agreement,
-        )
-
-    def evaluate(
-        self, pairs: InterventionPairs, *, dci_rows: int = 10_000, n_jobs: int = 1, seed: int = 0
-    ) -> dict[str, float | None]:
-        """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
-
-        Args:
-            pairs: test pairs, with what is known of the truth.
-            dci_rows: rows used for DCI at most.
-            n_jobs: processes for DCI.
-            seed: of DCI.
-        """
-        from pyro_lcm.evaluation import evaluate_latents
-
-        encoding = self.encode(pairs.x)
-        scores = evaluate_latents(
-            pairs,
-            causal=encoding.causal,
-            noise=encoding.noise,
-            targets=self.infer_targets(pairs.x, pairs.x_after) if self.has_targets else None,
-            adjacency=self.adjacency() if self.has_graph else None,
-            dci_rows=dci_rows,
-            n_jobs=n_jobs,
-            seed=seed,
-        )
-        return scores | {"elbo": self.elbo(pairs)}
-
-    def graph_posterior(
-        self,
-        pairs: InterventionPairs,
-        *,
-        method: Method = "auto",
-        score: ScoreName | Literal["auto"] = "auto",
-        prior: GraphPrior | None = None,
-        fits: Sequence[LatentCausalModel] = (),
-        rows: int = 10_000,
-        draws: int = 1000,
-        chains: int = 4,
-        seed: int = 0,
-    ) -> Container:
-        """Posterior over graphs of the learned causal variables, in ArviZ's native container.
-
-        Args:
-            pairs: held-out or training pairs.
-            method: "exact", "vi", "mcmc", or "auto" by the number of variables.
-            score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
-                where mixing and mechanisms are linear, "nonlinear" elsewhere. In fits of perfect interventions (ILCM,
-                ELCM) a pair counts as evidence about the mechanism of its target only, in a model of one's own as a
-                row after the intervention.
-            prior: over graphs; uniform over DAGs if None.
-            fits: other fits of the same data; their variables are aligned with this one's, and they become chains.
-            rows: pairs used at most, the first ones.
-            draws: of each chain.
-            chains: in all; each draws its own intervention targets from the guide.
-            seed: of everything random.
-
-        Returns:
-            Groups posterior (``adjacency``, ``ancestors``, ``effect``, ``log_score``), sample_stats, observed_data;
-            :func:`pyro_lcm.discovery.graph_summary` sums it up.
-        """
-        from pyro_lcm.discovery.latents import latent_graph_posterior
-        from pyro_lcm.evaluation.alignment import align
-
-        if rows < 1:
-            raise ValueError(f"rows: got {rows}, expected at least 1")
-        part = pairs[:rows]
-        own = self.encode(part.x)
-        linear = self._architecture is not None and self._architecture.flow_layers == 0
-        redrawn = linear or (self._architecture is not None and self._architecture.model in ("ilcm", "elcm"))
-        found = [self._latent_rows(part, redrawn)]
-        for other in fits:
-            matching = align(other.encode(part.x).noise, own.noise)
-            if not matching.matched.all():
-                raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {self.dim_z}")
-            found.append(other._latent_rows(part, redrawn).reordered(matching.permutation, matching.signs))
-        return latent_graph_posterior(
-            found,
-            names=self.names,
-            score=("bge" if linear else "nonlinear") if score == "auto" else score,
-            prior=prior,
-            method=method,
-            draws=draws,
-            chains=chains,
-            seed=seed,
-        )
-
-    def _latent_rows(self, pairs: InterventionPairs, redrawn: bool) -> LatentRows:
-        from pyro_lcm.discovery.latents import LatentRows
-
-        before, after = self.encode(pairs.x), self.encode(pairs.x_after)
-        targets = self.infer_targets(pairs.x, pairs.x_after)
-        if not redrawn:
-            return LatentRows(after.causal, targets)
-        return LatentRows(after.causal, targets, before.causal, after.noise, before.noise)
 
     # ------------------------------------------------------------------- folders
 
