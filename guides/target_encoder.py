@@ -22,21 +22,28 @@ class TargetEncoder(nn.Module):
 
         log q(I = i) - log q(I = none) = log N(m~_i - m_i; 0, t_i^2 + 2 r_i^2) - log N(m~_i - m_i; 0, t_i^2).
 
+    Noise on x moves all components together. With S the covariance of these moves and P its inverse, the same holds of
+    the moves (m~ - m) R, R = P diag(P)^-1, which tell a component's own move from the noise's (generalised least
+    squares), and t_i^2 = 1 / P_ii. R is the buffer ``weighting``, the identity unless it was fitted.
+
     Args:
         dim: number of causal variables d.
         tolerance: t_j at the start, in units of the noise encodings.
         min_tolerance: lower bound of t_j.
     """
 
+    weighting: Tensor
+
     def __init__(self, dim: int, *, tolerance: float = 0.3, min_tolerance: float = 1e-3) -> None:
         super().__init__()
+        self.register_buffer("weighting", torch.eye(dim))
         self.log_tolerance = nn.Parameter(torch.full((dim,), tolerance).log())
         self.log_width = nn.Parameter(torch.zeros(dim))
         self.min_tolerance = min_tolerance
 
     def forward(self, move: Tensor) -> Tensor:
         """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
-        return self._log_bayes_factors(move, *self.variances())
+        return self._log_bayes_factors(move @ self.weighting, *self.variances())
 
     @staticmethod
     def _log_bayes_factors(move: Tensor, untouched: Tensor, redrawn: Tensor) -> Tensor:
@@ -44,7 +51,7 @@ class TargetEncoder(nn.Module):
         return nn.functional.pad(factor, (1, 0))
 
     def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
-        """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is.
+        """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is; S diagonal.
 
         Args:
             move: (..., d) moves.
@@ -67,14 +74,38 @@ class TargetEncoder(nn.Module):
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
         """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform."""
+        self.weighting.copy_(torch.eye(len(self.weighting)))
         self.log_tolerance.copy_((move.abs().median(0).values + 2 * self.min_tolerance).log())
         for _ in range(iterations):
             share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:]
-            untouched = _weighted_mean(move.square(), 1 - share)
-            redrawn = _weighted_mean(move.square(), share)
-            tolerance = (untouched.sqrt() - self.min_tolerance).clamp(min=0.1 * self.min_tolerance)
-            self.log_tolerance.copy_(tolerance.log())
-            self.log_width.copy_(((redrawn - untouched) / 2).clamp(min=1e-4).sqrt().log())
+            self._set_variances(_weighted_mean(move.square(), 1 - share), _weighted_mean(move.square(), share))
+
+    @torch.no_grad()
+    def fit_weighting(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+        """Fit the weighting too, after :meth:`fit`: by a covariance S of what moves all components.
+
+        Expectation maximisation of m~ - m ~ sum_I p(I) N(0, S + w_I u_I u_I'), u_I the unit vector of the target.
+        """
+        eye = torch.eye(move.shape[1], dtype=torch.float64, device=move.device)
+        untouched, redrawn = (value.double() for value in self.variances())
+        spread, noise = redrawn - untouched, untouched.diag()
+        values = move.double()
+        for _ in range(iterations):
+            precision = torch.linalg.inv(noise)
+            self.weighting.copy_(precision / precision.diagonal())
+            self._set_variances(1 / precision.diagonal(), 1 / precision.diagonal() + spread)
+            share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:].double()
+            kept = spread / (1 + spread * precision.diagonal())
+            own = values @ precision * kept  # the target's own part of its move, of variance ``kept``
+            cross = values.T @ (share * own)
+            noise = values.T @ values - cross - cross.T + (share * (own.square() + kept)).sum(0).diag()
+            noise = noise / len(move) + self.min_tolerance**2 * eye
+            spread = _weighted_mean(own.square() + kept, share).clamp(min=1e-8)
+
+    def _set_variances(self, untouched: Tensor, redrawn: Tensor) -> None:
+        tolerance = (untouched.sqrt() - self.min_tolerance).clamp(min=0.1 * self.min_tolerance)
+        self.log_tolerance.copy_(tolerance.log())
+        self.log_width.copy_(((redrawn - untouched) / 2).clamp(min=1e-4).sqrt().log())
 
     def variances(self, *, shared: bool = False) -> tuple[Tensor, Tensor]:
         """Variance of the move of an untouched and of a redrawn component, (d,) each."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyro_lcm.data import InterventionPairs, ScalingSystem, Standardizer, simulate_scaling
+    from pyro_lcm.dim_choice import DimChoice, choose_dim_z
     from pyro_lcm.fitted import Encoding
     from pyro_lcm.lcm import LatentCausalModel
     from pyro_lcm.reasoning import Outcome, Range, Shift, Uncertainty
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "DimChoice",
     "Encoding",
     "InterventionPairs",
     "LatentCausalModel",
@@ -23,11 +25,13 @@ __all__ = [
     "Standardizer",
     "TrainingDiverged",
     "Uncertainty",
+    "choose_dim_z",
     "simulate_scaling",
 ]
 
 _HOMES = {
     "Budget": "pyro_lcm.training.recipe",
+    "DimChoice": "pyro_lcm.dim_choice",
     "Encoding": "pyro_lcm.fitted",
     "InterventionPairs": "pyro_lcm.data",
     "LatentCausalModel": "pyro_lcm.lcm",
@@ -39,6 +43,7 @@ _HOMES = {
     "Standardizer": "pyro_lcm.data",
     "TrainingDiverged": "pyro_lcm.training",
     "Uncertainty": "pyro_lcm.reasoning",
+    "choose_dim_z": "pyro_lcm.dim_choice",
     "simulate_scaling": "pyro_lcm.data",
 }
 

@@ -1,7 +1,7 @@
 """Several independent fits of the same pairs, in ``RUN/fit-1`` ... ``RUN/fit-K``.
 
 The fit with the best held-out ELBO becomes the run's own; truth is not looked at. The others stay, for
-``check`` to compare and for ``graph`` to take as chains.
+``check`` to compare and for ``graph`` to take as chains. Fits of different numbers of variables are in ``RUN/dim-D``.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pyro_lcm.commands.files import read_json, write_json
+from pyro_lcm.dim_choice import Candidate
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.run_folder import CONFIG, TENSORS
 
 CHOICE = "fits.json"
+DIMS = "dims.json"
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,13 @@ def choose(fits: Sequence[Fit]) -> Fit:
     return max(fits, key=lambda fit: fit.elbo if math.isfinite(fit.elbo) else -math.inf)
 
 
-def write_choice(folder: Path, fits: Sequence[Fit], best: Fit) -> None:
+def write_choice(folder: Path, fits: Sequence[Fit], best: Fit, compared: Sequence[Candidate] = ()) -> None:
     """Make one fit the run's own; its parameters are written last, which marks the run as finished."""
-    rows = [{"fit": fit.folder.name, "seed": fit.seed, "elbo": fit.elbo} for fit in fits]
-    write_json(folder / CHOICE, {"chosen": best.folder.name, "fits": rows})
+    if compared:
+        write_json(folder / DIMS, {"chosen": best.model.dim_z, "candidates": [asdict(row) for row in compared]})
+    else:
+        rows = [{"fit": fit.folder.name, "seed": fit.seed, "elbo": fit.elbo} for fit in fits]
+        write_json(folder / CHOICE, {"chosen": best.folder.name, "fits": rows})
     for name in (CONFIG, TENSORS):
         shutil.copyfile(best.folder / name, folder / f"{name}.tmp")
         os.replace(folder / f"{name}.tmp", folder / name)

@@ -26,7 +26,7 @@ by the training driver, by their content."""
 
 def holds_run(folder: Path) -> bool:
     """Whether there is a run in a folder, finished or not."""
-    return any((folder / name).exists() for name in _TRACES)
+    return any((folder / name).exists() for name in _TRACES) or any(folder.glob("dim-*"))
 
 
 def is_finished(folder: Path) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
@@ -22,6 +23,7 @@ from pyro_lcm.commands.runs import (
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.networks import GraphWay, ModelName
 from pyro_lcm.training.driver import Precision
@@ -73,7 +75,10 @@ class Options:
         data: Pairs file: an .npz, or a folder of .npy files, with x and x_after. Truth in it is not used.
         out: Run folder to write.
         model: Which generative program.
-        dim_z: Number of causal variables; by default as many as x has directions in which it varies.
+        dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
+            directions in which it varies.
+        candidates: Numbers of causal variables that auto chooses from; by default those around the number of
+            directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
         seed: Seed of everything random, at least 0.
         validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
@@ -92,7 +97,8 @@ class Options:
     data: str
     out: str
     model: ModelName = "ilcm"
-    dim_z: int | None = None
+    dim_z: int | Literal["auto"] | None = None
+    candidates: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
     seed: int = 0
     validation: str | None = None
@@ -110,8 +116,12 @@ class Options:
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("fits", 1), ("dim_z", 1), ("threads", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and value != "auto" and value < least:
                 raise ValueError(f"{name}: got {value}, expected at least {least}")
+        if self.dim_z == "auto" and self.fits > 1:
+            raise ValueError(f"fits: got {self.fits} with --dim-z auto, expected 1; fit again with the number chosen")
+        if self.candidates is not None and self.dim_z != "auto":
+            raise ValueError("candidates: got some without --dim-z auto, expected them with it")
 
 
 def run(options: Options) -> int:
@@ -139,30 +149,40 @@ def run(options: Options) -> int:
         try:
             start = time.perf_counter()
             fits = _fit_all(options, folder, training, held_out)
-            best = choose(fits)
-            if options.fits > 1 and is_first_process():
-                write_choice(folder, fits, best)
+            if options.dim_z == "auto":
+                compared = compare_dims([fit.model for fit in fits], held_out, seed=options.seed)
+                best = fits[compared.index(chosen_dim(compared))]
+            else:
+                compared, best = (), choose(fits)
+            if len(fits) > 1 and is_first_process():
+                write_choice(folder, fits, best, compared)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"go on with: pyro-lcm train {options.data} --out {folder} --resume and the other options"
             ) from None
         if is_first_process():
-            _report(folder, fits, best, held_out, time.perf_counter() - start)
+            _report(folder, fits, best, compared, held_out, time.perf_counter() - start)
     return 0
 
 
 def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_out: InterventionPairs) -> list[Fit]:
     """Train the fits that are not finished yet."""
+    places: list[tuple[Path, int, int | None]]
+    if options.dim_z == "auto":
+        dims = candidate_dims(training, options.candidates, seed=options.seed)
+        places = [(folder / f"dim-{dim}" if len(dims) > 1 else folder, options.seed, dim) for dim in dims]
+    else:
+        places = [(path, seed, options.dim_z) for path, seed in fit_folders(folder, options.fits, options.seed)]
     fits = []
-    for number, (path, seed) in enumerate(fit_folders(folder, options.fits, options.seed), start=1):
-        if options.fits > 1:
-            logger.info("fit %d of %d, seed %d, in %s", number, options.fits, seed, path)
+    for number, (path, seed, dim_z) in enumerate(places, start=1):
+        if len(places) > 1:
+            logger.info("fit %d of %d, seed %d, in %s", number, len(places), seed, path)
         if is_finished(path):
             model = LatentCausalModel.load(path)
         else:
             with untouched_by_bad_input(path):
                 model = LatentCausalModel(
-                    options.model, dim_z=options.dim_z, names=options.names, options=options.networks.given()
+                    options.model, dim_z=dim_z, names=options.names, options=options.networks.given()
                 ).fit(
                     training,
                     validation=held_out,
@@ -178,17 +198,27 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
     return fits
 
 
-def _report(folder: Path, fits: list[Fit], best: Fit, held_out: InterventionPairs, seconds: float) -> None:
+def _report(
+    folder: Path,
+    fits: list[Fit],
+    best: Fit,
+    compared: Sequence[Candidate],
+    held_out: InterventionPairs,
+    seconds: float,
+) -> None:
     """Say in a few lines what came out."""
     from pyro_lcm.commands.summary import edges_text
 
     model = best.model
-    report = model.check(held_out, fits=[fit.model for fit in fits if fit is not best])
+    others = [] if compared else [fit.model for fit in fits if fit is not best]
+    report = model.check(held_out, fits=others)
     say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
     if model.has_graph:
         say(f"  graph: {edges_text(model.adjacency(), model.names)}")
     say(f"  held-out ELBO per pair: {best.elbo:.3f} nats")
-    if len(fits) > 1:
+    for row in compared:
+        say(f"  {row.to_text()}")
+    if len(fits) > 1 and not compared:
         say("  fits: " + ", ".join(f"{fit.folder.name} {fit.elbo:.3f}" for fit in fits))
         say(f"  best: {best.folder.name}")
     for problem in report.problems:

@@ -19,6 +19,10 @@ MIN_USAGE = 0.2
 """Share of pairs of a target, as a fraction of an even share, below which its component is called dead."""
 MAX_LEAKAGE = 0.15
 """Move of untouched components, as a fraction of a typical target's, above which differences are not one-sparse."""
+NEW_EVERY_TIME = 0.7
+"""Such a move above which a component is new on the other side of every pair, as noise is and no variable."""
+MIN_CERTAINTY = 0.95
+"""Mean probability of the most probable target below which targets are called uncertain."""
 MIN_EXPLAINED = 0.95
 """Share of the variance of x that reconstruction should explain."""
 MAX_DEPENDENCE = 0.1
@@ -36,6 +40,7 @@ class CheckReport:
         usage: (d + 1,) share of pairs for each target, none first.
         moves: (d,) root mean square move of each component when it is the target.
         leakage: (d,) root mean square move of each component when it is not, as a fraction of a typical target's move.
+        certainty: mean probability of the most probable target: the share of targets that should be right.
         explained: share of the variance of x that the decoded encodings explain.
         dependence: largest absolute correlation between two noise encodings.
         elbo: evidence lower bound per pair, in nats, of standardised x.
@@ -47,6 +52,7 @@ class CheckReport:
     usage: Array
     moves: Array
     leakage: Array
+    certainty: float
     explained: float
     dependence: float
     elbo: float
@@ -64,6 +70,7 @@ class CheckReport:
         lines.append(f"{'(none)':<12}{self.usage[0]:>10.3f}")
         for name, use, move, leak in zip(self.names, self.usage[1:], self.moves, self.leakage, strict=True):
             lines.append(f"{name:<12}{use:>10.3f}{move:>10.2f}{leak:>10.3f}")
+        lines.append(f"targets are certain to {self.certainty:.3f} (good: > {MIN_CERTAINTY})")
         lines.append(f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})")
         lines.append(f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})")
         lines.append(f"ELBO per pair {self.elbo:.3f}")
@@ -111,21 +118,34 @@ def check_latents(
     correlation = standard.T @ standard / len(noise)
     np.fill_diagonal(correlation, 0.0)
     dependence = float(np.abs(correlation).max(initial=0.0))
+    certainty = float(targets.max(1).mean())
+    noisy = leakage > NEW_EVERY_TIME
     problems = [
         f"{name} is hardly ever a target ({use:.1%} of pairs): a dead component, or a variable that is never"
         " intervened on, whose causes then stay unknown"
-        for name, use in zip(names, usage[1:], strict=True)
-        if use < MIN_USAGE / len(usage)
+        for name, use, noise_alone in zip(names, usage[1:], noisy, strict=True)
+        if use < MIN_USAGE / len(usage) and not noise_alone
+    ]
+    problems += [
+        f"{name} is new on the other side of every pair ({leak:.0%} of a typical target's move when others are the"
+        " target): noise, not a variable; too many variables (--dim-z)"
+        for name, leak, noise_alone in zip(names, leakage, noisy, strict=True)
+        if noise_alone
     ]
     problems += [
         f"{name} moves when others are the target ({leak:.0%} of a typical target's move): differences are not"
         " one-sparse"
-        for name, leak in zip(names, leakage, strict=True)
-        if leak > MAX_LEAKAGE
+        for name, leak, noise_alone in zip(names, leakage, noisy, strict=True)
+        if leak > MAX_LEAKAGE and not noise_alone
     ]
     problems += [f"{name} is constant: a dead component" for name, dead in zip(names, constant, strict=True) if dead]
     if usage[0] > 0.9:
         problems.append(f"{usage[0]:.0%} of pairs are taken as without intervention: the targets have collapsed")
+    if certainty < MIN_CERTAINTY:
+        problems.append(
+            f"targets are uncertain: about {certainty:.0%} of them should be right; noise on x hides short moves, or"
+            " the fit is off"
+        )
     if explained < MIN_EXPLAINED:
         problems.append(
             f"reconstruction explains only {explained:.1%} of the variance of x: too few variables (--dim-z),"
@@ -138,7 +158,9 @@ def check_latents(
         lowest = agreement[~np.eye(len(agreement), dtype=bool)].min()
         if lowest < MIN_AGREEMENT:
             problems.append(f"independent fits disagree (mean correlation of matched noise encodings {lowest:.2f})")
-    return CheckReport(tuple(names), usage, moves, leakage, explained, dependence, elbo, agreement, tuple(problems))
+    return CheckReport(
+        tuple(names), usage, moves, leakage, certainty, explained, dependence, elbo, agreement, tuple(problems)
+    )
 
 
 def agreement_of_fits(encodings: Sequence[NDArray[np.floating]]) -> Array:

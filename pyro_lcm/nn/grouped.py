@@ -5,6 +5,7 @@ different one in each row: the one of the intervention target. A Python loop ove
 launches a layer; evaluating every network for every row costs d times the arithmetic. :class:`GroupedMLP` does
 neither: rows are sorted into blocks of one group each, a block gathers the weights of its group, and one batched
 matrix product serves all blocks. The number of blocks depends on shapes alone, so nothing is copied to the host.
+Where rows and groups are few, sorting costs more than the arithmetic it saves, and every network sees every row.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class GroupedMLP(nn.Module):
         out_features: width of the output.
         hidden: widths of the hidden layers; empty for affine functions.
         block: rows in a block of the packed evaluation.
+        few: rows times groups up to which every network is evaluated for every row.
     """
 
     def __init__(
@@ -86,10 +88,11 @@ class GroupedMLP(nn.Module):
         hidden: Sequence[int] = (64, 64),
         *,
         block: int = 32,
+        few: int = 1024,
     ) -> None:
         super().__init__()
         self.num_groups, self.in_features, self.out_features = num_groups, in_features, out_features
-        self.block = block
+        self.block, self.few = block, few
         self.affine = nn.Parameter(torch.zeros(num_groups, in_features, out_features))
         self.bias = nn.Parameter(torch.zeros(num_groups, 1, out_features))
         widths = [in_features, *hidden, out_features] if hidden else []
@@ -113,6 +116,9 @@ class GroupedMLP(nn.Module):
         Returns:
             (rows, out_features).
         """
+        if len(inputs) * self.num_groups <= self.few:
+            every = self.all(inputs.expand(self.num_groups, *inputs.shape))
+            return every.gather(0, group.view(1, -1, 1).expand(1, -1, self.out_features)).squeeze(0)
         blocks = pack_blocks(group, self.num_groups, self.block)
         num_blocks = blocks.group.shape[0]
         packed = inputs.new_zeros(num_blocks * blocks.size, inputs.shape[-1]).index_copy(0, blocks.slot, inputs)

@@ -8,6 +8,7 @@ Targets are summed out (exactly, or over the most probable ones), the rest is on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pyro
@@ -73,7 +74,8 @@ class PairObjective(nn.Module):
         kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
-        with pyro.get_param_store().scope(), Scoring(), DeterministicDtype():
+        dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
+        with pyro.get_param_store().scope(), Scoring(), dtype:
             elbo: Trace_ELBO | TraceEnum_ELBO
             if hypotheses == 1 and not self._enumerates_others(model, guide, *args, **kwargs):
                 elbo = Trace_ELBO(max_plate_nesting=1)

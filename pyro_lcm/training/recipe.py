@@ -5,7 +5,8 @@ ablation):
 
 1. *Whitening* (before any phase): the covariance of linear data has a condition number of 1e3 at 16 variables and
    1e8 at 32, and no gradient method sees the small directions.
-2. *reconstruct*, only where x is wider than there are variables: an autoencoder finds a code of d numbers.
+2. *reconstruct*, only where x is wider than there are variables: an autoencoder finds a code of d numbers. In a
+   linear mixing it is computed (:class:`~pyro_lcm.training.warmstart.FindCode`).
 3. *Lines* (:class:`~pyro_lcm.training.warmstart.AlignToLines`): in the right coordinates differences are one-sparse.
    Where mixing and mechanisms are linear this is exact, and nothing is left to descend.
    Where targets of some pairs are known, components are named by them
@@ -37,7 +38,7 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.readouts import FindReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph, FindParents
-from pyro_lcm.training.warmstart import AlignToLines, Calibrate, MatchTargets
+from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def identify(
     Args:
         budget: steps of each phase.
         wide: whether x has more directions than there are variables, so that a code has to be found.
-        linear: whether lines explain the differences as they are, so that no flow is needed.
+        linear: whether lines and noise explain the differences as they are, so that no flow is needed.
         causal: whether the model has solution functions of a context, so that there is a graph to find.
 
     Returns:
@@ -86,7 +87,9 @@ def identify(
     b = Budget() if budget is None else budget
     decay = {"model.solution": 0.1}
     phases = []
-    if wide and b.reconstruct:
+    if wide and linear:
+        phases.append(Phase("code", 0, settings={"stage": "reconstruct"}, start=FindCode()))
+    elif wide and b.reconstruct:
         phases.append(
             Phase(
                 "reconstruct",
@@ -98,7 +101,7 @@ def identify(
             )
         )
     unmix = {"stage": "unmix"}
-    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines()))
+    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines(straight=linear)))
     phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
     if not linear and b.unmix:
         phases.append(
@@ -114,7 +117,7 @@ def identify(
         )
         phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
         phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
-    phases.append(Phase("calibrate", 0, settings={"hypotheses": 1}, start=Calibrate()))
+    phases.append(Phase("calibrate", 0, settings={"hypotheses": 1}, start=Calibrate(straight=linear)))
     if b.refine:
         phases.append(
             Phase(

@@ -133,7 +133,10 @@ def explicit(
     size = max(1, b.batch_size // 2)
     fixed = ("guide.encoder", "guide.target_encoder", "model.decoder")
     rate = Cosine(1e-2, 1e-4)
-    phases = [*coordinates(budget, wide=wide, linear=linear), Phase("calibrate", 0, settings=HARD, start=Calibrate())]
+    phases = [
+        *coordinates(budget, wide=wide, linear=linear),
+        Phase("calibrate", 0, settings=HARD, start=Calibrate(straight=linear)),
+    ]
     phases.append(Phase("regress", 0, settings=HARD, start=RegressMechanisms()))
     if latent and b.solutions:
         freeze = (*fixed, "model.mechanisms")

@@ -15,9 +15,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pyro_lcm.training.lines import complete_lines, find_lines
+from pyro_lcm.training.lines import Lines, complete_lines, find_lines
+from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
+from pyro_lcm.training.shared import shared_directions
 from pyro_lcm.training.sources import DataSource
+
+NOISE_FREE = 1e-4
+"""Mean sin^2 of the angle between differences and lines below which nothing keeps them off the lines."""
 
 
 def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor]:
@@ -40,9 +45,11 @@ class AlignToLines:
 
     Attributes:
         pairs: how many pairs to use at most.
+        straight: whether noise alone keeps differences off the lines, so that it is taken into account.
     """
 
     pairs: int = 50_000
+    straight: bool = False
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Compose the encoder's flow with the linear map found; see the class."""
@@ -51,7 +58,12 @@ class AlignToLines:
         batch.pop("targets", None)
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
-        lines = find_lines((after - before).double().cpu().numpy(), seed=seed)
+        differences = (after - before).double().cpu().numpy()
+        lines = find_lines(differences, seed=seed)
+        if self.straight and lines.residual >= NOISE_FREE:
+            noisy = fit_noisy_lines(differences, lines)
+            directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
+            lines = Lines(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
         encodings = before.double().cpu().numpy()
         covariance = np.atleast_2d(np.cov(encodings.T))
         weight = np.linalg.inv(complete_lines(lines, covariance))
@@ -74,6 +86,32 @@ class AlignToLines:
             "least_used_line": float(lines.usage.min()),
             "accepted": float(accepted),
         }
+
+
+@dataclass(frozen=True)
+class FindCode:
+    """Set encoder and decoder to a linear code: the directions of whitened x that the two sides share most.
+
+    For x with more directions than there are variables, in a linear mixing. The others are noise
+    (:mod:`pyro_lcm.training.shared`), and the code is all that x says about the variables.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 100_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the affine parts of both bodies; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        sides = (batch[side].double().cpu().numpy() for side in ("x", "x_after"))
+        shared = shared_directions(*sides)
+        dim_z = objective.model.dim_z
+        rows = torch.as_tensor(shared.directions[:dim_z].copy()).to(batch["x"])
+        for layer, weight in ((objective.guide.encoder.body, rows), (objective.model.decoder.body, rows.T)):
+            layer.affine.weight.copy_(weight)
+            layer.affine.bias.zero_()
+        return {"least_correlation": float(shared.correlations[dim_z - 1]), "shared_directions": float(shared.number)}
 
 
 @dataclass(frozen=True)
@@ -116,9 +154,11 @@ class Calibrate:
 
     Attributes:
         pairs: how many pairs to use at most.
+        straight: whether mixing and mechanisms are linear, so that noise alone moves untouched components.
     """
 
     pairs: int = 100_000
+    straight: bool = False
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the parameters; see the class."""
@@ -128,6 +168,8 @@ class Calibrate:
         model.decoder.flow.load_state_dict(guide.encoder.flow.state_dict())
         known = batch.get("targets")
         guide.target_encoder.fit(after - before, known)
+        if self.straight:
+            guide.target_encoder.fit_weighting(after - before, known)
         target = hard_targets(objective, before, after, known)
         if hasattr(model, "solution"):
             regress_solutions(objective, before, after, target)

@@ -9,8 +9,8 @@ from torch import nn
 from pyro_lcm.nn.grouped import GroupedMLP, pack_blocks
 
 
-def _random_network(groups, n_in=3, n_out=2, hidden=(5, 4), block=4):
-    network = GroupedMLP(groups, n_in, n_out, hidden, block=block).double()
+def _random_network(groups, n_in=3, n_out=2, hidden=(5, 4), block=4, few=0):
+    network = GroupedMLP(groups, n_in, n_out, hidden, block=block, few=few).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0.0, 0.7)
@@ -40,8 +40,9 @@ GROUPS = {
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 4)])
 @pytest.mark.parametrize("case", GROUPS)
-def test_values_and_gradients_equal_a_loop_over_rows(case, hidden):
-    network = _random_network(5, hidden=hidden)
+@pytest.mark.parametrize("few", [0, 1000])
+def test_values_and_gradients_equal_a_loop_over_rows(case, hidden, few):
+    network = _random_network(5, hidden=hidden, few=few)
     group = torch.tensor(GROUPS[case], dtype=torch.long)
     inputs = torch.randn(len(group), 3, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(len(group), 2, dtype=torch.float64)
