@@ -85,11 +85,15 @@ class FittedModel:
         """Precision of the parameters."""
         return next(self.objective.parameters()).dtype
 
-    def source(self, pairs: InterventionPairs) -> DataSource:
-        """The pairs as the training driver sees them: standardised, in memory where they fit."""
+    def source(self, pairs: InterventionPairs, *, double: bool | None = None) -> DataSource:
+        """The pairs as the training driver sees them: standardised, in memory where they fit, float64 if asked for.
+
+        By default in the precision of the parameters.
+        """
+        double = self.dtype == torch.float64 if double is None else double
         if fits_in_memory(pairs):
-            return TensorSource(standardized_tensors(pairs, self.standardizer))
-        return StandardizedPairs(pairs, self.standardizer)
+            return TensorSource(standardized_tensors(pairs, self.standardizer, double=double))
+        return StandardizedPairs(pairs, self.standardizer, double=double)
 
     @torch.no_grad()
     def encode(self, x: ArrayLike) -> Encoding:
@@ -196,7 +200,8 @@ class FittedModel:
                 f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self.standardizer.shape))})"
             )
         for start in range(0, len(array), _ROWS):
-            values = self.standardizer.transform(array[start : start + _ROWS])
+            rows = array[start : start + _ROWS]
+            values = self.standardizer.transform(rows, np.float64 if self.dtype == torch.float64 else np.float32)
             if not np.isfinite(values).all():
                 bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
                 raise ValueError(f"{name}: got a value that is not finite in row {start + int(bad.argmax())}")

@@ -168,7 +168,8 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
         fitted = FittedModel(recipe.objective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
         facts = self._facts(fitted, training, held_out)
-        source, validation_source = fitted.source(training), fitted.source(held_out)
+        double = precision == "64-true"
+        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
         # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
         # driver notices what is not finite.
         with pyro.validation_enabled(False):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,11 +22,13 @@ class StandardizedPairs:
     Args:
         pairs: the pairs.
         standardizer: fitted to the training pairs; on the CPU.
+        double: whether batches are float64.
     """
 
-    def __init__(self, pairs: InterventionPairs, standardizer: Standardizer) -> None:
+    def __init__(self, pairs: InterventionPairs, standardizer: Standardizer, *, double: bool = False) -> None:
         self.pairs = pairs
         self.standardizer = standardizer
+        self.dtype: type[np.floating[Any]] = np.float64 if double else np.float32
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -35,15 +39,17 @@ class StandardizedPairs:
         rows = self.pairs[index.numpy()]
         known = rows.known_targets
         result = {
-            "x": torch.from_numpy(self.standardizer.transform(rows.x)),
-            "x_after": torch.from_numpy(self.standardizer.transform(rows.x_after)),
+            "x": torch.from_numpy(self.standardizer.transform(rows.x, self.dtype)),
+            "x_after": torch.from_numpy(self.standardizer.transform(rows.x_after, self.dtype)),
         }
         return result if known is None else result | {"targets": torch.from_numpy(known)}
 
 
-def standardized_tensors(pairs: InterventionPairs, standardizer: Standardizer) -> dict[str, Tensor]:
+def standardized_tensors(
+    pairs: InterventionPairs, standardizer: Standardizer, *, double: bool = False
+) -> dict[str, Tensor]:
     """All pairs as standardised tensors in memory, by name as in :meth:`StandardizedPairs.batch`."""
-    return StandardizedPairs(pairs, standardizer).batch(torch.arange(len(pairs)))
+    return StandardizedPairs(pairs, standardizer, double=double).batch(torch.arange(len(pairs)))
 
 
 def fits_in_memory(pairs: InterventionPairs, limit: int = DEFAULT_LIMIT) -> bool:

@@ -155,8 +155,8 @@ class Standardizer(nn.Module):
         """Standardise observations.
 
         Args:
-            x: Shape (..., *shape), any real dtype. With an offset that is large against the spread, give
-                float64: it is taken off before anything is rounded to the module's dtype.
+            x: Shape (..., *shape), any real dtype. With an offset that is large against the spread, or directions of
+                little variance, give float64: what comes out is rounded to the module's dtype, and nothing before.
 
         Returns:
             Shape (..., *output_shape), in the module's dtype.
@@ -165,8 +165,15 @@ class Standardizer(nn.Module):
             ValueError: If the shape is another one.
         """
         self._check_shape(x, self.shape, "x")
-        scaled = (((x - self.offset) - self.offset_rest) / self.scale).to(self.scale.dtype)
-        return scaled if self.width is None else scaled @ self.rotation
+        return self._standardized(x).to(self.scale.dtype)
+
+    def _standardized(self, x: Tensor) -> Tensor:
+        """Standardise in the wider of the dtypes of x and the module.
+
+        Whitening multiplies by up to 1e6 for 64 variables, and would blow up a rounding before it as much.
+        """
+        scaled = ((x - self.offset) - self.offset_rest) / self.scale
+        return scaled if self.width is None else scaled @ self.rotation.to(scaled.dtype)
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map standardised observations back to the scale of the data.
@@ -185,11 +192,12 @@ class Standardizer(nn.Module):
         scaled = y if self.width is None else y @ self.unrotation.to(y.dtype)
         return (scaled * self.scale + self.offset_rest) + self.offset
 
-    def transform(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Standardise an array in pieces, in float64 until the offset is taken off.
+    def transform(self, x: ArrayLike, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+        """Standardise an array in pieces, in float64.
 
         Args:
             x: Observations, shape (N, *shape), in memory or memory-mapped.
+            dtype: Of the result.
 
         Returns:
             Shape (N, *output_shape).
@@ -198,11 +206,12 @@ class Standardizer(nn.Module):
             ValueError: If the shape is another one.
         """
         array = np.asarray(x)
-        result = np.empty((len(array), *self.output_shape), dtype=np.float32)
+        result = np.empty((len(array), *self.output_shape), dtype=dtype)
         for rows in chunks(array):
             piece = torch.from_numpy(array[rows].astype(np.float64))
             with torch.no_grad():
-                result[rows] = self(piece.to(self.scale.device)).float().cpu().numpy()
+                self._check_shape(piece, self.shape, "x")
+                result[rows] = self._standardized(piece.to(self.scale.device)).cpu().numpy()
         return result
 
     def _check_shape(self, tensor: Tensor, shape: tuple[int, ...], name: str) -> None:

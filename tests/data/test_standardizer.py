@@ -162,3 +162,15 @@ def test_it_follows_the_module_to_another_dtype():
 def test_wrong_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_directions_of_little_variance_are_not_blurred_by_rounding():
+    rng = np.random.default_rng(0)
+    mixing = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    x = rng.normal(size=(400, 4)) * [1.0, 1.0, 1.0, 1e-6] @ mixing + 3.0
+    fitted = Standardizer.fit(InterventionPairs(x, x), tolerance=1e-13)
+    assert fitted.output_shape == (4,)
+    scaled = (x - fitted.offset.double().numpy() - fitted.offset_rest.double().numpy()) / fitted.scale.double().numpy()
+    exact = scaled @ fitted.rotation.double().numpy()
+    assert np.abs(fitted.transform(x, np.float64) - exact).max() < 1e-9
+    assert np.abs(fitted.transform(x) - exact).max() < 1e-6 * np.abs(exact).max()
