@@ -104,7 +104,7 @@ def test_wider_x_with_noise_needs_the_number_of_variables(small):
     pairs = ScalingSystem(2, seed=1, dim_x=4, observation_noise=0.05).sample(600)
     lcm = LatentCausalModel(dim_z=2).fit(pairs, budget=small, progress=False)
     assert lcm.dim_z == 2
-    assert lcm.result.phases[0].name == "reconstruct"
+    assert lcm.result.phases[0].name == "code"
     assert lcm.encode(pairs.x).causal.shape == (600, 2)
     assert lcm.decode(np.zeros((3, 2))).shape == (3, 4)
 
