@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 import pyro_lcm as lcm
-from pyro_lcm.reasoning import Range, edit, plan
+from pyro_lcm.reasoning import Range
 
 LAMPS = {"white": (2, 2), "green": (2, 5), "blue": (5, 2), "red": (5, 5)}
 WEIGHTS = np.array([[0, 1.0, 0, 0], [0, 0, -1.2, 0], [0, 0, 0, 0.9], [0, 0, 0, 0]])  # [parent, child]
@@ -51,21 +51,21 @@ def main(pairs: int, out: str | None) -> None:
 
     # Which variable is the green lamp? The one that moves its pixel most when nothing else may follow.
     def moves_green(name: str) -> float:
-        turned = edit(model, pictures, {name: lambda natural: natural + 1.0}, effects=False)
+        turned = model.edit(pictures, {name: lambda natural: natural + 1.0}, effects=False)
         return float(np.abs(at("green", turned.x) - at("green", pictures)).mean())
 
     green = max(model.names, key=moves_green)
 
     # How far must it be turned? Plan for a brightness of 0.9 at that pixel, one value for each picture.
     row, column = LAMPS["green"]
-    found = plan(model, pictures, lambda x: (x[:, row * SIDE + column] - 0.9) ** 2, {green: Range(-6.0, 6.0)})
+    found = model.plan(pictures, lambda x: (x[:, row * SIDE + column] - 0.9) ** 2, {green: Range(-6.0, 6.0)})
     value = found.values[:, model.names.index(green)]
     value = np.where(np.isnan(value), model.encode(pictures).causal[:, model.names.index(green)], value)
 
     edited = {
         "as it is": pictures,
-        "effects included": edit(model, pictures, {green: value}).x,
-        "effects not included": edit(model, pictures, {green: value}, effects=False).x,
+        "effects included": model.edit(pictures, {green: value}).x,
+        "effects not included": model.edit(pictures, {green: value}, effects=False).x,
     }
     print(f"{green} is the green lamp. Brightness in the first picture:")
     print(" " * 22 + "".join(f"{lamp:>8}" for lamp in LAMPS))

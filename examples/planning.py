@@ -13,7 +13,7 @@ import torch
 
 import pyro_lcm as lcm
 from pyro_lcm.evaluation.alignment import align
-from pyro_lcm.reasoning import Range, plan
+from pyro_lcm.reasoning import Range
 
 
 def main(pairs: int, dim: int, tasks: int, seed: int) -> None:
@@ -28,7 +28,7 @@ def main(pairs: int, dim: int, tasks: int, seed: int) -> None:
 
     # Any variable may be set, to any value between -2 and 2, but only one of them.
     allowed = {name: Range(-2.0, 2.0) for name in model.names}
-    found = plan(model, now.x, goal, allowed)
+    found = model.plan(now.x, goal, allowed)
 
     # The learned variables are the true ones in another order and with other signs; only the simulator needs that.
     matching = align(model.encode(now.x).noise, now.noise)
