@@ -1,11 +1,11 @@
 """Posterior over graphs of learned variables: sharp and right on many pairs, wide and calibrated on few.
 
-The system is the scaling simulator (each possible edge with probability one half; linear unless --mechanisms or --mixing
-says otherwise); each problem has a system, pairs and a fit of its own. Learned variables are matched with the true ones by
-their noise encodings, truth scores only. For each number of pairs: the share of problems in which the true graph has the largest mass, its mean mass,
-the mean entropy, and the calibration of the off-diagonal edge probabilities pooled over all fits
-(`pyro_lcm.discovery.calibration`). Rows "true" do the same with the true variables, noise encodings and targets of the
-same pairs, scored in the same way: what the pairs alone leave open.
+The system is the scaling simulator (each possible edge with probability one half; linear unless --mechanisms or
+--mixing says otherwise); each problem has a system, pairs and a fit of its own. Learned variables are matched with the
+true ones by their noise encodings, truth scores only. For each number of pairs: the share of problems in which the true
+graph has the largest mass, its mean mass, the mean entropy, and the calibration of the off-diagonal edge probabilities
+pooled over all fits (`pyro_lcm.discovery.calibration`). Rows "true" do the same with the true variables, noise
+encodings and targets of the same pairs, scored in the same way: what the pairs alone leave open.
 
     python benchmarks/graph_from_fits.py --dim 4 --pairs 10000 200 --fits 10
 """

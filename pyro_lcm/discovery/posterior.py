@@ -54,8 +54,10 @@ def graph_posterior(
 ) -> Container:
     """Infer the posterior over graphs of observed (or decoded) variables.
 
-    Peak memory is that of the engine (see `exact_posterior`, `mcmc_posterior`, `variational_posterior`) plus about
-    MEMORY
+    Peak memory is that of the engine (see `exact_posterior`, `mcmc_posterior`, `variational_posterior`) plus 16
+    bytes for each of chains * draws * d^2 entries. On top of the libraries' own 300 MB that is 0.1 GB for 3
+    variables, 0.2 GB for 20 and 0.6 GB for 50 at the defaults. Scores keep at most 400 MB of values (and, nonlinear
+    ones, 256 MB of sums over rows); tables above 2 GiB are refused.
 
     Args:
         data: The rows and which variable was the target in which; a plain (N, d) array is observational.
@@ -94,7 +96,9 @@ def graph_posterior(
     rows = data if isinstance(data, GraphData) else GraphData(np.asarray(data))
     scorer = graph_score(score, rows)
     knowledge = GraphPrior() if prior is None else prior
-    result = draw_graphs(scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options)
+    result = draw_graphs(
+        scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options
+    )
     mechanisms: LinearMechanisms | None = None
     if effects:
         mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(rows)

@@ -21,6 +21,8 @@ IntArray = NDArray[np.int64]
 
 CHUNK = 16_384
 """Parent sets that are scored in one batch; bounds the memory of a batched factorisation."""
+_MOST_VALUES = 2_000_000
+"""Values kept for all variables together: 400 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,8 @@ class CachedScore(ABC):
 
     Args:
         data: The rows.
-        cache_size: Most values kept for one variable; the oldest go first. A value takes about 0.2 kB.
+        cache_size: Most values kept for one variable, and never more than 2 million over the d; the oldest go first. A
+            value takes about 0.2 kB.
 
     Attributes:
         kept_groups: Most groups of rows whose statistics are kept at once. Under hard interventions each variable has
@@ -166,7 +169,7 @@ class CachedScore(ABC):
         if cache_size < 1:
             raise ValueError(f"cache_size: got {cache_size}, expected at least 1")
         self.data = data
-        self._cache_size = cache_size
+        self._cache_size = min(cache_size, max(1, _MOST_VALUES // data.num_variables))
         self._cache: list[dict[bytes, float]] = [{} for _ in range(data.num_variables)]
         self._prepared: dict[bytes, Any] = {}
         self._statistics: dict[int, list[Any]] = {}

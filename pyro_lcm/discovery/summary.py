@@ -82,7 +82,7 @@ class GraphSummary:
 
     @property
     def is_spread_out(self) -> bool:
-        """Whether no graph was drawn twice, so that the masses of single graphs say nothing; never if they are exact."""
+        """Whether no graph was drawn twice, so that masses of single graphs say nothing; never where they are exact."""
         return self.method != "exact" and self.distinct > 1 and self.top[0].probability * self.distinct < 1 + 1e-9
 
     def to_text(self, *, most: int = 20) -> str:
