@@ -25,8 +25,8 @@ class Options:
         out: Where to: a folder, which gets train.npz, val.npz and test.npz; or a file that ends in .npz.
         n: Number of pairs to train on.
         pairs: The same by another name, which wins.
-        n_val: Number of pairs to validate on.
-        n_test: Number of pairs to test on.
+        n_val: Number of pairs to validate on; 0 for no file of these.
+        n_test: Number of pairs to test on; 0 for no file of these.
         overwrite: Whether to write over files; images are not: the same command goes on with them.
         size: Width and height of images: 64, 128 or 512.
         processes: How many processes render images; by default one a core.
@@ -45,9 +45,9 @@ class Options:
     system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name in ("n", "n_val", "n_test"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        for name, least in (("n", 1), ("n_val", 0), ("n_test", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
         for name in ("pairs", "processes"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
@@ -69,7 +69,7 @@ def run(options: Options) -> int:
         )
     single = out.suffix == ".npz"
     sizes = {"train": number, "val": options.n_val, "test": options.n_test}
-    files = {"train": out} if single else {name: out / f"{name}.npz" for name in sizes}
+    files = {"train": out} if single else {name: out / f"{name}.npz" for name, size in sizes.items() if size}
     if not single and out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or a name that ends in .npz")
     refuse_existing(list(files.values()), options.overwrite)
