@@ -181,6 +181,7 @@ def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "sc
         ),
         "graph_distance": score_against_dim(rows, "shd", label="graph distance (SHD)", good=0.0),
         "seconds": score_against_dim(rows, "seconds", label="time to fit (s)", log=True),
+        "seconds_to_d": score_against_dim(rows, "seconds_to_d", label="time to D of 0.98 (s)", log=True),
     }
     for name, figure in figures.items():
         if figure is not None:

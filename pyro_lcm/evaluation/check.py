@@ -19,8 +19,8 @@ MIN_USAGE = 0.2
 """Share of pairs of a target, as a fraction of an even share, below which its component is called dead."""
 MAX_LEAKAGE = 0.15
 """Move of untouched components, as a fraction of a typical target's, above which differences are not one-sparse."""
-NEW_EVERY_TIME = 0.7
-"""Such a move above which a component is new on the other side of every pair, as noise is and no variable."""
+NEW_EVERY_TIME = 0.5
+"""Such a move from which on a component is new on the other side of every pair, as noise is and no variable."""
 MIN_CERTAINTY = 0.95
 """Mean probability of the most probable target below which targets are called uncertain."""
 MIN_EXPLAINED = 0.95

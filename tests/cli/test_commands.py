@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pyro_lcm import InterventionPairs, LatentCausalModel
+from pyro_lcm import InterventionPairs, LatentCausalModel, ScalingSystem
 from pyro_lcm.cli import COMMANDS, main
 from pyro_lcm.commands.runs import holds_run
 
@@ -251,7 +251,8 @@ def test_benchmark_goes_on_where_it_stopped(cli, tmp_path, small):
     rows = rows_of(tmp_path / "s" / "scaling.csv")
     assert sorted((row["dim"], row["method"]) for row in rows) == [("2", "ilcm"), ("3", "ilcm")]
     assert all(float(row["disentanglement"]) > 0 and float(row["seconds"]) > 0 for row in rows)
-    assert {path.name for path in (tmp_path / "s" / "figures").iterdir()} == {
+    # The time to a disentanglement of 0.98 is drawn if a run got there, which so few rows leave to chance.
+    assert {path.name for path in (tmp_path / "s" / "figures").iterdir()} - {"seconds_to_d.png"} == {
         "disentanglement.png",
         "graph_distance.png",
         "seconds.png",
@@ -306,3 +307,31 @@ def test_other_models_go_through_the_commands(cli, work, small, model, targets, 
         code, _, err = cli("graph", "other", "--data", "test.npz")
         assert code == 2
         assert "no intervention targets" in err
+
+
+def test_train_chooses_the_number_of_variables(cli, tmp_path, small):
+    folder = tmp_path / "run"
+    system = ScalingSystem(2, seed=0, dim_x=4, observation_noise=0.01)
+    system.sample(2000).save(tmp_path / "wide.npz")
+    command = ["train", tmp_path / "wide.npz", "--out", folder, "--dim-z", "auto", *small]
+    code, out, _ = cli(*command, "--candidates", "2", "3")
+    assert code == 0
+    assert "2 variables: ELBO" in out
+    assert LatentCausalModel.load(folder).dim_z == 2
+    record = json.loads((folder / "dims.json").read_text())
+    assert record["chosen"] == 2
+    assert [row["dim_z"] for row in record["candidates"]] == [2, 3]
+    assert LatentCausalModel.load(folder / "dim-3").dim_z == 3
+    assert cli("check", folder, "--data", tmp_path / "wide.npz")[0] == 0
+    code, _, err = cli(*command, "--candidates", "2", "3")
+    assert code == 2
+    assert "holds a run" in err
+
+
+def test_candidates_and_fits_do_not_go_with_everything(cli, work):
+    code, _, err = cli("train", "train.npz", "--out", "new", "--candidates", "2")
+    assert (code, "--candidates" in err or "candidates" in err) == (2, True)
+    code, _, err = cli("train", "train.npz", "--out", "new", "--dim-z", "auto", "--fits", "2")
+    assert (code, "fits" in err) == (2, True)
+    code, _, err = cli("train", "train.npz", "--out", "new", "--dim-z", "many")
+    assert (code, "dim-z" in err or "dim_z" in err) == (2, True)
