@@ -22,7 +22,7 @@ from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
 from pyro_lcm.reasoning.methods import ReasoningMethods
-from pyro_lcm.run_folder import CONFIG, load_run, save_run
+from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
 from pyro_lcm.training.describe import describe_phases
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.phases import Phase
@@ -374,10 +374,10 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             Standardizer(**config["standardizer"]),
             tuple(config["names"]),
         )
-        fitted.objective.to(_dtype(tensors))
+        fitted.objective.to(dtype_of(tensors))
         try:
-            fitted.objective.load_state_dict(_with_prefix(tensors, "objective."))
-            fitted.standardizer.load_state_dict(_with_prefix(tensors, "standardizer."))
+            fitted.objective.load_state_dict(with_prefix(tensors, "objective."))
+            fitted.standardizer.load_state_dict(with_prefix(tensors, "standardizer."))
         except RuntimeError as error:
             raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
         fitted.objective.eval()
@@ -395,12 +395,3 @@ def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:
     if dim_z is not None and len(names) != dim_z:
         raise ValueError(f"names: got {len(names)}, expected {dim_z}, one for each causal variable")
     return tuple(names)
-
-
-def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
-    """The precision that a model was saved in."""
-    return next((tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.get_default_dtype())

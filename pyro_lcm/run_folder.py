@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -68,6 +69,16 @@ def load_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except Exception as error:
         raise ValueError(f"{path / TENSORS}: not a readable safetensors file ({error})") from error
     return config, tensors
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def dtype_of(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """The precision that a model was saved in."""
+    return next((tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.get_default_dtype())
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import numpy as np
 from pyro_lcm.commands import circuit_study
 from pyro_lcm.commands.circuit_study import CircuitJob, CircuitSetting, run_circuit_job
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
-from pyro_lcm.commands.files import claim_folder, write_csv
+from pyro_lcm.commands.files import claim_folder, read_json, write_csv
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, DataSet, Job, Method, Setting, run_job
+from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, RESULT, DataSet, Job, Method, Setting, run_job
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.jobs import run_jobs
 from pyro_lcm.training.recipes_by_model import recipe_of
@@ -119,7 +119,9 @@ def run(options: Options) -> int:
     circuit = options.study == "causalcircuit"
     made = asdict(options.setting)
     if circuit:
-        made = {"circuit": asdict(options.circuit), "dci_rows": made["dci_rows"], "budget": made["budget"]}
+        made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
+        if options.circuit.images is not None:
+            circuit_study.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
     processes = options.processes or available_cores()
     if circuit:
@@ -130,12 +132,12 @@ def run(options: Options) -> int:
     try:
         with torch_threads(1), progress_bar(len(waiting), "runs", "run") as bar:
 
-            def finished(name: str) -> None:
+            def tell(name: str) -> None:
                 logger.info("finished %s", name)
                 bar.update()
 
             named = {job.folder.name: job for job in waiting}
-            run_jobs(_run_job, named, processes=processes, done=finished)
+            run_jobs(_run_job, named, processes=processes, done=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on with the study") from None
     except BrokenProcessPool as error:
@@ -143,17 +145,19 @@ def run(options: Options) -> int:
             "the process of a run was killed, perhaps for want of memory; the same command goes on with the study"
         ) from error
     finally:
-        rows = [job.result() for job in jobs if job.done]
+        # Of all calls so far: lists of seeds and methods may have grown.
+        finished = {path.parent: read_json(path) for path in sorted(folder.glob(f"runs/*/{RESULT}"))}
+        rows = list(finished.values())
         if rows:
             write_results(folder, rows, options.study)
-    say(medians_table(rows))
-    failed = [job.folder for job, row in zip(jobs, rows, strict=True) if row["error"]]
+    scores = medians_table(rows)
+    say(scores)
+    failed = [path for path, row in finished.items() if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
     written = [folder / f"{options.study}.csv", folder / "figures"]
     if circuit:
-        of_circuit = [job for job in jobs if isinstance(job, CircuitJob)]
-        written.append(circuit_study.write_circuit_report(folder, options.circuit, of_circuit, medians_table(rows)))
+        written.append(circuit_study.write_circuit_report(folder, options.circuit, finished, scores))
         say(f"peak memory of a process: {circuit_study.peak_memory_gb():.1f} GB")
     say(f"wrote {', '.join(map(str, written))}")
     return 1 if failed else 0

@@ -10,8 +10,9 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.figures import FIGURES
 from pyro_lcm.commands.files import read_json, write_json, write_text
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
-from pyro_lcm.commands.study import COLUMNS, RESULT, Method, fit_and_score
+from pyro_lcm.commands.study import COLUMNS, RESULT, Method, fit_and_score, new_model
 from pyro_lcm.data.causal_circuit import CausalCircuit
+from pyro_lcm.data.causal_circuit.render import SIZES
+from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.run_folder import CONFIG
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.reduction import ImageReduction, fit_reduction, reduce_images
 from pyro_lcm.viz.circuit import save_circuit_figures
@@ -57,9 +61,30 @@ class CircuitSetting:
     reduce_steps: int = 6000
 
     def __post_init__(self) -> None:
-        for name, least in (("pairs", 50), ("n_test", 20), ("image_seed", 0), ("components", DIM), ("reduce_steps", 1)):
+        for name, least in (
+            ("pairs", MIN_PAIRS),
+            ("n_test", MIN_PAIRS),
+            ("image_seed", 0),
+            ("components", DIM),
+            ("reduce_steps", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        if self.size not in SIZES:
+            raise ValueError(f"size: got {self.size}, expected one of {', '.join(map(str, SIZES))} pixels")
+        if self.images is not None:
+            for name in ("pairs", "n_test", "size", "image_seed"):
+                if getattr(self, name) != getattr(CircuitSetting, name):
+                    raise ValueError(f"{name}: got {getattr(self, name)}, expected none beside images that are there")
+
+    def made(self) -> dict[str, Any]:
+        """The options that matter, by their names on the command line."""
+        simulated = ("pairs", "n_test", "size", "image_seed")
+        return {
+            f"circuit.{entry.name}": getattr(self, entry.name)
+            for entry in fields(self)
+            if self.images is None or entry.name not in simulated
+        }
 
 
 @dataclass(frozen=True)
@@ -105,7 +130,7 @@ def run_circuit_job(job: CircuitJob) -> None:
         "data_seed": job.image_seed,
         "model_seed": job.model_seed,
     }
-    model = LatentCausalModel(job.method, dim_z=DIM)
+    model = new_model(job.method, DIM)
     row |= fit_and_score(
         model, pairs, test, out=job.folder, seed=job.model_seed, budget=job.budget, dci_rows=job.dci_rows
     )
@@ -142,42 +167,44 @@ def prepare_codes(folder: Path, setting: CircuitSetting, *, processes: int) -> N
     """Render the images, reduce them, and write the codes of both splits; what is there is left.
 
     Raises:
-        ValueError: if a given set has no images of a split.
+        ValueError: if a given set has no images of a split, or too few.
         CommandFailed: if nothing can be rendered here.
     """
-    start = time.perf_counter()
-    images = image_folder(folder, setting)
-    if setting.images is None:
-        simulate_circuit(
-            images,
-            pairs=setting.pairs,
-            n_val=0,
-            n_test=setting.n_test,
-            size=setting.size,
-            seed=setting.image_seed,
-            processes=processes,
-        )
-        _note(folder, "render", start)
     codes = folder / "codes"
     if all((codes / f"{split}.npz").is_file() for split in ("train", "test")):
         return
-    start = time.perf_counter()
-    train, test = open_set(images, "train"), open_set(images, "test")
-    say(f"reducing {len(train)} pairs of images")
-    reduction, _ = fit_reduction(
-        train,
-        dim=DIM,
-        components=setting.components,
-        steps=setting.reduce_steps,
-        out=folder / "reduction",
-        resume=(folder / "reduction").exists(),
-    )
-    reduction.save(folder / "reduction")
-    codes.mkdir(exist_ok=True)
-    with busy("encoding images"):
-        for split, source in (("train", train), ("test", test)):
-            source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
-    _note(folder, "reduce", start)
+    images = image_folder(folder, setting)
+    if setting.images is None:
+        with _noting(folder, "render"):
+            simulate_circuit(
+                images,
+                pairs=setting.pairs,
+                n_val=0,
+                n_test=setting.n_test,
+                size=setting.size,
+                seed=setting.image_seed,
+                processes=processes,
+            )
+    train, test = open_sets(images)
+    with _noting(folder, "reduce"):
+        place = folder / "reduction"
+        if (place / CONFIG).is_file():
+            reduction = ImageReduction.load(place)
+        else:
+            say(f"reducing {len(train)} pairs of images")
+            reduction, _ = fit_reduction(
+                train,
+                dim=DIM,
+                components=setting.components,
+                steps=setting.reduce_steps,
+                out=place,
+                resume=place.exists(),
+            )
+            reduction.save(place)
+        codes.mkdir(exist_ok=True)
+        with busy("encoding images"):
+            for split, source in (("train", train), ("test", test)):
+                source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
 
 
 def image_folder(folder: Path, setting: CircuitSetting) -> Path:
@@ -185,35 +212,50 @@ def image_folder(folder: Path, setting: CircuitSetting) -> Path:
     return folder / "images" if setting.images is None else Path(setting.images)
 
 
-def open_set(images: Path, split: str) -> CausalCircuit:
-    """Open one split of a set.
+def open_sets(images: Path) -> tuple[CausalCircuit, CausalCircuit]:
+    """Open the splits train and test of a set.
 
     Raises:
-        ValueError: if it has no shards or a damaged one; the message names it.
+        ValueError: if one has no shards, a damaged one, or too few pairs; the message names it.
     """
     try:
-        return CausalCircuit(images, split)  # type: ignore[arg-type]
+        train, test = CausalCircuit(images, "train"), CausalCircuit(images, "test")
     except FileNotFoundError as error:
         raise ValueError(f"--circuit.images: {error}") from error
+    for source in (train, test):
+        if len(source) < MIN_PAIRS:
+            raise ValueError(f"--circuit.images: got {source}, expected at least {MIN_PAIRS} pairs")
+    return train, test
 
 
-def write_circuit_report(folder: Path, setting: CircuitSetting, jobs: Sequence[CircuitJob], scores: str) -> Path:
+def write_circuit_report(
+    folder: Path, setting: CircuitSetting, finished: Mapping[Path, Mapping[str, Any]], scores: str
+) -> Path:
     """Write ``report.html`` with the scores and, of the first implicit model, the pictures."""
     stages = read_json(folder / STAGES) if (folder / STAGES).is_file() else {}
-    made = [("", ""), *((key, str(value)) for key, value in vars(setting).items() if value is not None)]
+    made = [("", ""), *((key, str(value)) for key, value in setting.made().items() if value is not None)]
+    made += [
+        (f"pairs to {use}", str(len(InterventionPairs.load(folder / "codes" / f"{split}.npz"))))
+        for use, split in (("train on", "train"), ("score on", "test"))
+    ]
     made += [(f"seconds to {name}", f"{seconds:.0f}") for name, seconds in stages.items()]
     sections = [Section("Study", made), Section("Scores against the truth, medians over seeds", text=scores)]
-    fitted = [job for job in jobs if job.method == "ilcm" and job.done and not job.result()["error"]]
+    fitted = [run for run, row in finished.items() if row["method"] == "ilcm" and not row["error"]]
+    try:
+        test_images = open_sets(image_folder(folder, setting))[1]
+    except ValueError as error:
+        say(f"no pictures in the report: {error}")
+        fitted = []
     if fitted:
         test = InterventionPairs.load(folder / "codes" / "test.npz")
         figures = save_circuit_figures(
             folder / FIGURES,
-            LatentCausalModel.load(fitted[0].folder),
+            LatentCausalModel.load(fitted[0]),
             ImageReduction.load(folder / "reduction"),
-            open_set(image_folder(folder, setting), "test"),
+            test_images,
             test,
         )
-        sections.append(Section(f"What {fitted[0].folder.name} has found", figures=figures))
+        sections.append(Section(f"What {fitted[0].name} has found", figures=figures))
     target = folder / "report.html"
     write_text(target, report_html("pyro_lcm: CausalCircuit", sections))
     return target
@@ -225,9 +267,14 @@ def peak_memory_gb() -> float:
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
 
 
-def _note(folder: Path, stage: str, start: float) -> None:
-    """Add the seconds that a stage took to those of earlier calls."""
-    file = folder / STAGES
-    stages = read_json(file) if file.is_file() else {}
-    stages[stage] = stages.get(stage, 0.0) + time.perf_counter() - start
-    write_json(file, stages)
+@contextmanager
+def _noting(folder: Path, stage: str) -> Iterator[None]:
+    """Add the seconds that a stage takes, cut off or not, to those of earlier calls."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        file = folder / STAGES
+        stages = read_json(file) if file.is_file() else {}
+        stages[stage] = stages.get(stage, 0.0) + time.perf_counter() - start
+        write_json(file, stages)

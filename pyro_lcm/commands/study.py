@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from pyro_lcm.commands.files import read_json, write_json
 from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
+from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.data.soft import SoftSystem
@@ -106,7 +107,7 @@ class Setting:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 50), ("n_test", 10), ("dci_rows", 10), ("extra_features", 0)):
+        for name, least in (("n", MIN_PAIRS), ("n_test", MIN_PAIRS), ("dci_rows", 10), ("extra_features", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
         if self.extra_variables > self.extra_features:
@@ -166,13 +167,8 @@ class Job:
 
     def model(self) -> LatentCausalModel:
         """A new model of the method."""
-        name, _, graph = self.method.partition("_") if self.method.startswith("elcm_") else (self.method, "", "")
         wide = self.setting.extra_features > 0
-        return LatentCausalModel(
-            name,
-            dim_z=self.dim + self.setting.extra_variables if wide else None,
-            options={"graph": graph} if graph else None,
-        )
+        return new_model(self.method, self.dim + self.setting.extra_variables if wide else None)
 
     @property
     def done(self) -> bool:
@@ -182,6 +178,12 @@ class Job:
     def result(self) -> dict[str, Any]:
         """Its row of the table."""
         return read_json(self.folder / RESULT)
+
+
+def new_model(method: Method, dim_z: int | None) -> LatentCausalModel:
+    """A model by the name of a method, which for ``elcm`` may have the way to draw a graph in it."""
+    name, _, graph = method.partition("_") if method.startswith("elcm_") else (method, "", "")
+    return LatentCausalModel(name, dim_z=dim_z, options={"graph": graph} if graph else None)
 
 
 def run_job(job: Job) -> None:

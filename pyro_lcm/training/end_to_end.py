@@ -9,6 +9,7 @@ so that the evidence lower bound of whole images trains all networks together fr
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def on_pixels(fitted: FittedModel, reduction: ImageReduction) -> tuple[ILCM, ILC
         reduction: that made the codes.
 
     Returns:
-        The programs, with the contract of :class:`pyro_lcm.models.ilcm.ILCM`.
+        The programs, on the CPU and in single precision, with the contract of :class:`pyro_lcm.models.ilcm.ILCM`.
 
     Raises:
         ValueError: if the model is another one, or was fitted to something else than these codes.
@@ -97,6 +98,8 @@ def on_pixels(fitted: FittedModel, reduction: ImageReduction) -> tuple[ILCM, ILC
     reduction, standardizer, model, guide = copy.deepcopy(
         (reduction, fitted.standardizer, fitted.model, fitted.guide)
     )  # together, so that encoder and decoder go on sharing the reduction
+    for part in (reduction, standardizer, model, guide):  # a fit may have left some of them on a GPU
+        part.cpu().float()
     encoder = PixelEncoder(reduction, standardizer, guide.encoder)
     decoder = PixelDecoder(model.decoder, standardizer, reduction)
     joined = ILCM(model.dim_z, decoder, model.solution, model.target_prior)
@@ -133,7 +136,7 @@ def fit_end_to_end(
         progress: whether to show a progress bar; by default on a terminal.
 
     Returns:
-        The model, the guide, and how the training went.
+        The model and the guide, on the CPU, and how the training went.
 
     Raises:
         ValueError: as :func:`on_pixels`, or if a number is out of range.
@@ -156,8 +159,19 @@ def fit_end_to_end(
         resume=resume,
         device=device,
         progress=progress,
+        facts={"parts": _digest(model, guide)},
     )
-    return model.eval(), guide.eval(), result
+    return model.cpu().eval(), guide.cpu().eval(), result
+
+
+def _digest(*modules: nn.Module) -> str:
+    """A hash of all parameters and buffers: a run that is gone on with has to have begun at the same parts."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 class _Averaged:

@@ -57,7 +57,7 @@ class FindReadouts:
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
         target = hard_targets(objective, before, after, batch.get("targets")).cpu().numpy()
-        sides = [encoder.code(batch[side]).double().cpu().numpy() for side in ("x", "x_after")]
+        sides = [encoder.code(batch[side]).cpu().double().numpy() for side in ("x", "x_after")]
         moves = sides[1] - sides[0]
         dim = moves.shape[1]
         lines = find_nested_lines(moves, dim, tolerance=self.tolerance, seed=seed)
@@ -65,11 +65,9 @@ class FindReadouts:
         if of_line is None:
             return {"readouts": 0.0}
         weight, bias = linear_readouts(lines.directions, of_line, sides[1], target)
-        rising = ((after - before).double().cpu().numpy() * (moves @ weight)).sum(0)
+        rising = ((after - before).cpu().double().numpy() * (moves @ weight)).sum(0)
         sign = np.where(rising < 0, -1.0, 1.0)
-        objective.readout_weight.copy_(torch.as_tensor(weight * sign))
-        objective.readout_bias.copy_(torch.as_tensor(bias * sign))
-        objective.has_readouts.fill_(1.0)
+        objective.set_readouts(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
         return {"readouts": float(dim)}
 
 

@@ -22,8 +22,8 @@ ablation):
    causal order, which makes them invertible, and parents are chosen; linear ones are recomposed from the mechanisms.
 8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits
    long before the rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out
-   density. Where the mixing is linear though the mechanisms are not
-   (:class:`~pyro_lcm.training.readouts.FindReadouts`) they are fitted to what can be read off linearly as well.
+   loss: the density, and where the mixing is linear though the mechanisms are not
+   (:class:`~pyro_lcm.training.readouts.FindReadouts`) the distance to what can be read off linearly.
 9. *parents* (:class:`~pyro_lcm.training.structure.FindParents`), where not linear: chosen from the mechanisms.
 
 No part sees a true variable, target or graph, and none depends on the clock.
@@ -49,7 +49,7 @@ class Budget:
         reconstruct: of the autoencoder, for x wider than the number of variables.
         unmix: of the flow, for mixings or mechanisms that are not linear.
         refine: of the ELBO.
-        solutions: of the solution functions alone.
+        solutions: of the solution functions alone; parents are chosen after them, or without them.
         batch_size: pairs in a step.
 
     Raises:

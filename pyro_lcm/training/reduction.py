@@ -144,14 +144,17 @@ class ImageReduction(nn.Module):
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if the folder holds something else.
+            ValueError: if the folder holds something else, or a file is damaged.
         """
         config, tensors = load_run(folder)
         widths = config.get("image_reduction")
         if not isinstance(widths, dict):
             raise ValueError(f"{folder}: got another kind of run, expected a reduction of images")
-        reduction = cls(**widths)
-        reduction.load_state_dict(tensors)
+        try:
+            reduction = cls(**widths)
+            reduction.load_state_dict(tensors)
+        except (TypeError, RuntimeError) as error:
+            raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
         return reduction.eval()
 
 
@@ -175,7 +178,7 @@ def fit_reduction(
         components: principal components.
         steps: of the networks.
         seed: of everything random.
-        pca_images: images that the components are computed from.
+        pca_images: images that the components are computed from, at least two for each.
         out: folder for checkpoints; None writes nothing.
         resume: whether to go on from the checkpoint in ``out``.
         progress: whether to show a progress bar; by default on a terminal.
@@ -188,14 +191,17 @@ def fit_reduction(
     """
     if len(images) < components:
         raise ValueError(f"images: got {len(images)} pairs, expected at least {components}, one for each component")
+    if pca_images < 2 * components:
+        raise ValueError(f"pca_images: got {pca_images}, expected at least {2 * components}, two for each component")
     own = random_state.derive_seed(seed, "reduction")
     with random_state.isolated(own, torch.device("cpu")), torch.no_grad():
         first = ImageReduction(dim, components)
         rows = torch.randperm(len(images))[: pca_images // 2].sort().values.numpy()
-        batch = images.batch(rows)
-        flat = _flat(torch.cat([batch["x"], batch["x_after"]]))
+        flat = torch.cat([_flat(side) for side in _sides(images, rows)])
         first.mean.copy_(flat.mean(0))
         _, spread, basis = torch.svd_lowrank(flat - first.mean, q=components, niter=4)
+        if not spread[0] > 0:
+            raise ValueError("images: got images that are all alike, expected some that vary")
         first.basis.copy_(basis)
         first.scale.copy_(spread[0] / len(flat) ** 0.5)
         sides = [first.project(side) for side in _sides(images)]
@@ -245,17 +251,24 @@ def _network(inputs: int, outputs: int, hidden: int) -> nn.Sequential:
     )
 
 
-def _sides(images: ImagePairs, rows: int = 256) -> Iterator[Tensor]:
-    """Images of all pairs, before and after in turn, some pairs at a time."""
-    for start in range(0, len(images), rows):
-        batch = images.batch(np.arange(start, min(start + rows, len(images))))
+def _sides(images: ImagePairs, index: NDArray[np.int64] | None = None, rows: int = 256) -> Iterator[Tensor]:
+    """Images of pairs, all if no index is given, before and after in turn, some pairs at a time."""
+    index = np.arange(len(images)) if index is None else index
+    for start in range(0, len(index), rows):
+        batch = images.batch(index[start : start + rows])
         yield batch["x"]
         yield batch["x_after"]
 
 
 def shrink(images: Tensor) -> Tensor:
-    """Images (B, 3, 64, 64) of larger ones, by averages."""
-    return images if images.shape[-1] == PIXELS else functional.adaptive_avg_pool2d(images, PIXELS)
+    """Images (B, 3, 64, 64) of larger ones, by averages.
+
+    Raises:
+        ValueError: if they are smaller.
+    """
+    if min(images.shape[-2:]) < PIXELS:
+        raise ValueError(f"images: got {images.shape[-2]} by {images.shape[-1]} pixels, expected at least {PIXELS}")
+    return images if images.shape[-2:] == (PIXELS, PIXELS) else functional.adaptive_avg_pool2d(images, PIXELS)
 
 
 def _flat(images: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ class FindGraph:
             if not self.linear or len(rows) < MIN_ROWS + 2 * len(earlier):
                 adjacency[earlier, variable] = 1.0
                 continue
-            causal = solution(rows)[:, earlier].double().cpu().numpy()
-            response = after[hit, variable].double().cpu().numpy()
+            causal = solution(rows)[:, earlier].cpu().double().numpy()
+            response = after[hit, variable].cpu().double().numpy()
             chosen, coefficients, sd = sparse_regression(causal, response)
             parents = [earlier[k] for k in chosen]
             _compose_linear(objective, variable, parents, coefficients, sd)
@@ -94,7 +94,7 @@ class FindParents:
         rows: how many of them for one regression at most.
     """
 
-    pairs: int = 200_000
+    pairs: int = 100_000
     rows: int = 2_000
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
@@ -103,7 +103,7 @@ class FindParents:
         batch = sample_pairs(source, self.pairs, seed)
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
         target = hard_targets(objective, before, after, batch.get("targets"))
-        natural = solution(before[: self.rows]).double().cpu().numpy()
+        natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)
         for variable in range(solution.dim):
             earlier = solution.context[:, variable].nonzero().squeeze(1).tolist()
@@ -111,7 +111,7 @@ class FindParents:
             if len(hit) < MIN_ROWS + 2 * len(earlier):
                 adjacency[earlier, variable] = 1.0
                 continue
-            redrawn = solution(after[hit]).double().cpu().numpy()
+            redrawn = solution(after[hit]).cpu().double().numpy()
             chosen = mechanism_parents(
                 natural[:, earlier], natural[:, variable], redrawn[:, earlier], redrawn[:, variable]
             )

@@ -58,13 +58,13 @@ class AlignToLines:
         batch.pop("targets", None)
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
-        differences = (after - before).double().cpu().numpy()
+        differences = (after - before).cpu().double().numpy()
         lines = find_lines(differences, seed=seed)
         if self.straight and lines.residual >= NOISE_FREE:
             noisy = fit_noisy_lines(differences, lines)
             directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
             lines = Lines(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
-        encodings = before.double().cpu().numpy()
+        encodings = before.cpu().double().numpy()
         covariance = np.atleast_2d(np.cov(encodings.T))
         weight = np.linalg.inv(complete_lines(lines, covariance))
         axes = encodings @ weight
@@ -104,7 +104,7 @@ class FindCode:
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the affine parts of both bodies; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
-        sides = (batch[side].double().cpu().numpy() for side in ("x", "x_after"))
+        sides = (batch[side].cpu().double().numpy() for side in ("x", "x_after"))
         shared = shared_directions(*sides)
         dim_z = objective.model.dim_z
         rows = torch.as_tensor(shared.directions[:dim_z].copy()).to(batch["x"])
@@ -136,7 +136,7 @@ class MatchTargets:
         dim, targets = move.shape[1], batch["targets"]
         # [component, target]: share of a target's moves that the component makes
         sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
-        share = (sums / sums.sum(0).clamp(min=1e-12)).double().cpu().numpy()
+        share = (sums / sums.sum(0).clamp(min=1e-12)).cpu().double().numpy()
         rows, columns = linear_sum_assignment(share, maximize=True)
         permutation = torch.zeros(dim, dim, dtype=move.dtype, device=move.device)
         permutation[rows, columns] = 1.0

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pyro_lcm.data.causal_circuit import NAMES, CausalCircuit
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.training.reduction import ImageReduction
+from pyro_lcm.training.reduction import ImageReduction, shrink
 from pyro_lcm.viz.images import graph_over_thumbnails, image_grid
 from pyro_lcm.viz.style import save_figure
 
@@ -35,7 +36,7 @@ def save_circuit_figures(
         folder: Where the PNG files go.
         model: Fitted to the codes of images.
         reduction: That made the codes.
-        images: Test images.
+        images: Of any size; pictures are of 64 pixels.
         pairs: Their codes; the truth in them, if any, names the learned variables.
 
     Returns:
@@ -54,7 +55,7 @@ def save_circuit_figures(
     def paint(codes: Array) -> Array:
         with torch.no_grad():
             painted = reduction.decode(torch.as_tensor(np.asarray(codes), dtype=torch.float32))
-        return painted.permute(0, 2, 3, 1).double().numpy()
+        return _channels_last(painted)
 
     def edited(variable: int, value: float, *, effects: bool) -> Array:
         return paint(np.asarray(model.edit(code, {model.names[variable]: float(value)}, effects=effects).x))[0]
@@ -66,13 +67,14 @@ def save_circuit_figures(
         figures.append((name, caption))
 
     shown = np.flatnonzero(np.abs(few.x_after - few.x).max(axis=1) > 0)[:_PAIRS]
-    sides = images.images(shown).transpose(1, 0, 2, 3, 4) / 255.0
+    batch = images.batch(shown)
+    sides = np.stack([_channels_last(shrink(batch[side])) for side in ("x", "x_after")])
     guessed = model.infer_targets(few.x[shown], few.x_after[shown]).argmax(axis=1)
     labels = [names[target - 1] if target else "none" for target in guessed]
     save(
         image_grid(sides, rows=["before", "after"], columns=labels),
         "pairs.png",
-        "Pairs of the test set before and after an intervention; above them the target that was inferred.",
+        "Pairs of images before and after an intervention; above them the target that was inferred.",
     )
     painted = paint(few.x[shown])
     save(
@@ -108,6 +110,10 @@ def save_circuit_figures(
         "The learned graph; each picture is lit where its variable changes the image.",
     )
     return [(folder / name, caption) for name, caption in figures]
+
+
+def _channels_last(images: Tensor) -> Array:
+    return images.permute(0, 2, 3, 1).double().numpy()
 
 
 def _telling_code(model: LatentCausalModel, codes: Array, high: Array) -> Array:

@@ -22,7 +22,6 @@ def image_grid(
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
-    captions: Sequence[Sequence[str]] = (),
     size: float = 0.95,
 ) -> Figure:
     """Draw images in rows and columns.
@@ -31,7 +30,6 @@ def image_grid(
         images: RGB in [0, 1], shape (R, C, H, W, 3).
         rows: R labels at the left, or none.
         columns: C labels at the top, or none.
-        captions: For each image, (R, C), a text above it; or none.
         size: Inches of an image.
 
     Returns:
@@ -44,12 +42,12 @@ def image_grid(
     if array.ndim != 5 or array.shape[-1] != 3:
         raise ValueError(f"images: got shape {array.shape}, expected (rows, columns, height, width, 3)")
     down, across = array.shape[:2]
-    for name, labels, number in (("rows", rows, down), ("columns", columns, across), ("captions", captions, down)):
+    for name, labels, number in (("rows", rows, down), ("columns", columns, across)):
         if len(labels) not in (0, number):
             raise ValueError(f"{name}: got {len(labels)} labels, expected {number}")
     with style():
         left = 0.12 + 0.055 * max((len(line) for label in rows for line in label.split("\n")), default=0)
-        figure = new_figure(size * across + left, (size + (0.18 if captions else 0.0)) * down + 0.25)
+        figure = new_figure(size * across + left, size * down + 0.25)
         panels = figure.subplots(down, across, squeeze=False)
         for r in range(down):
             for c in range(across):
@@ -58,9 +56,7 @@ def image_grid(
                 bare(axes)
                 axes.set_xticks([])
                 axes.set_yticks([])
-                if captions:
-                    axes.set_title(captions[r][c], fontsize=6, pad=2)
-                if columns and r == 0 and not captions:
+                if columns and r == 0:
                     axes.set_title(columns[c], fontsize=7, pad=3)
                 if rows and c == 0:
                     axes.set_ylabel(rows[r], rotation=0, ha="right", va="center", fontsize=7)
@@ -83,6 +79,8 @@ def graph_over_thumbnails(adjacency: ArrayLike, thumbnails: ArrayLike, names: Se
     """
     matrix = as_adjacency(adjacency)
     pictures: NDArray[np.float64] = np.asarray(thumbnails, dtype=float)
+    if pictures.ndim != 4 or pictures.shape[-1] != 3:
+        raise ValueError(f"thumbnails: got shape {pictures.shape}, expected (variables, height, width, 3)")
     if len(names) != len(matrix) or len(pictures) != len(matrix):
         raise ValueError(
             f"names, thumbnails: got {len(names)} and {len(pictures)}, expected {len(matrix)}, one for each variable"

@@ -35,7 +35,7 @@ def study(images, tmp_path_factory):
 def test_a_study_leaves_codes_runs_table_and_report(study):
     folder, _ = study
     rows = list(csv.DictReader((folder / "causalcircuit.csv").read_text().splitlines()))
-    assert [row["method"] for row in rows] == ["ilcm", "beta_vae"]
+    assert [row["method"] for row in rows] == ["beta_vae", "ilcm"]
     assert all(row["error"] == "" and 0 <= float(row["disentanglement"]) <= 1 for row in rows)
     assert ImageReduction.load(folder / "reduction").dim == 4
     assert (folder / "runs" / "ilcm-model0" / "config.yaml").is_file()
@@ -56,6 +56,28 @@ def test_the_same_command_goes_on_and_does_nothing_twice(study, capsys):
     assert (folder / "codes" / "train.npz").stat().st_mtime_ns == codes
 
 
+def test_a_study_cut_off_between_its_stages_goes_on(study):
+    folder, command = study
+    codes = (folder / "codes" / "test.npz").read_bytes()
+    (folder / "codes" / "test.npz").unlink()  # as after a kill between the two files
+    (folder / "runs" / "beta_vae-model0" / "result.json").unlink()
+    reduction = (folder / "reduction" / "model.safetensors").stat().st_mtime_ns
+    assert main(command) == 0
+    assert (folder / "codes" / "test.npz").read_bytes() == codes
+    assert (folder / "reduction" / "model.safetensors").stat().st_mtime_ns == reduction
+    assert len((folder / "causalcircuit.csv").read_text().splitlines()) == 3
+
+
+def test_one_more_method_joins_the_table(study):
+    folder, command = study
+    alone = [part for part in command if part not in ("ilcm", "beta_vae")]
+    place = alone.index("--methods") + 1
+    assert main([*alone[:place], "dvae", *alone[place:]]) == 0
+    methods = [row["method"] for row in csv.DictReader((folder / "causalcircuit.csv").read_text().splitlines())]
+    assert methods == ["beta_vae", "dvae", "ilcm"]
+    assert (folder / "report.html").read_text().count("data:image/png;base64,") == 5
+
+
 def test_codes_have_the_truth_of_their_images(study, images):
     folder, _ = study
     codes = np.load(folder / "codes" / "test.npz")
@@ -69,6 +91,8 @@ def test_codes_have_the_truth_of_their_images(study, images):
         (["--dims", "4"], "dims: got [4], expected none for causalcircuit"),
         (["--methods", "gvae"], "methods: got gvae"),
         (["--circuit.pairs=1"], "pairs: got 1, expected at least 50"),
+        (["--circuit.size=100"], "size: got 100, expected one of 64, 128, 512 pixels"),
+        (["--circuit.images=nowhere", "--circuit.size=128"], "size: got 128, expected none beside images"),
         (["--circuit.images=nowhere"], "--circuit.images: nowhere"),
     ],
 )
@@ -77,6 +101,7 @@ def test_what_makes_no_sense_is_said(tmp_path, capsys, options, message):
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "study").exists()
 
 
 def test_options_of_images_are_none_of_other_studies(tmp_path, capsys):
@@ -87,4 +112,4 @@ def test_options_of_images_are_none_of_other_studies(tmp_path, capsys):
 def test_another_setting_does_not_go_into_the_same_folder(study, images, capsys):
     _, command = study
     assert main([*command, "--circuit.components=16"]) == 2
-    assert "holds a study with another circuit" in capsys.readouterr().err
+    assert "holds a study with another circuit.components" in capsys.readouterr().err

@@ -87,5 +87,9 @@ def test_what_is_out_of_range_is_named(images):
         ImageReduction(40)
     with pytest.raises(ValueError, match="lines: got 5, expected 0 to 4"):
         ImageReduction(4, lines=5)
+    with pytest.raises(ValueError, match="images: got 32 by 32 pixels, expected at least 64"):
+        ImageReduction().encode(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(ValueError, match="pca_images: got 40, expected at least 64"):
+        fit_reduction(images, pca_images=40)
     with pytest.raises(ValueError, match="images: got 10 pairs"):
         fit_reduction(_First(images, 10))
