@@ -1,9 +1,7 @@
 """Amortized guide of interventions on sets of variables.
 
-q(e | x), shared and redrawn components as in :mod:`pyro_lcm.guides.ilcm`. Every component says by its move whether it
-was redrawn, so with the Bayes factors b_i of :class:`pyro_lcm.guides.target_encoder.TargetEncoder`
-
-    log q(S | x, x~) = sum over i in S of log b_i  -  normaliser over the list of sets.
+q(e | x), shared and redrawn components as in :mod:`pyro_lcm.guides.ilcm`; which set it was is told by the moves of all
+components (:mod:`pyro_lcm.guides.set_encoder`).
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from pyro_lcm.causal.subsets import all_subsets, row_of
 from pyro_lcm.causal.targets import target_distribution
 from pyro_lcm.guides.ilcm import Averaging, ILCMGuide
+from pyro_lcm.guides.set_encoder import SetEncoder
 
 
 class SubsetILCMGuide(ILCMGuide):
@@ -33,8 +32,9 @@ class SubsetILCMGuide(ILCMGuide):
     def __init__(
         self, dim_z: int, encoder: nn.Module, subsets: Tensor | None = None, averaging: Averaging = "random"
     ) -> None:
-        super().__init__(dim_z, encoder, averaging=averaging)
-        self.register_buffer("subsets", all_subsets(dim_z) if subsets is None else subsets)
+        subsets = all_subsets(dim_z) if subsets is None else subsets
+        super().__init__(dim_z, encoder, SetEncoder(subsets), averaging)
+        self.register_buffer("subsets", subsets)
 
     def forward(
         self,
@@ -57,12 +57,8 @@ class SubsetILCMGuide(ILCMGuide):
             pyro.sample("noise", noise.to_event(1))
             pyro.sample("redrawn", Normal(mean_after, sd_after).mask(hit).to_event(1))
 
-    def hits(self, x: Tensor, x_after: Tensor) -> Tensor:
-        """q(i in S | x, x~), (pairs, d), for each variable."""
-        return self.targets(x, x_after) @ self.subsets.to(x.dtype)
-
-    def _target_probabilities(self, move: Tensor) -> Tensor:
-        """q(S | x, x~), (pairs, K), over the rows of ``subsets``; what ``targets`` returns."""
-        factors = self.target_encoder(move)[..., 1:]
-        probabilities: Tensor = (factors @ self.subsets.to(factors.dtype).T).softmax(-1)
-        return probabilities
+    def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
+        """Column 0 q(S empty | x, x~), column i q(i in S | x, x~): (pairs, d + 1), whose rows need not sum to one."""
+        posterior = self._target_probabilities(self.moves(x, x_after))
+        empty = ~self.subsets.any(-1, keepdim=True)
+        return posterior @ torch.cat([empty, self.subsets], -1).to(posterior)

@@ -24,6 +24,7 @@ from pyro.distributions import Normal
 from torch import Tensor, nn
 
 from pyro_lcm.causal.redrawn import RedrawnInOrder
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import all_subsets, row_of
 from pyro_lcm.causal.targets import target_distribution
 from pyro_lcm.models.soft_ilcm import SoftILCM
@@ -39,6 +40,8 @@ class SubsetILCM(SoftILCM):
         decoder: maps (..., d) causal variables to mean and standard deviation of x.
         subsets: (K, d) bool, the sets of targets that can occur; all 2^d if None.
         order: the variables 0..d-1 from causes to effects; as they are numbered if None.
+        solution: affine solution functions; ones of default size if None.
+        changed: the changed mechanisms as functions of the noise encodings; new ones if None.
         soft: whether the mechanisms of targets may depend on the others; perfect interventions if not.
         target_prior: (K,) probabilities of the sets; uniform if None.
     """
@@ -52,13 +55,14 @@ class SubsetILCM(SoftILCM):
         subsets: Tensor | None = None,
         order: Sequence[int] | None = None,
         *,
+        solution: SolutionFunctions | None = None,
+        changed: SolutionFunctions | None = None,
         soft: bool = True,
         target_prior: Tensor | None = None,
     ) -> None:
         subsets = all_subsets(dim_z) if subsets is None else subsets
-        super().__init__(
-            dim_z, decoder, target_prior=torch.ones(len(subsets)) if target_prior is None else target_prior
-        )
+        prior = torch.ones(len(subsets)) if target_prior is None else target_prior
+        super().__init__(dim_z, decoder, solution, changed, prior)
         self.soft = soft
         self.register_buffer("subsets", subsets)
         rank = torch.argsort(torch.as_tensor(range(dim_z) if order is None else order))

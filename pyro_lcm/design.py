@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
-from pyro_lcm.networks import Architecture, ModelName
+from pyro_lcm.networks import MAX_SETS, Architecture, ModelName
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.phases import Phase
@@ -79,7 +80,8 @@ def choose_design(
     dim_x = int(standardizer.output_shape[0])
     dim_z = dim_x if dim_z is None else dim_z
     wide = dim_z < dim_x
-    linear = "flow_layers" not in given and _is_linear(pairs, standardizer, seed)
+    share = single_share(all_subsets(dim_z)) if name == "soft_ilcm_subsets" and dim_z <= MAX_SETS else 1.0
+    linear = "flow_layers" not in given and _is_linear(pairs, standardizer, share, seed)
     defaults: dict[str, Any] = {"hidden": (128, 128) if wide and not linear else ()}
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
@@ -88,6 +90,10 @@ def choose_design(
     recipe = recipe_of(name)
     if recipe.known_targets and pairs.known_targets is None:
         raise ValueError(f"targets: got none that are known, expected some for {name}; ada_{name} needs none")
+    if not recipe.sets and pairs.known_targets is not None and pairs.known_targets.ndim > 1:
+        raise ValueError(
+            f"targets: got sets of variables, expected single ones for {name}; soft_ilcm_subsets takes sets"
+        )
     return Design(architecture, recipe.phases(architecture, budget, linear))
 
 
@@ -108,12 +114,12 @@ def fit_standardizer(pairs: InterventionPairs, *, own_model: bool, units: Mode =
     return Standardizer.fit(pairs, units, tolerance=SMALLEST_DIRECTION)
 
 
-def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> bool:
-    """Whether the differences of the standardised observations lie on lines as they are, or up to noise."""
+def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: float, seed: int) -> bool:
+    """Whether a share of the differences of the standardised observations lie on lines as they are, or up to noise."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
     part = pairs[rows]
     before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
-    if find_lines(after - before, seed=seed).residual < NOISE_FREE:
+    if find_lines(after - before, share=share, seed=seed).residual < NOISE_FREE:
         return True
     if standardizer.mode != "whiten":
         return False

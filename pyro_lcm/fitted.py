@@ -154,6 +154,9 @@ class FittedModel:
         if target is None and known is not None:
             raise ValueError("targets: got some for a model without targets, expected none")
         hit = torch.tensor(True) if target is None else target.unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
+        if hasattr(self.model, "subsets"):
+            hit = self.model.subsets.cpu()[target]
+            target = hit.long()
         return InterventionPairs(
             self.standardizer.inverse(values["before/x"].float()).numpy(),
             self.standardizer.inverse(values["after/x"].float()).numpy(),

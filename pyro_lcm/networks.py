@@ -29,6 +29,7 @@ from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.soft_elcm import SoftELCMGuide
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
+from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
@@ -36,19 +37,32 @@ from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
+from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import random_state
 
 ModelName = Literal[
-    "ilcm", "elcm", "dvae", "ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae", "soft_ilcm", "soft_elcm"
+    "ilcm",
+    "elcm",
+    "dvae",
+    "ada_gvae",
+    "ada_ml_vae",
+    "gvae",
+    "ml_vae",
+    "beta_vae",
+    "soft_ilcm",
+    "soft_elcm",
+    "soft_ilcm_subsets",
 ]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
-SOFT: tuple[ModelName, ...] = ("soft_ilcm", "soft_elcm")
+SOFT: tuple[ModelName, ...] = ("soft_ilcm", "soft_elcm", "soft_ilcm_subsets")
 """Those of soft interventions, through an isometric mixing."""
 GraphWay = Literal["order", "permutations", "edges", "all"]
 MAX_TABLE = 5
 """Most variables for which all DAGs are listed."""
+MAX_SETS = 8
+"""Most variables for which all sets of targets are listed."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,8 @@ class Architecture:
             raise ValueError(
                 f"dim_z: got {self.dim_z}, expected {self.dim_x}: {self.model} has a variable for each feature"
             )
+        if self.model == "soft_ilcm_subsets" and self.dim_z > MAX_SETS:
+            raise ValueError(f"dim_z: got {self.dim_z}, expected at most {MAX_SETS} for all sets of targets")
         if self.model in SOFT and self.spline_bins:
             raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 for {self.model}")
 
@@ -199,6 +215,9 @@ def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
         mechanisms, altered = (Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
         return SoftELCM(a.dim_z, isometry, prior, mechanisms, altered), SoftELCMGuide(a.dim_z, encoder, posterior)
     solution, changed = (SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+    if a.model == "soft_ilcm_subsets":
+        model = SubsetILCM(a.dim_z, isometry, solution=solution, changed=changed)
+        return model, SubsetILCMGuide(a.dim_z, encoder)
     return SoftILCM(a.dim_z, isometry, solution, changed), SoftILCMGuide(a.dim_z, encoder)
 
 

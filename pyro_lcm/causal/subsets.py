@@ -40,6 +40,22 @@ def as_hit(targets: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     raise ValueError(f"targets: got shape {tuple(targets.shape)}, expected (pairs,) or (pairs, {dim})")
 
 
+def single_target(targets: Tensor, dim: int) -> Tensor:
+    """The target of each pair with at most one: (pairs,) long in 0..d, -1 where there are several or it is unknown.
+
+    Args:
+        targets: (pairs,) or (pairs, d) in the forms of this module.
+        dim: number of variables d.
+
+    Example:
+        >>> single_target(torch.tensor([[0, 0], [0, 1], [1, 1], [-1, -1]]), 2).tolist()
+        [0, 2, -1, -1]
+    """
+    hit, known = as_hit(targets, dim)
+    number = (hit * torch.arange(1, dim + 1, device=hit.device)).sum(-1)
+    return torch.where(known & (hit.sum(-1) <= 1), number, UNKNOWN)
+
+
 def all_subsets(dim: int) -> Tensor:
     """Every subset of the variables, (2^d, d) bool; row k holds the binary digits of k, so row 0 is empty.
 
@@ -48,6 +64,17 @@ def all_subsets(dim: int) -> Tensor:
         [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
     return (torch.arange(2**dim).unsqueeze(1) >> torch.arange(dim)) % 2 == 1
+
+
+def single_share(subsets: Tensor) -> float:
+    """Which part of the non-empty sets of a list, (K, d) bool, are of one variable.
+
+    Example:
+        >>> single_share(all_subsets(2))
+        0.666...
+    """
+    sizes = subsets.sum(-1)
+    return float((sizes == 1).sum() / (sizes > 0).sum().clamp(min=1))
 
 
 def row_of(subsets: Tensor, targets: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Options:
         methods: Models to compare; by default ilcm for scaling, all for models, and ilcm dvae beta_vae for
             causalcircuit. true_noise scores the true noise encodings, which an ideal dVAE finds.
         data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
-            interventions with known and with unknown targets.
+            interventions with known targets, with unknown ones, and on unknown sets of variables.
         processes: Runs at a time, each with one thread; by default all cores.
         circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.

@@ -60,13 +60,14 @@ Method = Literal[
     "beta_vae",
     "soft_ilcm",
     "soft_elcm",
+    "soft_ilcm_subsets",
     "true_noise",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
 """Models by name, ``elcm`` with its ways to draw a graph, and the true noise encodings: what an ideal dVAE finds."""
-DataSet = Literal["scaling", "independent", "soft", "soft_unknown"]
+DataSet = Literal["scaling", "independent", "soft", "soft_unknown", "soft_sets"]
 DATA_SETS: tuple[DataSet, ...] = get_args(DataSet)
-"""The scaling data, these without any edge, and soft interventions with known and with unknown targets."""
+"""The scaling data, these without any edge, and soft interventions: known targets, unknown ones, unknown sets."""
 
 TargetFrequencies = Literal["even", "uneven", "one_missing"]
 
@@ -160,8 +161,8 @@ class Job:
 
     def system(self) -> ScalingSystem | SoftSystem:
         """What the pairs come from."""
-        if self.data in ("soft", "soft_unknown"):
-            return SoftSystem(self.data_seed, self.dim)
+        if self.data.startswith("soft"):
+            return SoftSystem(self.data_seed, self.dim, sets=self.data == "soft_sets")
         setting = self.setting if self.data == "scaling" else replace(self.setting, edge_probability=0.0)
         return setting.system(self.dim, self.data_seed)
 

@@ -88,12 +88,24 @@ def _check_latents(arrays: Mapping[str, NDArray[Any]], n_pairs: int) -> int | No
 
 
 def _check_targets(targets: NDArray[Any], n_pairs: int, dim: int | None) -> None:
+    if targets.ndim == 2:
+        _check_sets(targets, n_pairs, dim)
+        return
     if targets.shape != (n_pairs,):
         raise ValueError(f"targets: got shape {targets.shape}, expected ({n_pairs},), one for each row of x")
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or (dim is not None and high > dim):
         limit = "d" if dim is None else str(dim)
         raise ValueError(f"targets: got values {low} to {high}, expected 0 (none) to {limit} (the last variable)")
+
+
+def _check_sets(targets: NDArray[Any], n_pairs: int, dim: int | None) -> None:
+    width = "d" if dim is None else dim
+    if len(targets) != n_pairs or targets.shape[1] != (targets.shape[1] if dim is None else dim):
+        raise ValueError(f"targets: got shape {targets.shape}, expected ({n_pairs},) or ({n_pairs}, {width})")
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"targets: got values {low} to {high} in sets of targets, expected 0 and 1")
 
 
 def _check_graph(adjacency: NDArray[Any], dim: int | None) -> None:

@@ -42,7 +42,8 @@ class InterventionPairs:
     Args:
         x: Observations before, shape (N, D) or (N, C, H, W) or any (N, ...); floats or integers.
         x_after: Observations after, the same shape.
-        targets: True intervention targets, shape (N,), integers: 0 = none, i = variable i.
+        targets: True intervention targets, integers: shape (N,), 0 = none, i = variable i; or, where there are several
+            at a time, shape (N, d), 1 for each target and 0 elsewhere.
         z: True causal variables before, shape (N, d).
         z_after: True causal variables after, shape (N, d).
         noise: True noise encodings before, shape (N, d).
@@ -176,7 +177,7 @@ class InterventionPairs:
 
     @property
     def targets(self) -> Array | None:
-        """True intervention targets, shape (N,): 0 = none, i = variable i."""
+        """True intervention targets, shape (N,): 0 = none, i = variable i; or (N, d) of 0 and 1."""
         return self._get("targets")  # type: ignore[no-any-return]
 
     @property
@@ -206,7 +207,7 @@ class InterventionPairs:
 
     @property
     def known_targets(self) -> NDArray[np.int64] | None:
-        """What :meth:`with_known_targets` declared known, shape (N,), -1 where unknown; else None."""
+        """What :meth:`with_known_targets` declared known, (N,) or (N, d), -1 where unknown; else None."""
         return self._known_targets
 
     @property
@@ -320,7 +321,7 @@ class InterventionPairs:
             raise ValueError(
                 f"rows: got shape {known.shape}, dtype {known.dtype}, expected a boolean mask ({len(self)},)"
             )
-        masked = np.where(known, targets.astype(np.int64), UNKNOWN_TARGET)
+        masked = np.where(known if targets.ndim == 1 else known[:, None], targets.astype(np.int64), UNKNOWN_TARGET)
         return self._of_checked(self._arrays, self._rows, masked, self._mapped)
 
     def with_observations(self, x: ArrayLike, x_after: ArrayLike) -> InterventionPairs:
@@ -350,7 +351,7 @@ class InterventionPairs:
             index: Which pairs: a slice or a 1-d array (or tensor) of indices, in range.
 
         Returns:
-            ``x`` and ``x_after``, float32, shape (B, ...); and ``targets``, int64, shape (B,), if
+            ``x`` and ``x_after``, float32, shape (B, ...); and ``targets``, int64, (B,) or (B, d), if
             :meth:`with_known_targets` was called. On the CPU.
         """
         selected = index if isinstance(index, slice) else np.asarray(index)

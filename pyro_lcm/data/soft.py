@@ -24,11 +24,12 @@ class SoftSystem:
         seed: of graph, mechanisms and mixing.
         dim: number of variables d.
         hidden: units in the one hidden layer of loc and loc~; 0 makes them linear.
+        sets: whether each variable is a target with probability one half, instead of one variable or none.
     """
 
-    def __init__(self, seed: int, dim: int = 4, hidden: int = 0) -> None:
+    def __init__(self, seed: int, dim: int = 4, hidden: int = 0, sets: bool = False) -> None:
         rng = np.random.default_rng(seed)
-        self.dim = dim
+        self.dim, self.sets = dim, sets
         self.adjacency = random_dag(dim, 0.5, rng, random_order=False)
         self.loc, self.loc_after = (self._networks(rng, mean, hidden) for mean in (0.0, 3.0))
         skew = rng.normal(size=(dim, dim))
@@ -50,16 +51,16 @@ class SoftSystem:
         return np.tanh(parents @ inner + bias) @ outer
 
     def sample(self, n: int, seed: int) -> InterventionPairs:
-        """Draw n pairs with truth; targets uniform over none and the variables."""
+        """Draw n pairs with truth; targets uniform over none and the variables, or over all sets, then (n, d)."""
         rng = np.random.default_rng((1, seed))
         noise, redrawn = rng.normal(size=(2, n, self.dim))
-        targets = rng.integers(0, self.dim + 1, n)
+        targets = rng.integers(0, 2, (n, self.dim)) if self.sets else rng.integers(0, self.dim + 1, n)
+        hits = targets == 1 if self.sets else targets[:, None] == np.arange(1, self.dim + 1)
         z, z_after = np.zeros((n, self.dim)), np.zeros((n, self.dim))
         for i in range(self.dim):
-            hit = targets == i + 1
             z[:, i] = noise[:, i] + self._location(self.loc, i, z)
             kept = noise[:, i] + self._location(self.loc, i, z_after)
-            z_after[:, i] = np.where(hit, redrawn[:, i] + self._location(self.loc_after, i, z_after), kept)
+            z_after[:, i] = np.where(hits[:, i], redrawn[:, i] + self._location(self.loc_after, i, z_after), kept)
         return InterventionPairs(
             z @ self.rotation.T,
             z_after @ self.rotation.T,

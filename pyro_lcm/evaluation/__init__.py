@@ -5,7 +5,7 @@ from pyro_lcm.evaluation.dci import DCI, completeness, dci, disentanglement
 from pyro_lcm.evaluation.graphs import GraphDistance, compare_graphs
 from pyro_lcm.evaluation.mcc import mean_correlation
 from pyro_lcm.evaluation.report import METRICS, align_to_truth, evaluate_latents
-from pyro_lcm.evaluation.targets import intervention_accuracy, most_likely_targets
+from pyro_lcm.evaluation.targets import intervention_accuracy, most_likely_targets, set_accuracy
 
 __all__ = [
     "DCI",
@@ -25,4 +25,5 @@ __all__ = [
     "match",
     "mean_correlation",
     "most_likely_targets",
+    "set_accuracy",
 ]

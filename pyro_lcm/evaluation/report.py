@@ -11,7 +11,7 @@ from pyro_lcm.evaluation.alignment import Alignment, align_latents
 from pyro_lcm.evaluation.dci import DEFAULT_ROWS, dci
 from pyro_lcm.evaluation.graphs import compare_graphs
 from pyro_lcm.evaluation.mcc import mean_correlation
-from pyro_lcm.evaluation.targets import intervention_accuracy
+from pyro_lcm.evaluation.targets import intervention_accuracy, set_accuracy
 
 METRICS = (
     "disentanglement",
@@ -97,7 +97,8 @@ def evaluate_latents(
     if noise is not None and pairs.noise is not None:
         scores["mcc_noise"] = mean_correlation(noise, pairs.noise, alignment)
     if targets is not None and pairs.targets is not None:
-        scores["intervention_accuracy"] = intervention_accuracy(targets, pairs.targets, alignment)
+        accuracy = intervention_accuracy if pairs.targets.ndim == 1 else set_accuracy
+        scores["intervention_accuracy"] = accuracy(targets, pairs.targets, alignment)
     if adjacency is not None and pairs.adjacency is not None:
         scores |= asdict(compare_graphs(alignment.relabel_adjacency(adjacency), pairs.adjacency))
     return scores

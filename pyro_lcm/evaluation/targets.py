@@ -36,6 +36,32 @@ def most_likely_targets(targets: ArrayLike, dim: int) -> NDArray[np.int64]:
     )
 
 
+def set_accuracy(inferred: ArrayLike, true: ArrayLike, alignment: Alignment) -> float:
+    """Compute the share of pairs whose inferred set of targets is the true one.
+
+    Args:
+        inferred: Shape (N, d' + 1): column i the probability that learned variable i is a target, column 0 that none
+            is. A variable with a probability of more than one half is taken as a target.
+        true: True targets, shape (N, d), 1 for each target and 0 elsewhere.
+        alignment: Matching of learned to true variables.
+
+    Returns:
+        The accuracy, in [0, 1]. A pair with a true target that has no learned variable is never right.
+
+    Raises:
+        ValueError: If the shapes do not fit each other.
+    """
+    probabilities, truth = np.asarray(inferred), np.asarray(true)
+    expected = (len(truth), alignment.learned_dim + 1)
+    if probabilities.shape != expected or len(truth) == 0:
+        raise ValueError(f"inferred: got shape {probabilities.shape}, expected {expected}")
+    matched = alignment.matched
+    hit = probabilities[:, 1:] > 0.5
+    guess = np.where(matched, hit[:, alignment.permutation], False)
+    spurious = np.delete(hit, alignment.permutation[matched], axis=1).any(1)
+    return float(((guess == (truth == 1)).all(1) & ~spurious).mean())
+
+
 def intervention_accuracy(inferred: ArrayLike, true: ArrayLike, alignment: Alignment) -> float:
     """Compute the share of pairs whose inferred target is the true one.
 

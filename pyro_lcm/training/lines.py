@@ -40,11 +40,14 @@ class Lines:
     residual: float
 
 
-def find_lines(differences: Array, *, seed: int = 0, restarts: int = 4, iterations: int = 50) -> Lines:
+def find_lines(
+    differences: Array, *, share: float = 1.0, seed: int = 0, restarts: int = 4, iterations: int = 50
+) -> Lines:
     """Find d lines through the origin that explain (N, d) differences, each difference being on one of them.
 
     Args:
         differences: (N, d) encoded differences; near-zero ones (no intervention) are left out here.
+        share: part of them that is on a line; the others, of interventions on several variables, are anywhere.
         seed: of the starting points.
         restarts: starting points from the differences' own density, beside one from FastICA.
         iterations: of k-lines at the most.
@@ -65,8 +68,11 @@ def find_lines(differences: Array, *, seed: int = 0, restarts: int = 4, iteratio
     unit = white / np.linalg.norm(white, axis=1, keepdims=True)
     starts = [_ica_directions(kept, seed) @ whitener]
     starts += [_dense_directions(unit, rng) for _ in range(restarts)]
-    fits = [_k_lines(unit, start / np.linalg.norm(start, axis=1, keepdims=True), iterations) for start in starts]
+    fits = [_k_lines(unit, start / np.linalg.norm(start, axis=1, keepdims=True), iterations, share) for start in starts]
     best = min(fits, key=lambda fit: fit.residual)
+    if share < 1:  # differences of several variables that happen to be close to a line bend it
+        for part in (share / 2, share / 4, share / 8):
+            best = _k_lines(unit, best.directions, iterations, part)
     directions = best.directions @ colourer
     return Lines(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
 
@@ -137,12 +143,11 @@ def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:
     return sample[chosen]
 
 
-def _k_lines(unit: Array, directions: Array, iterations: int) -> Lines:
+def _k_lines(unit: Array, directions: Array, iterations: int, share: float) -> Lines:
     dim = unit.shape[1]
     assigned = np.full(len(unit), -1)
     for _ in range(iterations):
-        cosine2 = np.square(unit @ directions.T)
-        nearest = cosine2.argmax(1)
+        nearest = _nearest(unit, directions, share)[0]
         if np.array_equal(nearest, assigned):
             break
         assigned = nearest
@@ -150,6 +155,23 @@ def _k_lines(unit: Array, directions: Array, iterations: int) -> Lines:
             members = unit[assigned == line]
             if len(members) > 1:
                 directions[line] = np.linalg.eigh(members.T @ members)[1][:, -1]
+    nearest, cosine2 = _nearest(unit, directions, share)
+    on_line = nearest >= 0
+    usage = np.bincount(nearest[on_line], minlength=dim) / on_line.sum()
+    return Lines(directions, usage, float(1 - cosine2[on_line].mean()))
+
+
+def _nearest(unit: Array, directions: Array, share: float) -> tuple[NDArray[np.int64], Array]:
+    """The line nearest to each difference, and the squared cosine to it.
+
+    -1 for all but the nearest ones of each line, a share of the differences that is divided equally among the lines.
+    """
     cosine2 = np.square(unit @ directions.T)
-    usage = np.bincount(cosine2.argmax(1), minlength=dim) / len(unit)
-    return Lines(directions, usage, float(1 - cosine2.max(1).mean()))
+    nearest, closeness = cosine2.argmax(1), cosine2.max(1)
+    if share < 1:
+        quota = max(2, round(share * len(unit) / len(directions)))
+        for line in range(len(directions)):
+            members = np.flatnonzero(nearest == line)
+            if len(members) > quota:
+                nearest[members[np.argsort(-closeness[members])[quota:]]] = -1
+    return nearest, closeness

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_lcm.training.recipe_objective import hard_targets
+from pyro_lcm.causal.subsets import as_hit, single_target
 from pyro_lcm.training.warmstart import encode_in_chunks
 
 
@@ -32,7 +32,7 @@ class Peeled:
         noise: (N, d) noise encodings before.
         causal: (N, d) causal variables before.
         causal_after: (N, d) causal variables after.
-        target: (N,) long, 0 none, i variable i.
+        target: (N,) long, 0 none, i variable i, -1 where several variables were hit.
         order: variables 0..d-1 from causes to effects.
         straightness: see :func:`peel_sinks`.
     """
@@ -58,7 +58,7 @@ def peel(objective: Any, batch: Mapping[str, Tensor]) -> Peeled:
     decoder, guide = objective.model.decoder, objective.guide
     before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
     guide.target_encoder.fit(after - before, batch.get("targets"))
-    target = hard_targets(objective, before, after, batch.get("targets"))
+    target = single_targets(objective, before, after, batch.get("targets"))
     order = causal_order_of_redrawn(before, after, target)
     columns, straightness = peel_sinks((batch["x_after"] - batch["x"]).double(), target, order)
     decoder.free.copy_(columns.to(decoder.free))
@@ -69,6 +69,24 @@ def peel(objective: Any, batch: Mapping[str, Tensor]) -> Peeled:
     decoder.free.mul_(((after - before) * moved).sum(0).sign())
     causal, causal_after = (decoder.inverse(batch[side]) for side in ("x", "x_after"))
     return Peeled(before, causal, causal_after, target, order, straightness)
+
+
+def single_targets(objective: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, or the known one, (N,) long; -1 where there are several.
+
+    Args:
+        objective: holds a guide with a ``target_encoder``.
+        before: (N, d) noise encodings before.
+        after: (N, d) noise encodings after.
+        known: (N,) or (N, d) long, known targets, -1 for unknown; None if none is.
+    """
+    encoder, dim = objective.guide.target_encoder, before.shape[1]
+    target = encoder(after - before).argmax(-1)
+    if hasattr(encoder, "sets"):
+        target = single_target(encoder.sets[target].long(), dim)
+    if known is None:
+        return target
+    return torch.where(as_hit(known, dim)[1], single_target(known, dim), target)
 
 
 def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> list[int]:

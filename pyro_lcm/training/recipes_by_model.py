@@ -11,7 +11,7 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, autoencode, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, soft, soft_explicit
+from pyro_lcm.training.soft_recipe import SoftObjective, SubsetObjective, soft, soft_explicit
 
 __all__ = ["ModelRecipe", "recipe_of"]
 
@@ -27,12 +27,14 @@ class ModelRecipe:
         objective: made of model and guide.
         units: how x is standardised.
         known_targets: whether it needs pairs whose targets are known.
+        sets: whether known targets may be sets of variables.
     """
 
     phases: MakePhases
     objective: type[RecipeObjective] = RecipeObjective
     units: Mode = "whiten"
     known_targets: bool = False
+    sets: bool = False
 
 
 def recipe_of(name: str) -> ModelRecipe:
@@ -66,7 +68,7 @@ def _explicit(architecture: Architecture, budget: Budget | None, linear: bool) -
 
 
 def _soft(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return soft(budget, linear=linear)
+    return soft(budget, linear=linear, sets=architecture.model == "soft_ilcm_subsets")
 
 
 def _soft_explicit(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
@@ -77,11 +79,12 @@ _RECIPES = {
     "ilcm": ModelRecipe(_identify),
     "dvae": ModelRecipe(_identify),
     "beta_vae": ModelRecipe(_autoencode),
-    "ada_gvae": ModelRecipe(_share),
-    "ada_ml_vae": ModelRecipe(_share),
-    "gvae": ModelRecipe(_share, known_targets=True),
-    "ml_vae": ModelRecipe(_share, known_targets=True),
+    "ada_gvae": ModelRecipe(_share, sets=True),
+    "ada_ml_vae": ModelRecipe(_share, sets=True),
+    "gvae": ModelRecipe(_share, known_targets=True, sets=True),
+    "ml_vae": ModelRecipe(_share, known_targets=True, sets=True),
     "elcm": ModelRecipe(_explicit),
     "soft_ilcm": ModelRecipe(_soft, SoftObjective, units="common"),
     "soft_elcm": ModelRecipe(_soft_explicit, units="common"),
+    "soft_ilcm_subsets": ModelRecipe(_soft, SubsetObjective, units="common", sets=True),
 }

@@ -15,8 +15,11 @@ import torch
 from torch import Tensor
 
 from pyro_lcm.causal.graph_sites import FixedOrder
+from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.solution import SolutionFunctions
-from pyro_lcm.training.peel import Peeled, least_squares, peel
+from pyro_lcm.causal.subsets import row_of
+from pyro_lcm.causal.targets import UNKNOWN
+from pyro_lcm.training.peel import Peeled, least_squares, peel, single_targets
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, coordinates
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
@@ -41,15 +44,40 @@ class SoftObjective(RecipeObjective):
         with torch.no_grad():
             mean, sd = guide.encoder(x)
             noise = mean + sd * torch.randn_like(sd)
-            before, after = noise.chunk(2)
-            first, second = mean.chunk(2)
-            target = hard_targets(self, first, second, tensors.get("targets"))
-        density = model.redrawn_dist(before, target).log_prob(after)
-        hit = target > 0
-        redrawn = torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0)
+            before, after = mean.chunk(2)
+            target = self.targets(before, after, tensors.get("targets"))
+        before, after = noise.chunk(2)
+        redrawn, hit = self.redrawn(before, after, target)
         fit = 2 * model.x_dist(noise).log_prob(x).mean()
         metrics = {"reconstruction": fit.detach(), "log_redrawn": (redrawn.sum() / hit.sum().clamp(min=1)).detach()}
         return -fit - redrawn.mean(), metrics
+
+    def targets(self, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+        """The site ``target`` at its most probable, or known, value, (N,) long."""
+        return hard_targets(self, before, after, known)
+
+    def redrawn(self, before: Tensor, after: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Log p(e~_I | e, I), 0 without a target, (N,), and whether there is one."""
+        density = self.model.redrawn_dist(before, target).log_prob(after)
+        hit = target > 0
+        return torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0), hit
+
+
+class SubsetObjective(SoftObjective):
+    """The same for :class:`pyro_lcm.models.soft_ilcm_subsets.SubsetILCM` and its guide."""
+
+    def targets(self, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+        """Rows of the list of sets; see the base class."""
+        row: Tensor = self.guide.target_encoder(after - before).argmax(-1)
+        if known is None:
+            return row
+        given = row_of(self.model.subsets, known)
+        return torch.where(given == UNKNOWN, row, given)
+
+    def redrawn(self, before: Tensor, after: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Log p(e~_S | e, S), (N,), and whether S has members."""
+        hit = self.model.subsets[target]
+        return RedrawnInOrder(self.model.conditionals, before, hit).log_prob(after), hit.any(-1)
 
 
 @dataclass(frozen=True)
@@ -125,7 +153,7 @@ class ReadParents:
         batch = sample_pairs(source, self.pairs, seed)
         model = objective.model
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective, before, after, batch.get("targets")).cpu().numpy()
+        target = single_targets(objective, before, after, batch.get("targets")).cpu().numpy()
         causal, causal_after = (model.decoder.inverse(batch[side]).double().cpu().numpy() for side in ("x", "x_after"))
         allowed = model.solution.context if hasattr(model, "solution") else model.graphs.adjacency
         adjacency = torch.zeros_like(allowed)
@@ -139,12 +167,14 @@ class ReadParents:
         return {"edges": float(adjacency.sum())}
 
 
-def soft(budget: Budget | None = None, *, linear: bool = False) -> tuple[Phase, ...]:
-    """The recipe for a :class:`SoftObjective`.
+def soft(budget: Budget | None = None, *, linear: bool = False, sets: bool = False) -> tuple[Phase, ...]:
+    """The recipe for a :class:`SoftObjective`, or for a :class:`SubsetObjective`.
 
     Args:
         budget: steps; ``refine`` is halved, for the decoder's isometry is found already and held fixed.
         linear: whether mixing and mechanisms are linear.
+        sets: whether several variables are targets at a time. Each component then says by itself whether it was
+            redrawn, and a small error of the encoder makes it seem so; the last phase leaves the guide as it is.
 
     Returns:
         The phases.
@@ -161,8 +191,8 @@ def soft(budget: Budget | None = None, *, linear: bool = False) -> tuple[Phase, 
         phases.append(
             Phase("mechanisms", b.solutions, rate, b.batch_size, solutions, freeze=freeze, gradient_clip=20.0)
         )
-    rate = Cosine(1e-3, 1e-5)
-    phases.append(Phase("refine", b.refine // 2, rate, b.batch_size, HARD, freeze=ISOMETRY, gradient_clip=10.0))
+    rate, held = Cosine(1e-3, 1e-5), (*ISOMETRY, *(("guide",) if sets else ()))
+    phases.append(Phase("refine", b.refine // 2, rate, b.batch_size, HARD, freeze=held, gradient_clip=10.0))
     return (*phases, Phase("parents", 0, settings=solutions, start=ReadParents(linear=linear)))
 
 

@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.training.lines import Lines, complete_lines, find_lines
 from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
@@ -59,7 +60,8 @@ class AlignToLines:
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
         differences = (after - before).cpu().double().numpy()
-        lines = find_lines(differences, seed=seed)
+        share = getattr(objective.guide.target_encoder, "single_share", 1.0)
+        lines = find_lines(differences, share=share, seed=seed)
         if self.straight and lines.residual >= NOISE_FREE:
             noisy = fit_noisy_lines(differences, lines)
             directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
@@ -133,7 +135,8 @@ class MatchTargets:
             return {}
         encoder = objective.guide.encoder
         move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
-        dim, targets = move.shape[1], batch["targets"]
+        dim = move.shape[1]
+        targets = single_target(batch["targets"], dim)
         # [component, target]: share of a target's moves that the component makes
         sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
         share = (sums / sums.sum(0).clamp(min=1e-12)).cpu().double().numpy()

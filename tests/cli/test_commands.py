@@ -10,6 +10,7 @@ import yaml
 from pyro_lcm import InterventionPairs, LatentCausalModel, ScalingSystem
 from pyro_lcm.cli import COMMANDS, main
 from pyro_lcm.commands.runs import holds_run
+from pyro_lcm.commands.study import DATA_SETS
 
 
 def rows_of(path):
@@ -265,10 +266,10 @@ def test_benchmark_goes_on_where_it_stopped(cli, tmp_path, small):
 def test_benchmark_puts_models_side_by_side(cli, tmp_path, small):
     study = ["benchmark", "models", "--out", tmp_path / "s", "--dims", "2", "--data-seeds", "0", "--model-seeds", "0"]
     study += ["--n", "600", "--n-test", "200", "--processes", "1", *small[:-2]]
-    methods = ["gvae", "elcm_all", "soft_elcm", "true_noise"]
+    methods = ["gvae", "elcm_all", "soft_ilcm_subsets", "true_noise"]
     assert cli(*study, "--methods", *methods)[0] == 0
     rows = rows_of(tmp_path / "s" / "models.csv")
-    expected = {(data, method) for data in ("scaling", "independent", "soft", "soft_unknown") for method in methods}
+    expected = {(data, method) for data in DATA_SETS for method in methods}
     assert {(row["data"], row["method"]) for row in rows} == expected
     assert all(0 <= float(row["disentanglement"]) <= 1 and not row["error"] for row in rows)
     assert (tmp_path / "s" / "figures" / "disentanglement.png").is_file()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyro_lcm import LatentCausalModel
+from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.networks import MODELS, Architecture
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipes_by_model import recipe_of
@@ -43,6 +43,9 @@ def test_targets_are_inferred_where_there_are_any(named, held_out):
         return
     probabilities = model.infer_targets(held_out.x, held_out.x_after)
     assert probabilities.shape == (len(held_out), 4)
+    if name == "soft_ilcm_subsets":  # column i says whether variable i is a target, perhaps among others
+        assert ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all()
+        return
     np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-4)
 
 
@@ -56,8 +59,12 @@ def test_pairs_are_sampled(named):
         with pytest.raises(ValueError, match="targets: got some for a model without"):
             model.sample(2, targets=[0, 1])
     else:
-        np.testing.assert_array_equal(moved.any(1), pairs.targets > 0)
-        assert (model.sample(5, targets=[2] * 5).targets == 2).all()
+        several = name == "soft_ilcm_subsets"
+        hit = pairs.targets == 1 if several else pairs.targets[:, None] == np.arange(1, 4)
+        np.testing.assert_array_equal(moved, hit)
+        assert several == (hit.sum(1) > 1).any()
+        expected = [0, 1, 0] if several else 2
+        assert (model.sample(5, targets=[2] * 5).targets == expected).all()
     np.testing.assert_allclose(model.fitted.model.dim_z, pairs.z.shape[1])
     again = model.sample(200, seed=1)
     np.testing.assert_array_equal(pairs.x_after, again.x_after)
@@ -127,12 +134,20 @@ def test_known_targets_are_asked_for(train):
         LatentCausalModel("gvae").fit(train, progress=False)
 
 
+def test_sets_of_targets_are_for_models_that_take_them(train):
+    sets = np.zeros(train.z.shape, dtype=int)
+    pairs = InterventionPairs(train.x, train.x_after, targets=sets).with_known_targets()
+    with pytest.raises(ValueError, match=r"^targets: got sets of variables, expected single ones for ilcm"):
+        LatentCausalModel("ilcm").fit(pairs, progress=False)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"model": "elcm", "graph": "tree"}, "^graph: got 'tree'"),
         ({"model": "elcm", "graph": "all", "dim_z": 6, "dim_x": 6}, "^graph: got 'all' for 6 variables"),
         ({"model": "elcm", "edge_penalty": -1.0}, "^edge_penalty: got -1.0"),
+        ({"model": "soft_ilcm_subsets", "dim_x": 9, "dim_z": 9}, "^dim_z: got 9, expected at most 8"),
         ({"model": "soft_ilcm", "dim_x": 5}, "^dim_z: got 3, expected 5"),
         ({"model": "soft_elcm", "graph": "edges", "dim_z": 6, "dim_x": 6}, "^graph: got 'edges' for 6 variables"),
         ({"model": "soft_elcm", "dim_x": 5}, "^dim_z: got 3, expected 5: soft_elcm"),

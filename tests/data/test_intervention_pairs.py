@@ -99,6 +99,8 @@ BROKEN = {
         r"targets: got values -1 to -1, expected 0 \(none\) to 3",
     ),
     "target is too large": ({"targets": np.full(N, DIM + 1)}, r"targets: got values 4 to 4, expected 0"),
+    "sets of targets have other width": ({"targets": np.zeros((N, 2), int)}, r"targets: got shape \(12, 2\)"),
+    "sets of targets are not 0 and 1": ({"targets": np.full((N, DIM), 2)}, r"targets: got values 2 to 2 in sets"),
     "graph is not square": ({"adjacency": np.zeros((3, 2))}, r"adjacency: got shape \(3, 2\)"),
     "graph has other size": (
         {"adjacency": np.zeros((4, 4))},

@@ -26,3 +26,16 @@ def test_a_linear_variable_without_intervention_is_its_noise_and_its_parents():
     for i in range(4):
         weights = system.loc[i][0] * system.adjacency[:, i]
         np.testing.assert_allclose(pairs.z[:, i], pairs.noise[:, i] + pairs.z @ weights)
+
+
+def test_sets_of_targets_change_their_members_and_descendants():
+    system = SoftSystem(3, sets=True)
+    pairs = system.sample(400, 0)
+    moved = ~np.isclose(pairs.z, pairs.z_after)
+    reach = np.linalg.matrix_power(np.eye(4) + system.adjacency, 4) > 0
+    hit = pairs.targets == 1
+    assert {0, 1, 2, 3, 4} == set(hit.sum(1))
+    assert not (moved & ~(hit @ reach)).any()
+    assert moved[hit].all()
+    known = pairs[:5].with_known_targets(np.array([True, False, True, True, True])).batch([0, 1])["targets"]
+    assert known.tolist() == [pairs.targets[0].tolist(), [-1] * 4]

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pyro_lcm.evaluation import align, intervention_accuracy, match, most_likely_targets
+from pyro_lcm.evaluation import align, intervention_accuracy, match, most_likely_targets, set_accuracy
 
 
 def test_right_matching_reaches_the_best_over_all_permutations():
@@ -57,3 +57,15 @@ def test_probabilities_are_read_as_their_largest():
 def test_wrong_targets_are_named(inferred, true, message):
     with pytest.raises(ValueError, match=message):
         intervention_accuracy(inferred, true, match(np.eye(2)))
+
+
+def test_a_set_of_targets_is_right_as_a_whole():
+    swap = match([[0.0, 1.0], [1.0, 0.0]])
+    inferred = [[0.9, 0.1, 0.0], [0.0, 0.9, 0.2], [0.0, 0.9, 0.8], [0.1, 0.6, 0.2]]
+    assert set_accuracy(inferred, [[0, 0], [0, 1], [1, 1], [1, 1]], swap) == 0.75
+    extra = match([[1.0, 0.0], [0.1, 0.2], [0.0, 1.0]])
+    assert set_accuracy([[0, 1, 0, 0], [0, 1, 1, 0]], [[1, 0], [1, 0]], extra) == 0.5
+    few = match([[0.0, 1.0]])
+    assert set_accuracy([[0, 1], [0, 1]], [[0, 1], [1, 1]], few) == 0.5
+    with pytest.raises(ValueError, match=r"inferred: got shape \(1, 2\), expected \(1, 3\)"):
+        set_accuracy([[0.5, 0.5]], [[1, 0]], swap)

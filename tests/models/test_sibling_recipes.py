@@ -10,21 +10,24 @@ from pyro_lcm.causal.graph_sites import FixedOrder, TableLogits, TablePrior
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data import ScalingSystem, Standardizer
+from pyro_lcm.data.soft import SoftSystem
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.soft_elcm import SoftELCMGuide
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
+from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
+from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import fit
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, soft, soft_explicit
+from pyro_lcm.training.soft_recipe import SoftObjective, SubsetObjective, soft, soft_explicit
 
 # Pyro remarks on parameters that a phase holds fixed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was not registered in the param store")
@@ -150,3 +153,28 @@ def test_a_parent_that_matters_after_the_intervention_only_is_found():
     tensors["targets"] = torch.as_tensor(targets)
     fit(objective, tensors, soft_explicit(Budget(refine=0), linear=True), seed=0, device="cpu", progress=False)
     assert model.adjacency.tolist() == [[0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known targets", "unknown targets"])
+def test_soft_interventions_on_sets(known):
+    """Every variable is a target in half of the pairs; single ones are among the sets."""
+    system = SoftSystem(1, DIM, sets=True)
+    pairs = system.sample(3000, 0)
+    tensors = {name: torch.tensor(side).float() for name, side in (("x", pairs.x), ("x_after", pairs.x_after))}
+    if known:
+        tensors["targets"] = torch.as_tensor(pairs.targets)
+    model = SubsetILCM(
+        DIM, IsometricDecoder(DIM, DIM), solution=SolutionFunctions(DIM, ()), changed=SolutionFunctions(DIM, ())
+    )
+    guide = SubsetILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))
+    phases = soft(Budget(refine=20, batch_size=256), linear=True, sets=True)
+    fit(SubsetObjective(model, guide), tensors, phases, seed=0, device="cpu", progress=False)
+    with torch.no_grad():
+        causal = model.causal(guide.encode(tensors["x"]).mean).numpy()
+        hits = guide.targets(tensors["x"], tensors["x_after"])[:, 1:].numpy() > 0.5
+    strength, match = _correlations(causal, pairs.z)
+    assert strength.min() > 0.999
+    np.testing.assert_array_equal(model.solution.adjacency.numpy()[np.ix_(match, match)], system.adjacency)
+    assert (hits[:, match] == (pairs.targets == 1)).all(1).mean() > 0.98
+    if known:
+        assert match.tolist() == [0, 1, 2]

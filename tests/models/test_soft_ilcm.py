@@ -9,6 +9,7 @@ from pyro.distributions import Normal
 from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import all_subsets
+from pyro_lcm.guides.set_encoder import SetEncoder
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.soft_ilcm import SoftILCM
@@ -96,8 +97,12 @@ def test_an_intervention_on_a_set_redraws_that_set(subset_programs, row):
 def test_guide_of_sets_sums_bayes_factors(subset_programs):
     _, guide = subset_programs
     x, x_after = torch.randn(ROWS, DIM_X), torch.randn(ROWS, DIM_X)
-    odds = guide.target_encoder(guide.moves(x, x_after))[:, 1:]
-    torch.testing.assert_close(guide.hits(x, x_after), odds.sigmoid())
+    untouched, redrawn = guide.target_encoder.variances()
+    move = guide.moves(x, x_after)
+    odds = Normal(0.0, redrawn.sqrt()).log_prob(move) - Normal(0.0, untouched.sqrt()).log_prob(move)
+    found = guide.targets(x, x_after)
+    torch.testing.assert_close(found[:, 1:], odds.sigmoid())
+    torch.testing.assert_close(found[:, 0], (-odds).sigmoid().prod(-1))
 
 
 def test_perfect_interventions_have_no_changed_mechanism(networks):
@@ -163,3 +168,18 @@ def test_isometric_decoder_keeps_distances_and_has_an_inverse():
     assert sd.shape == (4,)
     torch.testing.assert_close(torch.pdist(x), decoder.log_scale.exp() * torch.pdist(z))
     torch.testing.assert_close(decoder.inverse(x), z, atol=1e-5, rtol=1e-5)
+
+
+def test_evidence_of_moves_sums_over_sets(float64):
+    """A set is known as a row of 0 and 1, or not at all; every component is redrawn or not by itself."""
+    encoder = SetEncoder(all_subsets(2))
+    with torch.no_grad():
+        encoder.log_width.copy_(torch.tensor([0.3, -0.2]))
+    untouched, redrawn = (Normal(0.0, variance.sqrt()) for variance in encoder.variances())
+    move = torch.tensor([[0.3, 2.0], [1.0, -0.1], [0.1, 0.2]])
+    kept, new = untouched.log_prob(move), redrawn.log_prob(move)
+    known = torch.tensor([[-1, -1], [1, 0], [1, 1]])
+    expected = [torch.logaddexp(kept, new)[0].sum(), new[1, 0] + kept[1, 1], new[2].sum()]
+    torch.testing.assert_close(encoder.log_evidence(move, known), torch.stack(expected) - torch.tensor(4.0).log())
+    torch.testing.assert_close(encoder.hits(move, known)[0], (new - kept)[0].sigmoid())
+    assert encoder.hits(move, known)[1:].tolist() == [[1, 0], [1, 1]]

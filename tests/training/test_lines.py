@@ -112,3 +112,15 @@ def test_lines_that_are_all_used_need_no_completion():
 def test_no_difference_at_all_is_an_error():
     with pytest.raises(ValueError, match="differences"):
         find_lines(np.zeros((10, 3)))
+
+
+def test_lines_are_found_among_differences_of_several_variables():
+    """Each variable is a target with probability one half, so that 3 of 7 differences are on a line."""
+    rng = np.random.default_rng(0)
+    axes = rng.normal(size=(3, 3))
+    differences = (rng.integers(0, 2, (6000, 3)) * rng.normal(size=(6000, 3))) @ axes
+    found = find_lines(differences, share=3 / 7)
+    unit = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.abs(found.directions @ unit.T).max(0), 1.0, atol=1e-9)
+    assert found.residual < 1e-9
+    assert find_lines(differences).residual > 1e-3
