@@ -82,8 +82,8 @@ def exact_posterior(
         score: Local score of d variables.
         prior: Prior over graphs, uniform when None.
         method: "enumeration" (d <= 5); "layers", a sum over layers of roots for a modular prior (d <= 14, where it
-            takes 190 MB); "orders", a sum over orders for an order-modular one (d <= 20, 0.7 GB there); "auto" takes the
-            one that fits.
+            takes 190 MB); "orders", a sum over orders for an order-modular one (d <= 20, 0.7 GB there); "auto" takes
+            the one that fits.
 
     Returns:
         The posterior.
