@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.training.objective import PairObjective
+from pyro_lcm.training.optimizers import adam
 
 Step = Callable[[], Tensor]
 
@@ -90,7 +91,8 @@ def make_steps(architecture: Architecture, pairs: int, hypotheses: int | None) -
 
 
 def _step(module: nn.Module, loss: Step) -> Step:
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
+    # The optimizer of the training driver, fused, on both sides.
+    optimizer = adam([{"params": list(module.parameters()), "lr": 1e-4, "weight_decay": 0.0}])
 
     def step() -> Tensor:
         optimizer.zero_grad()

@@ -168,7 +168,7 @@ def run(options: Options) -> int:
 def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_out: InterventionPairs) -> list[Fit]:
     """Train the fits that are not finished yet."""
     places: list[tuple[Path, int, int | None]]
-    if options.dim_z == "auto":
+    if isinstance(options.dim_z, str):  # auto
         dims = candidate_dims(training, options.candidates, seed=options.seed)
         places = [(folder / f"dim-{dim}" if len(dims) > 1 else folder, options.seed, dim) for dim in dims]
     else:
