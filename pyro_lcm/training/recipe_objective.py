@@ -26,7 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.causal.targets import UNKNOWN
+from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.training.objective import PairObjective
 
 _READOUT_WEIGHT = 10.0
@@ -101,7 +103,10 @@ class RecipeObjective(PairObjective):
         noise, log_det = encoder.flow(code)
         before, after = noise.chunk(2)
         prior = Normal(0.0, 1.0).log_prob(before).sum(-1)
-        evidence = target_encoder.log_evidence(after - before, tensors.get("targets"), shared=True)
+        known = tensors.get("targets")
+        if known is not None and known.dim() > 1 and isinstance(target_encoder, TargetEncoder):
+            known = single_target(known, before.shape[-1])  # this mixture has one target a pair
+        evidence = target_encoder.log_evidence(after - before, known, shared=True)
         likelihood = (prior + evidence).mean() + 2 * log_det.mean()
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
