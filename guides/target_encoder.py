@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.causal.targets import UNKNOWN, target_distribution
 
 
@@ -67,13 +68,18 @@ class TargetEncoder(nn.Module):
         factor = self._log_bayes_factors(move, *self.variances(shared=shared))
         mixed = factor.logsumexp(-1)
         if known is not None:
+            known = single_target(known, move.shape[-1])
             own = factor.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
             mixed = torch.where(known == UNKNOWN, mixed, own)
         return base + mixed - math.log(factor.shape[-1])
 
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
-        """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform."""
+        """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform.
+
+        Of known sets of targets (:mod:`pyro_lcm.causal.subsets`) those of one at most are used, here and below.
+        """
+        known = None if known is None else single_target(known, move.shape[-1])
         self.weighting.copy_(torch.eye(len(self.weighting)))
         self.log_tolerance.copy_((move.abs().median(0).values + 2 * self.min_tolerance).log())
         for _ in range(iterations):
@@ -86,6 +92,7 @@ class TargetEncoder(nn.Module):
 
         Expectation maximisation of m~ - m ~ sum_I p(I) N(0, S + w_I u_I u_I'), u_I the unit vector of the target.
         """
+        known = None if known is None else single_target(known, move.shape[-1])
         eye = torch.eye(move.shape[1], dtype=torch.float64, device=move.device)
         untouched, redrawn = (value.double() for value in self.variances())
         spread, noise = redrawn - untouched, untouched.diag()

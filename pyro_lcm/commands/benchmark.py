@@ -16,7 +16,7 @@ from pyro_lcm.commands.circuit_study import CircuitJob, CircuitSetting, run_circ
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
 from pyro_lcm.commands.files import claim_folder, read_json, write_csv
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, RESULT, DataSet, Job, Method, Setting, run_job
+from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, RESULT, DataSet, Job, Method, Setting, run_job, takes
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.jobs import run_jobs
 from pyro_lcm.training.recipes_by_model import recipe_of
@@ -53,7 +53,8 @@ class Options:
         methods: Models to compare; by default ilcm for scaling, all for models, and ilcm dvae beta_vae for
             causalcircuit. true_noise scores the true noise encodings, which an ideal dVAE finds.
         data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
-            interventions with known targets, with unknown ones, and on unknown sets of variables.
+            interventions with known targets, with unknown ones, and on unknown sets of variables, the last for models
+            of sets alone.
         processes: Runs at a time, each with one thread; by default all cores.
         circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
@@ -233,6 +234,7 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob]:
         for dim in sorted(options.dims or (), reverse=True)
         for data in options.data or ()
         for method in options.methods or ()
+        if takes(method, data)
         for data_seed in options.data_seeds or ()
         for model_seed in (model_seeds[:1] if method == "true_noise" else model_seeds)
     ]

@@ -181,6 +181,11 @@ class Job:
         return read_json(self.folder / RESULT)
 
 
+def takes(method: Method, data: DataSet) -> bool:
+    """Whether a method is made for a data set: several targets at a time are not for models of one."""
+    return data != "soft_sets" or method == "true_noise" or recipe_of(method).sets
+
+
 def new_model(method: Method, dim_z: int | None) -> LatentCausalModel:
     """A model by the name of a method, which for ``elcm`` may have the way to draw a graph in it."""
     name, _, graph = method.partition("_") if method.startswith("elcm_") else (method, "", "")

@@ -28,7 +28,6 @@ from torch.distributions import Normal, kl_divergence
 
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.causal.targets import UNKNOWN
-from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.training.objective import PairObjective
 
 _READOUT_WEIGHT = 10.0
@@ -103,10 +102,7 @@ class RecipeObjective(PairObjective):
         noise, log_det = encoder.flow(code)
         before, after = noise.chunk(2)
         prior = Normal(0.0, 1.0).log_prob(before).sum(-1)
-        known = tensors.get("targets")
-        if known is not None and known.dim() > 1 and isinstance(target_encoder, TargetEncoder):
-            known = single_target(known, before.shape[-1])  # this mixture has one target a pair
-        evidence = target_encoder.log_evidence(after - before, known, shared=True)
+        evidence = target_encoder.log_evidence(after - before, tensors.get("targets"), shared=True)
         likelihood = (prior + evidence).mean() + 2 * log_det.mean()
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
@@ -137,4 +133,7 @@ class RecipeObjective(PairObjective):
 def hard_targets(objective: PairObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
     """The most probable target of each pair, (N,), or the known one, from noise encodings (N, d) of both sides."""
     target: Tensor = objective.guide.target_encoder(after - before).argmax(-1)
-    return target if known is None else torch.where(known == UNKNOWN, target, known)
+    if known is None:
+        return target
+    known = single_target(known, before.shape[-1])
+    return torch.where(known == UNKNOWN, target, known)

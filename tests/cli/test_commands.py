@@ -269,7 +269,7 @@ def test_benchmark_puts_models_side_by_side(cli, tmp_path, small):
     methods = ["gvae", "elcm_all", "soft_ilcm_subsets", "true_noise"]
     assert cli(*study, "--methods", *methods)[0] == 0
     rows = rows_of(tmp_path / "s" / "models.csv")
-    expected = {(data, method) for data in DATA_SETS for method in methods}
+    expected = {(data, method) for data in DATA_SETS for method in methods} - {("soft_sets", "elcm_all")}
     assert {(row["data"], row["method"]) for row in rows} == expected
     assert all(0 <= float(row["disentanglement"]) <= 1 and not row["error"] for row in rows)
     assert (tmp_path / "s" / "figures" / "disentanglement.png").is_file()
