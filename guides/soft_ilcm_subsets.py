@@ -61,4 +61,4 @@ class SubsetILCMGuide(ILCMGuide):
         """Column 0 q(S empty | x, x~), column i q(i in S | x, x~): (pairs, d + 1), whose rows need not sum to one."""
         posterior = self._target_probabilities(self.moves(x, x_after))
         empty = ~self.subsets.any(-1, keepdim=True)
-        return posterior @ torch.cat([empty, self.subsets], -1).to(posterior)
+        return (posterior @ torch.cat([empty, self.subsets], -1).to(posterior)).clamp(max=1.0)  # but for rounding
