@@ -11,5 +11,6 @@ def _clean_state():
     pyro.set_rng_seed(0)
     torch.set_default_dtype(torch.float32)
     yield
+    torch.set_default_dtype(torch.float32)  # fixtures of a session are made between two tests
     assert not list(pyro.get_param_store().keys()), "a test left parameters in Pyro's global store"
     pyro.clear_param_store()
