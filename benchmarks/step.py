@@ -137,7 +137,7 @@ def throughput(rounds: int, units: int) -> None:
     for dim in (4, 16):
         architecture = Architecture("ilcm", dim, dim, hidden=(units, units), flow_layers=0)
         for name, hypotheses in (("hard", 1), ("soft", None)):
-            for pairs in (64, 512):
+            for pairs in (64, 512, 2048):
                 programs, _ = make_steps(architecture, pairs, hypotheses)
                 (seconds,) = medians((programs,), rounds)
                 rate, reference = pairs / seconds, 64 * PUBLISHED[dim, name]
