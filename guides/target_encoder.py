@@ -63,15 +63,19 @@ class TargetEncoder(nn.Module):
         Returns:
             (...) log densities.
         """
-        untouched, _ = self.variances(shared=shared)
-        base = -0.5 * (move.square() / untouched + (2 * math.pi * untouched).log()).sum(-1)
-        factor = self._log_bayes_factors(move, *self.variances(shared=shared))
-        mixed = factor.logsumexp(-1)
+        untouched, redrawn = self.variances(shared=shared)
+        square = move.square() / untouched
+        # Of all other components: by sums from both ends, as what a large move adds cannot be taken away again.
+        before, after = square.cumsum(-1)[..., :-1], square.flip(-1).cumsum(-1).flip(-1)[..., 1:]
+        others = nn.functional.pad(before, (1, 0)) + nn.functional.pad(after, (0, 1))
+        own = others + move.square() / redrawn + (redrawn / untouched).log()
+        each = -0.5 * torch.cat([square.sum(-1, keepdim=True), own], -1)
+        density = each.logsumexp(-1)
         if known is not None:
             known = single_target(known, move.shape[-1])
-            own = factor.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-            mixed = torch.where(known == UNKNOWN, mixed, own)
-        return base + mixed - math.log(factor.shape[-1])
+            told = each.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+            density = torch.where(known == UNKNOWN, density, told)
+        return density - 0.5 * (2 * math.pi * untouched).log().sum(-1) - math.log(each.shape[-1])
 
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
