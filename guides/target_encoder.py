@@ -101,7 +101,12 @@ class TargetEncoder(nn.Module):
         untouched, redrawn = (value.double() for value in self.variances())
         spread, noise = redrawn - untouched, untouched.diag()
         values = move.double()
+        plain = {name: value.clone() for name, value in self.state_dict().items()}
         for _ in range(iterations):
+            if torch.linalg.cholesky_ex(noise).info.item():
+                # Moves so long that rounding hides what moves all components: each for itself, then.
+                self.load_state_dict(plain)
+                return
             precision = torch.linalg.inv(noise)
             self.weighting.copy_(precision / precision.diagonal())
             self._set_variances(1 / precision.diagonal(), 1 / precision.diagonal() + spread)

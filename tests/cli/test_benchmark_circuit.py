@@ -43,7 +43,8 @@ def test_a_study_leaves_codes_runs_table_and_report(study):
     assert report.count("data:image/png;base64,") == 5
     assert "<img" in report
     assert 'src="data:' in report
-    assert "http" not in report.split("<body>")[1]
+    assert 'src="http' not in report
+    assert "href" not in report.split("<body>")[0]
 
 
 def test_the_same_command_goes_on_and_does_nothing_twice(study, capsys):

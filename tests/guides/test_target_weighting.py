@@ -65,3 +65,16 @@ def test_the_evidence_of_a_move_of_any_length_is_exact_in_single_precision():
         )
         expected = double.log_evidence(move.double(), torch.arange(50) % 5 + 1)
         torch.testing.assert_close(known.double(), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_moves_of_any_length_leave_the_weighting_finite():
+    encoder = TargetEncoder(3)
+    generator = torch.Generator().manual_seed(0)
+    move = 1e-7 * torch.randn(300, 3, generator=generator)
+    move[torch.arange(300), torch.arange(300) % 3] = torch.randn(300, generator=generator)
+    move[0, 0] = 1e6
+    encoder.fit(move)
+    before = encoder(move).argmax(-1)
+    encoder.fit_weighting(move)
+    assert all(value.isfinite().all() for value in encoder.state_dict().values())
+    assert (encoder(move).argmax(-1) == before).float().mean() > 0.95
