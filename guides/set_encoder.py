@@ -7,14 +7,12 @@ With the Bayes factors b_i of :class:`pyro_lcm.guides.target_encoder.TargetEncod
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from pyro_lcm.causal.subsets import row_of, single_share
 from pyro_lcm.causal.targets import target_distribution
-from pyro_lcm.guides.target_encoder import TargetEncoder
+from pyro_lcm.guides.target_encoder import TargetEncoder, weighted_mean
 
 
 class SetEncoder(TargetEncoder):
@@ -41,21 +39,17 @@ class SetEncoder(TargetEncoder):
 
     def hits(self, move: Tensor, known: Tensor | None = None) -> Tensor:
         """q(i in S), (pairs, d), for moves (pairs, d); where targets are known (:func:`row_of`), 0 or 1."""
-        row = None if known is None else row_of(self.sets, known)
+        row = None if known is None else self.hypothesis_of(known)
         probabilities = target_distribution(self.forward(move).softmax(-1), row).probs
         return (probabilities @ self.sets.to(move.dtype)).clamp(max=1.0)  # rounding would leave a negative rest
 
-    def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
-        """Log density sum_S p(S) p(m~ - m | S), of the known set where one is; see the base class."""
-        untouched, redrawn = self.variances(shared=shared)
-        base = -0.5 * (move.square() / untouched + (2 * math.pi * untouched).log()).sum(-1)
-        factor = self._log_bayes_factors(move, untouched, redrawn)[..., 1:] @ self.sets.to(move.dtype).T
-        mixed = factor.logsumexp(-1)
-        if known is not None:
-            row = row_of(self.sets, known)
-            own = factor.gather(-1, row.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-            mixed = torch.where(row < 0, mixed, own)
-        return base + mixed - math.log(len(self.sets))
+    def hypotheses(self) -> Tensor:
+        """What may have been redrawn: (K, d), the sets."""
+        return self.sets
+
+    def hypothesis_of(self, known: Tensor) -> Tensor:
+        """The row of each known set, -1 where it is unknown."""
+        return row_of(self.sets, known)
 
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
@@ -65,7 +59,4 @@ class SetEncoder(TargetEncoder):
         self.log_tolerance.copy_((lowest + 2 * self.min_tolerance).log())
         for _ in range(iterations):
             share = self.hits(move, known)
-            untouched, redrawn = (
-                (move.square() * weight).sum(0) / weight.sum(0).clamp(min=1e-6) for weight in (1 - share, share)
-            )
-            self._set_variances(untouched, redrawn)
+            self._set_variances(weighted_mean(move.square(), 1 - share), weighted_mean(move.square(), share))

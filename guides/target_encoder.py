@@ -44,12 +44,17 @@ class TargetEncoder(nn.Module):
 
     def forward(self, move: Tensor) -> Tensor:
         """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
-        return self._log_bayes_factors(move @ self.weighting, *self.variances())
-
-    @staticmethod
-    def _log_bayes_factors(move: Tensor, untouched: Tensor, redrawn: Tensor) -> Tensor:
+        move, (untouched, redrawn) = move @ self.weighting, self.variances()
         factor = 0.5 * (move.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
         return nn.functional.pad(factor, (1, 0))
+
+    def hypotheses(self) -> Tensor:
+        """What may have been redrawn: (d + 1, d), nothing or one component."""
+        return nn.functional.pad(torch.eye(len(self.log_width), device=self.log_width.device), (0, 0, 1, 0))
+
+    def hypothesis_of(self, known: Tensor) -> Tensor:
+        """The row of :meth:`hypotheses` of each known target, -1 where it is unknown."""
+        return single_target(known, len(self.log_width))
 
     def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
         """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is; S diagonal.
@@ -64,18 +69,16 @@ class TargetEncoder(nn.Module):
             (...) log densities.
         """
         untouched, redrawn = self.variances(shared=shared)
-        square = move.square() / untouched
-        # Of all other components: by sums from both ends, as what a large move adds cannot be taken away again.
-        before, after = square.cumsum(-1)[..., :-1], square.flip(-1).cumsum(-1).flip(-1)[..., 1:]
-        others = nn.functional.pad(before, (1, 0)) + nn.functional.pad(after, (0, 1))
-        own = others + move.square() / redrawn + (redrawn / untouched).log()
-        each = -0.5 * torch.cat([square.sum(-1, keepdim=True), own], -1)
+        hit = self.hypotheses().to(move.dtype)
+        # Each component once, as what it is: what a large move adds as an untouched one cannot be taken away again.
+        kept, drawn = (move.square() / v + (2 * math.pi * v).log() for v in (untouched, redrawn))
+        each = -0.5 * (kept @ (1 - hit).T + drawn @ hit.T)
         density = each.logsumexp(-1)
         if known is not None:
-            known = single_target(known, move.shape[-1])
-            told = each.gather(-1, known.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-            density = torch.where(known == UNKNOWN, density, told)
-        return density - 0.5 * (2 * math.pi * untouched).log().sum(-1) - math.log(each.shape[-1])
+            row = self.hypothesis_of(known)
+            told = each.gather(-1, row.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+            density = torch.where(row == UNKNOWN, density, told)
+        return density - math.log(len(hit))
 
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
@@ -88,7 +91,7 @@ class TargetEncoder(nn.Module):
         self.log_tolerance.copy_((move.abs().median(0).values + 2 * self.min_tolerance).log())
         for _ in range(iterations):
             share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:]
-            self._set_variances(_weighted_mean(move.square(), 1 - share), _weighted_mean(move.square(), share))
+            self._set_variances(weighted_mean(move.square(), 1 - share), weighted_mean(move.square(), share))
 
     @torch.no_grad()
     def fit_weighting(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
@@ -116,7 +119,7 @@ class TargetEncoder(nn.Module):
             cross = values.T @ (share * own)
             noise = values.T @ values - cross - cross.T + (share * (own.square() + kept)).sum(0).diag()
             noise = noise / len(move) + self.min_tolerance**2 * eye
-            spread = _weighted_mean(own.square() + kept, share).clamp(min=1e-8)
+            spread = weighted_mean(own.square() + kept, share).clamp(min=1e-8)
 
     def _set_variances(self, untouched: Tensor, redrawn: Tensor) -> None:
         tolerance = (untouched.sqrt() - self.min_tolerance).clamp(min=0.1 * self.min_tolerance)
@@ -130,5 +133,6 @@ class TargetEncoder(nn.Module):
         return untouched, untouched + 2 * self.log_width.exp().square()
 
 
-def _weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the rows, (d,), of (pairs, d) values with (pairs, d) weights; 0 without any weight."""
     return (value * weight).sum(0) / weight.sum(0).clamp(min=1e-6)

@@ -35,6 +35,8 @@ from pyro_lcm.viz.report import Section, report_html
 METHODS: tuple[Method, ...] = ("ilcm", "dvae", "beta_vae")
 DIM = 4
 STAGES = "stages.json"
+_SIMULATED = ("pairs", "n_test", "size", "image_seed")
+"""Options of the images that are simulated, which a given set has none of."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,16 @@ class CircuitSetting:
         if self.size not in SIZES:
             raise ValueError(f"size: got {self.size}, expected one of {', '.join(map(str, SIZES))} pixels")
         if self.images is not None:
-            for name in ("pairs", "n_test", "size", "image_seed"):
+            for name in _SIMULATED:
                 if getattr(self, name) != getattr(CircuitSetting, name):
                     raise ValueError(f"{name}: got {getattr(self, name)}, expected none beside images that are there")
 
     def made(self) -> dict[str, Any]:
         """The options that matter, by their names on the command line."""
-        simulated = ("pairs", "n_test", "size", "image_seed")
         return {
             f"circuit.{entry.name}": getattr(self, entry.name)
             for entry in fields(self)
-            if self.images is None or entry.name not in simulated
+            if self.images is None or entry.name not in _SIMULATED
         }
 
 
@@ -113,10 +114,6 @@ class CircuitJob:
     def done(self) -> bool:
         """Whether it has a result."""
         return (self.folder / RESULT).is_file()
-
-    def result(self) -> dict[str, Any]:
-        """Its row of the table."""
-        return read_json(self.folder / RESULT)
 
 
 def run_circuit_job(job: CircuitJob) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pyro_lcm.commands.files import read_json, write_json
+from pyro_lcm.commands.files import write_json
 from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
@@ -175,10 +175,6 @@ class Job:
     def done(self) -> bool:
         """Whether it has a result."""
         return (self.folder / RESULT).is_file()
-
-    def result(self) -> dict[str, Any]:
-        """Its row of the table."""
-        return read_json(self.folder / RESULT)
 
 
 def takes(method: Method, data: DataSet) -> bool:

@@ -112,8 +112,7 @@ def check_latents(
     moves = np.sqrt((hit * move**2).sum(0) / total)
     rest = np.maximum((1 - hit).sum(0), 1e-9)
     typical = np.sqrt((hit * move**2).sum() / total.sum()) if hit.sum() > 1 else float(np.std(noise))
-    # Probabilities of sets are sums of float32 and may exceed 1 by a rounding.
-    leakage = np.sqrt((np.maximum(1 - hit, 0.0) * move**2).sum(0) / rest) / max(typical, 1e-9)
+    leakage = np.sqrt(((1 - hit) * move**2).sum(0) / rest) / max(typical, 1e-9)
     constant = noise.std(0) < 1e-9
     standard = (noise - noise.mean(0)) / np.where(constant, 1.0, noise.std(0))
     correlation = standard.T @ standard / len(noise)
