@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
+
+from pyro_lcm.nn.recall import both
 
 
 class AmortizedGuide(PyroModule):
@@ -27,6 +28,6 @@ class AmortizedGuide(PyroModule):
 
     def sides(self, x: Tensor, x_after: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Mean and standard deviation of q(e | x), (pairs, d) each, for either side, in one pass of the encoder."""
-        mean, sd = self.encoder(torch.cat([x, x_after]))
+        mean, sd = self.encoder(both(x, x_after))
         (before, after), (sd_before, sd_after) = mean.chunk(2), sd.chunk(2)
         return (before, sd_before), (after, sd_after)

@@ -52,8 +52,8 @@ class SubsetILCMGuide(ILCMGuide):
             posterior = target_distribution(self._target_probabilities(mean_after - mean), known)
             target = pyro.sample("target", posterior, infer={"enumerate": "parallel"})
             hit = self.subsets[target]
-            weight = torch.where(hit, self.zero, self._weight().unsqueeze(-1))
-            noise = Normal(torch.lerp(mean, mean_after, weight), torch.lerp(sd, sd_after, weight))
+            shared_mean, shared_sd = self._shared(mean, sd, mean_after, sd_after)
+            noise = Normal(torch.where(hit, mean, shared_mean), torch.where(hit, sd, shared_sd))
             pyro.sample("noise", noise.to_event(1))
             pyro.sample("redrawn", Normal(mean_after, sd_after).mask(hit).to_event(1))
 

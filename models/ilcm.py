@@ -2,8 +2,8 @@
 
     I        ~ p(I)                                        intervention target, 0 = none
     e        ~ N(0, 1)^d                                   noise encodings before
-    e~_I | e ~ N(shift_I(e), scale_I(e))                   redrawn by a perfect intervention
-    e~_j     = e_j  for j != I                             everyone else keeps theirs, descendants included
+    r_i | e  ~ N(shift_i(e), scale_i(e))                   what e_i would be redrawn to, for every i
+    e~_I = r_I,   e~_j = e_j  for j != I                   a perfect intervention redraws its target alone
     z = s(e),   x ~ p(x | g(e)),   x~ ~ p(x | g(e~))       solution functions s, one decoder g
 
 The world after is the world before under ``pyro.do`` on its noise encodings. The graph is never parameterised: the
@@ -19,9 +19,11 @@ from pyro.distributions import Normal, TorchDistribution
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from pyro_lcm.causal.outcomes import prior_outcomes
 from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.targets import hit_mask, target_distribution
+from pyro_lcm.nn.vectors import observation
 
 
 class ILCM(PyroModule):
@@ -32,7 +34,7 @@ class ILCM(PyroModule):
 
     Args:
         dim_z: number of causal variables d.
-        decoder: maps (..., d) noise encodings to mean and standard deviation of x.
+        decoder: maps (..., d) noise encodings to the distribution of x, or to its mean and standard deviation.
         solution: solution functions; affine ones of default size if None.
         target_prior: (d + 1,) probabilities of none, 1, ..., d; uniform if None.
     """
@@ -79,7 +81,8 @@ class ILCM(PyroModule):
             target = pyro.sample("target", target_distribution(self.target_prior, targets))
             noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
             hit = hit_mask(target, self.dim_z)
-            redrawn = pyro.sample("redrawn", self.redrawn_dist(noise, target).mask(hit).to_event(1))
+            outcomes = prior_outcomes(self.redrawn_dist, noise, target, hit)
+            redrawn = pyro.sample("redrawn", outcomes.to_event(1))
             with scope(prefix="before"):
                 before = self.world(noise, x)
             with scope(prefix="after"):
@@ -94,14 +97,13 @@ class ILCM(PyroModule):
             pyro.deterministic("causal", self.causal(encoding), event_dim=1)
         return pyro.sample("x", self.x_dist(encoding), obs=x)
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor) -> TorchDistribution:
-        """p(e~_I | e, I), the same in all d components (the caller masks all but the target's): shape (..., d)."""
-        return self.solution.redrawn(noise, target)
+    def redrawn_dist(self, noise: Tensor, target: Tensor | None = None) -> TorchDistribution:
+        """p(r_i | e) of every i, or that of the target in all d components: batch shape (..., d)."""
+        return self.solution.redraws(noise) if target is None else self.solution.redrawn(noise, target)
 
-    def x_dist(self, noise: Tensor) -> Normal:
+    def x_dist(self, noise: Tensor) -> TorchDistribution:
         """p(x | e) for noise encodings (..., d)."""
-        mean, sd = self.decoder(noise)
-        return Normal(mean, sd).to_event(mean.dim() - noise.dim() + 1)
+        return observation(self.decoder(noise), noise)
 
     def causal(self, noise: Tensor) -> Tensor:
         """Causal variables z = s(e), (..., d), of noise encodings (..., d)."""

@@ -52,8 +52,11 @@ class SoftILCM(ILCM):
             raise ValueError(f"solution: got splines of {self.solution.bins} bins, expected affine solution functions")
         self.changed = SolutionFunctions(dim_z) if changed is None else changed
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor) -> Normal:
-        """p(e~_I | e, I), the same in all d components (the caller masks all but the target's): shape (..., d)."""
+    def redrawn_dist(self, noise: Tensor, target: Tensor | None = None) -> Normal:
+        """p(r_i | e) of every i, or that of the target in all d components: batch shape (..., d)."""
+        if target is None:
+            (shift, scale), (loc, sd) = (part.all_coefficients(noise) for part in (self.solution, self.changed))
+            return Normal(shift + scale * loc, scale * sd)
         shape = torch.broadcast_shapes(noise.shape[:-1], target.shape)
         rows, hit = noise.expand(*shape, self.dim_z).reshape(-1, self.dim_z), target.expand(shape).reshape(-1)
         shift, scale = self.solution.coefficients(rows, hit)

@@ -39,6 +39,7 @@ from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import random_state
 
@@ -85,6 +86,8 @@ class Architecture:
         graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
             orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
             of every DAG, both summed over all DAGs, for at most 5 variables.
+        invertible: of ``ilcm``: whether the decoder is the encoder's inverse (:mod:`pyro_lcm.nn.invertible`), for x as
+            wide as there are variables; else a Gaussian around what a network of its own gives.
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
 
     Raises:
@@ -103,6 +106,7 @@ class Architecture:
     min_sd: float = 0.01
     graph: GraphWay = "order"
     edge_penalty: float = 5.0
+    invertible: bool = False
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -198,13 +202,19 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         if a.model in ("ada_ml_vae", "ml_vae"):
             return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "ml-vae")
         if a.model == "dvae":
-            return DVAE(a.dim_z, decoder), DVAEGuide(a.dim_z, encoder)
+            dvae = DVAE(a.dim_z, decoder)
+            return dvae, DVAEGuide(a.dim_z, encoder, averaging="product", redrawn_dist=dvae.redrawn_dist)
         if a.model == "elcm":
             mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
             prior, posterior = _graphs(a)
             return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, encoder, posterior)
         solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
-        return ILCM(a.dim_z, decoder, solution), ILCMGuide(a.dim_z, encoder)
+        if a.invertible:
+            inverse = FlowEncoder(Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden))
+            ilcm = ILCM(a.dim_z, FlowDecoder(inverse), solution)
+            return ilcm, ILCMGuide(a.dim_z, inverse, averaging="product", redrawn_dist=ilcm.redrawn_dist)
+        ilcm = ILCM(a.dim_z, decoder, solution)
+        return ilcm, ILCMGuide(a.dim_z, encoder, averaging="product", redrawn_dist=ilcm.redrawn_dist)
 
 
 def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
@@ -218,7 +228,8 @@ def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
     if a.model == "soft_ilcm_subsets":
         model = SubsetILCM(a.dim_z, isometry, solution=solution, changed=changed)
         return model, SubsetILCMGuide(a.dim_z, encoder)
-    return SoftILCM(a.dim_z, isometry, solution, changed), SoftILCMGuide(a.dim_z, encoder)
+    soft = SoftILCM(a.dim_z, isometry, solution, changed)
+    return soft, SoftILCMGuide(a.dim_z, encoder, redrawn_dist=soft.redrawn_dist)
 
 
 def _graphs(architecture: Architecture) -> tuple[nn.Module, nn.Module]:

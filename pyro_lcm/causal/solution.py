@@ -3,11 +3,18 @@
 The solution function s of a structural causal model maps all noise encodings e to all causal variables z. An
 implicit latent causal model learns s and never a graph (Brehmer, de Haan, Lippe, Cohen, NeurIPS 2022, section 4):
 
-    z_i = s_i(e_i; e_{-i}) = (e_i - shift_i(e_{-i})) / scale_i(e_{-i}),      scale_i > 0
+    z_i = s_i(e_i; e_{-i}) = (e_i - shift_i(c_i)) / scale_i(c_i),      scale_i > 0,   c_i a function of e_{-i}
 
 so that a perfect intervention z~_i ~ N(0, 1) gives the redrawn noise encoding the density
 
     p(e~_i | e, I = i) = N(z~_i; 0, 1) |dz~_i / de~_i| = N(e~_i; shift_i, scale_i).
+
+What a network sees of the others, its context c_i, are noise encodings as long as nothing is known of their order.
+Nested mechanisms are intricate functions of noise and simple ones of causal variables, and what is learned from one
+pair in d + 1 had better be simple. So once there is an order (:meth:`SolutionFunctions.set_order`), networks see the
+causal variables of their predecessors, which are functions of e_{-i} all the same: with the true noise encodings of
+100,000 pairs of four variables this brings disentanglement from .981 to .992, where knowing the predecessors alone
+gives .983.
 
 With Gaussian noise and an intervention that is not Gaussian, a uniform one for example, no affine s_i can be right.
 The option ``bins`` puts a monotone rational quadratic spline h_i (Durkan et al., NeurIPS 2019) behind the affine map,
@@ -18,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from pyro.distributions import Normal, TorchDistribution, TransformedDistribution
@@ -49,6 +57,10 @@ class SolutionFunctions(nn.Module):
     """(d, d) float: [j, i] is 1 where s_i may depend on e_j. All but the diagonal at first."""
     adjacency: Tensor
     """(d, d) float: the graph found, [parent, child]; as ``context`` at first."""
+    resolved: Tensor
+    """(d, d) float: [j, i] is 1 where s_i sees z_j in place of e_j; all 0 at first."""
+    order: Tensor
+    """(d,) long: variables 0..d-1, those with a resolved context after what they see."""
 
     def __init__(self, dim: int, hidden: Sequence[int] = (64, 64), *, min_scale: float = 0.05, bins: int = 0) -> None:
         super().__init__()
@@ -61,6 +73,35 @@ class SolutionFunctions(nn.Module):
             self.slopes = nn.Parameter(torch.full((dim, bins - 1), _UNIT_SLOPE))
         self.register_buffer("context", 1 - torch.eye(dim))
         self.register_buffer("adjacency", 1 - torch.eye(dim))
+        self.register_buffer("resolved", torch.zeros(dim, dim))
+        self.register_buffer("order", torch.arange(dim))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take models that were saved before there was an order: they see noise encodings."""
+        for name in ("resolved", "order"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def set_order(self, order: Sequence[int]) -> None:
+        """Let each solution function see its predecessors alone, and their causal variables in place of noise.
+
+        Affine ones see noise encodings still: their composition is affine.
+
+        Args:
+            order: variables 0..d-1 from causes to effects.
+        """
+        self.order.copy_(torch.as_tensor(list(order)))
+        self.context.zero_()
+        for place, variable in enumerate(order):
+            self.context[list(order[:place]), variable] = 1.0
+        if self.sequential:
+            self.resolved.copy_(self.context)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether variables are computed one after another, so that a context may be resolved."""
+        return len(self.networks.weights) > 0
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable's solution function in each row.
@@ -73,6 +114,10 @@ class SolutionFunctions(nn.Module):
             shift (rows,) and scale (rows,).
         """
         variable = (target - 1).clamp(min=0)
+        if self.sequential:
+            every = torch.stack(self.all_coefficients(noise))
+            shift, scale = every.gather(-1, variable.view(1, -1, 1).expand(2, -1, 1)).squeeze(-1)
+            return shift, scale
         return self._split(self.networks(noise * self.context.T[variable], variable))
 
     def all_coefficients(self, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,9 +130,26 @@ class SolutionFunctions(nn.Module):
             shift (..., d) and scale (..., d).
         """
         rows = noise.reshape(-1, self.dim)
+        if self.sequential:
+            shift, scale = self._in_order(rows)
+            return shift.reshape(noise.shape), scale.reshape(noise.shape)
         inputs = rows * self.context.T.unsqueeze(1)
         shift, scale = self._split(self.networks.all(inputs))
         return shift.T.reshape(noise.shape), scale.T.reshape(noise.shape)
+
+    def _in_order(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and scale, (rows, d) each, of (rows, d) noise encodings, one variable after another."""
+        causal = torch.zeros_like(noise)
+        outputs = []
+        for variable in self.order.split(1):
+            resolved, context = (part.index_select(1, variable).T for part in (self.resolved, self.context))
+            output = self.networks.one(torch.lerp(noise, causal, resolved) * context, variable)
+            outputs.append(output)
+            shift, scale = self._split(output)
+            value = (noise.index_select(1, variable).squeeze(1) - shift) / scale
+            causal = causal.index_add(1, variable, value.unsqueeze(1))
+        places = self.order.argsort()
+        return self._split(torch.stack(outputs, 1).index_select(1, places))
 
     def forward(self, noise: Tensor) -> Tensor:
         """Causal variables (..., d) of noise encodings (..., d)."""
@@ -96,6 +158,15 @@ class SolutionFunctions(nn.Module):
         if self.bins:
             value = self.spline(torch.arange(self.dim, device=noise.device))(value)
         return value
+
+    def redraws(self, noise: Tensor) -> TorchDistribution:
+        """p(e~_i | e, I = i) of every i, each of its own: batch shape (..., d), for noise encodings (..., d) before."""
+        shift, scale = self.all_coefficients(noise)
+        if not self.bins:
+            return Normal(shift, scale)
+        spline = self.spline(torch.arange(self.dim, device=noise.device))
+        base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
+        return TransformedDistribution(base, [spline.inv, AffineTransform(shift, scale)])
 
     def redrawn(self, noise: Tensor, target: Tensor) -> TorchDistribution:
         """p(e~_I | e, I) of the target's noise encoding, repeated in all d components.

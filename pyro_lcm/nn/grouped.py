@@ -136,6 +136,18 @@ class GroupedMLP(nn.Module):
         """
         return self._evaluate(inputs, None)
 
+    def one(self, inputs: Tensor, group: Tensor) -> Tensor:
+        """Evaluate one network for all rows.
+
+        Args:
+            inputs: (rows, in_features).
+            group: (1,) long, which one.
+
+        Returns:
+            (rows, out_features).
+        """
+        return self._evaluate(inputs.unsqueeze(0), group).squeeze(0)
+
     def _evaluate(self, inputs: Tensor, group: Tensor | None) -> Tensor:
         def of_group(parameter: Tensor) -> Tensor:
             return parameter if group is None else parameter[group]

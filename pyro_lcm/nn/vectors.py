@@ -13,9 +13,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyro_lcm.nn.flow import Flow
+
+
+def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tensor) -> TorchDistribution:
+    """p(x | e) from what a decoder gives: a distribution, or mean and standard deviation of a Gaussian.
+
+    Args:
+        decoded: the distribution, of batch shape (...), or two tensors (..., *shape of x).
+        noise: (..., d) noise encodings it was made from.
+    """
+    if isinstance(decoded, Distribution):
+        return decoded
+    mean, sd = decoded
+    gaussian: TorchDistribution = Normal(mean, sd).to_event(mean.dim() - noise.dim() + 1)
+    return gaussian
 
 
 def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:

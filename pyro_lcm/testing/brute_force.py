@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from pyro import poutine
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
+from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.training.handlers import TopHypotheses
 
 Values = dict[str, Tensor]
@@ -54,17 +56,19 @@ def brute_force_elbo(
     rows = len(batch["x"])
     drawing = guide if hypotheses is None else TopHypotheses(hypotheses)(guide)
     pyro.set_rng_seed(seed)
-    terms = [
-        _term(
-            run_conditioned(model, batch, assignment.values),
-            run_conditioned(guide, batch, assignment.values),
-            assignment,
-            kl_weight=kl_weight,
-            chosen=("target",) if hypotheses is not None else assignment.discrete,
-            left_out=() if intervention_term else ("redrawn",),
-        )
-        for assignment in assignments(trace_guide(drawing, batch), rows)
-    ]
+    # Outcomes that nobody saw cancel between model and guide, which they cannot where the model's are left out.
+    with nullcontext() if intervention_term else Scoring():
+        terms = [
+            _term(
+                run_conditioned(model, batch, assignment.values),
+                run_conditioned(guide, batch, assignment.values),
+                assignment,
+                kl_weight=kl_weight,
+                chosen=("target",) if hypotheses is not None else assignment.discrete,
+                left_out=() if intervention_term else ("redrawn",),
+            )
+            for assignment in assignments(trace_guide(drawing, batch), rows)
+        ]
     log_weight = torch.stack([term.log_weight for term in terms])
     within = torch.stack([term.within for term in terms])
     outside = torch.stack([term.outside for term in terms])

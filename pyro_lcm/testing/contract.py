@@ -203,7 +203,7 @@ class PairProgramTests:
     def _ready(self) -> tuple[Any, Any, dict[str, Tensor]]:
         """Model, guide and batch in float64, parameters moved at random so that none is zero by construction."""
         pyro.set_rng_seed(0)
-        model, guide = (copy.deepcopy(part).double() for part in self.make())
+        model, guide = (part.double() for part in copy.deepcopy(self.make()))
         with torch.no_grad():
             for parameter in (*model.parameters(), *guide.parameters()):
                 parameter.add_(0.1 * torch.randn_like(parameter))

@@ -131,7 +131,8 @@ def _check_redrawn(model: nn.Module, guide: nn.Module, batch: Mapping[str, Tenso
         if not torch.allclose(before, after, rtol=1e-4, atol=1e-4):
             raise ValueError(
                 "the site 'redrawn' counts in components that are not the target's, "
-                "expected .mask(hit) before .to_event(1) in the model and in the guide"
+                "expected the model's own density of them in the guide (redrawn_dist=model.redrawn_dist), "
+                "or .mask(hit) before .to_event(1) in both"
             )
 
 

@@ -18,6 +18,7 @@ from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
+from pyro_lcm.nn.recall import Recall
 from pyro_lcm.training import random_state
 from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, TopHypotheses
 
@@ -75,7 +76,7 @@ class PairObjective(nn.Module):
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
-        with pyro.get_param_store().scope(), Scoring(), dtype:
+        with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:
             elbo: Trace_ELBO | TraceEnum_ELBO
             if hypotheses == 1 and not self._enumerates_others(model, guide, *args, **kwargs):
                 elbo = Trace_ELBO(max_plate_nesting=1)

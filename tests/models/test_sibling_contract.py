@@ -51,7 +51,8 @@ class TestDVAE(_Vectors):
 
     def make(self):
         encoder, decoder = self.networks()
-        return DVAE(DIM, decoder), DVAEGuide(DIM, encoder)
+        model = DVAE(DIM, decoder)
+        return model, DVAEGuide(DIM, encoder, redrawn_dist=model.redrawn_dist)
 
 
 class _Explicit(_Vectors):

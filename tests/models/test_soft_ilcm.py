@@ -28,7 +28,7 @@ class TestSoftILCM(PairProgramTests):
     def make(self):
         solution, changed = SolutionFunctions(DIM, (4,)), SolutionFunctions(DIM, (4,))
         model = SoftILCM(DIM, IsometricDecoder(DIM, DIM_X), solution, changed)
-        return model, SoftILCMGuide(DIM, VectorEncoder(DIM_X, DIM, (4,)))
+        return model, SoftILCMGuide(DIM, VectorEncoder(DIM_X, DIM, (4,)), redrawn_dist=model.redrawn_dist)
 
     def batch(self):
         return {"x": torch.randn(ROWS, DIM_X), "x_after": torch.randn(ROWS, DIM_X)}

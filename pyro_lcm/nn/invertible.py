@@ -1,0 +1,116 @@
+"""Encoder and decoder that are each other's inverse: one flow, and the distribution it gives x.
+
+        decoder   x = flow^-1(e + t eta),     eta ~ N(0, 1)^d
+        encoder   q(e | x) = N(u / (1 + t^2), t^2 / (1 + t^2)),     u = flow(x)
+
+x has as many features as there are variables. The tolerance t, one number in units of the noise encodings, says how
+far from the encoding an observation may be. Nothing of a decoder is run in training: with u known, the density of x
+given *any* encoding is a Gaussian at u times the flow's Jacobian, and for a prior N(0, 1)^d the encoder is the exact
+posterior. While the flow is still wrong, t is wide, and as it gets better t narrows by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pyro.distributions import Independent, Normal, TransformedDistribution
+from torch import Tensor, nn
+from torch.distributions import Transform, constraints
+
+from pyro_lcm.nn.flow import Flow
+from pyro_lcm.nn.recall import once
+
+MIN_TOLERANCE = 1e-3
+"""Lower bound of the tolerance."""
+
+
+class Unflow(Transform):
+    """From noise encodings to observations, the inverse of a flow; its density takes one pass of the flow.
+
+    Args:
+        flow: from observations (or their code) to noise encodings.
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.real_vector
+    bijective = True
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def _call(self, x: Tensor) -> Tensor:
+        return self.flow.inverse(x)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return once(self.flow, y)[0]
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        """Minus that of the flow at y."""
+        return -once(self.flow, y)[1]
+
+
+class Observation(TransformedDistribution):
+    """x = flow^-1(e + t eta) given noise encodings e, (..., d)."""
+
+    def __init__(self, flow: Flow, noise: Tensor, tolerance: Tensor) -> None:
+        super().__init__(Independent(Normal(noise, tolerance), 1), [Unflow(flow)])
+
+    @property
+    def mean(self) -> Tensor:
+        """x of the encoding itself, eta = 0."""
+        value: Tensor = self.transforms[0](self.base_dist.mean)
+        return value
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Observation:
+        """The same in a larger batch."""
+        base = self.base_dist.base_dist
+        shape = torch.Size(batch_shape) + self.event_shape
+        return Observation(self.transforms[0].flow, base.loc.expand(shape), base.scale.expand(shape))
+
+
+class FlowEncoder(nn.Module):
+    """Mean and standard deviation of q(e | x), exact for the decoder that shares the flow.
+
+    Args:
+        flow: from x to noise encodings.
+        initial_tolerance: t at the start, in units of the noise encodings.
+    """
+
+    def __init__(self, flow: Flow, *, initial_tolerance: float = 0.1) -> None:
+        super().__init__()
+        self.flow = flow
+        self.log_tolerance = nn.Parameter(torch.tensor(initial_tolerance).log())
+
+    @property
+    def tolerance(self) -> Tensor:
+        """t, a scalar."""
+        return self.log_tolerance.exp() + MIN_TOLERANCE
+
+    def code(self, x: Tensor) -> Tensor:
+        """What the flow is applied to: x, (..., d)."""
+        return x
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, each (..., d), for (..., d) observations."""
+        share = 1 / (1 + self.tolerance.square())
+        mean = once(self.flow, x)[0] * share
+        return mean, (self.tolerance * share.sqrt()).expand_as(mean)
+
+
+class FlowDecoder(nn.Module):
+    """The distribution of x given noise encodings, through the inverse of an encoder.
+
+    Args:
+        encoder: whose inverse it is; they share parameters.
+    """
+
+    def __init__(self, encoder: FlowEncoder) -> None:
+        super().__init__()
+        self.flow = encoder.flow
+        self.log_tolerance = encoder.log_tolerance
+
+    def forward(self, noise: Tensor) -> Observation:
+        """p(x | e), event shape (d,), for (..., d) noise encodings."""
+        return Observation(self.flow, noise, self.log_tolerance.exp() + MIN_TOLERANCE)
