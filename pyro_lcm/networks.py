@@ -39,6 +39,7 @@ from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn.activations import Activation
 from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.training import random_state
@@ -88,6 +89,7 @@ class Architecture:
             of every DAG, both summed over all DAGs, for at most 5 variables.
         invertible: of ``ilcm``: whether the decoder is the encoder's inverse (:mod:`pyro_lcm.nn.invertible`), for x as
             wide as there are variables; else a Gaussian around what a network of its own gives.
+        activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
 
     Raises:
@@ -107,6 +109,7 @@ class Architecture:
     graph: GraphWay = "order"
     edge_penalty: float = 5.0
     invertible: bool = False
+    activation: Activation = "silu"
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -131,6 +134,13 @@ class Architecture:
                 f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"
             )
 
+        if self.activation not in get_args(Activation):
+            raise ValueError(f"activation: got {self.activation!r}, expected one of {', '.join(get_args(Activation))}")
+        if self.invertible and (self.model != "ilcm" or self.dim_z != self.dim_x):
+            raise ValueError(
+                f"invertible: got True for {self.model} of {self.dim_z} variables in {self.dim_x} directions, "
+                "expected it for ilcm with as many directions as variables"
+            )
         if self.graph not in get_args(GraphWay):
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
         if not self.edge_penalty >= 0:
@@ -184,7 +194,10 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
     a = architecture
     with random_state.isolated(seed, torch.device("cpu")):
         encoder = VectorEncoder(
-            a.dim_x, a.dim_z, a.hidden, flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden)
+            a.dim_x,
+            a.dim_z,
+            a.hidden,
+            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation),
         )
         if a.model in SOFT:
             return _soft(a, encoder)
@@ -192,7 +205,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             a.dim_z,
             a.dim_x,
             a.hidden,
-            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden),
+            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation),
             min_sd=a.min_sd,
         )
         if a.model == "beta_vae":
@@ -208,9 +221,11 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
             prior, posterior = _graphs(a)
             return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, encoder, posterior)
-        solution = SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins)
+        solution = SolutionFunctions(
+            a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins, activation=a.activation
+        )
         if a.invertible:
-            inverse = FlowEncoder(Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden))
+            inverse = FlowEncoder(Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation))
             ilcm = ILCM(a.dim_z, FlowDecoder(inverse), solution)
             return ilcm, ILCMGuide(a.dim_z, inverse, averaging="product", redrawn_dist=ilcm.redrawn_dist)
         ilcm = ILCM(a.dim_z, decoder, solution)
@@ -224,7 +239,9 @@ def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
         prior, posterior = _graphs(a)
         mechanisms, altered = (Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
         return SoftELCM(a.dim_z, isometry, prior, mechanisms, altered), SoftELCMGuide(a.dim_z, encoder, posterior)
-    solution, changed = (SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+    solution, changed = (
+        SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation) for _ in range(2)
+    )
     if a.model == "soft_ilcm_subsets":
         model = SubsetILCM(a.dim_z, isometry, solution=solution, changed=changed)
         return model, SubsetILCMGuide(a.dim_z, encoder)

@@ -37,9 +37,7 @@ def prior_outcomes(redrawn_dist: RedrawnDist, noise: Tensor, target: Tensor, hit
     return redrawn_dist(noise)
 
 
-def posterior_outcomes(
-    seen: Normal, redrawn_dist: RedrawnDist | None, noise: Tensor, hit: Tensor
-) -> TorchDistribution:
+def posterior_outcomes(seen: Normal, redrawn_dist: RedrawnDist | None, noise: Tensor, hit: Tensor) -> TorchDistribution:
     """Outcomes in the guide: what the observation after says of the target's, and p(r | e) of the others.
 
     Args:

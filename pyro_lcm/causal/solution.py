@@ -32,6 +32,7 @@ from pyro.distributions import Normal, TorchDistribution, TransformedDistributio
 from pyro.distributions.transforms import AffineTransform
 from torch import Tensor, nn
 
+from pyro_lcm.nn.activations import Activation
 from pyro_lcm.nn.grouped import GroupedMLP
 from pyro_lcm.nn.spline import MonotoneSpline
 
@@ -51,6 +52,7 @@ class SolutionFunctions(nn.Module):
         hidden: widths of the hidden layers of each network.
         min_scale: lower bound of scale_i, in units of the noise encodings.
         bins: of the monotone spline of each variable; 0 for affine solution functions.
+        activation: of the hidden layers.
     """
 
     context: Tensor
@@ -62,10 +64,18 @@ class SolutionFunctions(nn.Module):
     order: Tensor
     """(d,) long: variables 0..d-1, those with a resolved context after what they see."""
 
-    def __init__(self, dim: int, hidden: Sequence[int] = (64, 64), *, min_scale: float = 0.05, bins: int = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = (64, 64),
+        *,
+        min_scale: float = 0.05,
+        bins: int = 0,
+        activation: Activation = "silu",
+    ) -> None:
         super().__init__()
         self.dim, self.min_scale = dim, min_scale
-        self.networks = GroupedMLP(dim, dim, 2, hidden)
+        self.networks = GroupedMLP(dim, dim, 2, hidden, activation=activation)
         self.bins = bins
         if bins:
             self.widths = nn.Parameter(torch.zeros(dim, bins))

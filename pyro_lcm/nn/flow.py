@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.nn.activations import Activation, activation_layer
+
 _MAX_LOG_SCALE = 2.0
 _MAX_BEND = 0.95
 _MIN_WIDTH = 0.01
@@ -28,9 +30,10 @@ class Coupling(nn.Module):
         dim: number of coordinates, at least 2.
         hidden: width of the two hidden layers of its network.
         swap: whether the first or the second half passes.
+        activation: of the network's hidden layers.
     """
 
-    def __init__(self, dim: int, hidden: int, *, swap: bool) -> None:
+    def __init__(self, dim: int, hidden: int, *, swap: bool, activation: Activation = "silu") -> None:
         super().__init__()
         self.swap = swap
         self.split = dim // 2
@@ -41,7 +44,13 @@ class Coupling(nn.Module):
         with torch.no_grad():
             # Kinks start spread out: where all sit at one point their gradients are alike.
             last.bias[3 * moved : 4 * moved].normal_(0.0, 0.5)
-        self.network = nn.Sequential(nn.Linear(passed, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+        self.network = nn.Sequential(
+            nn.Linear(passed, hidden),
+            activation_layer(activation),
+            nn.Linear(hidden, hidden),
+            activation_layer(activation),
+            last,
+        )
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Image (..., dim) and log absolute determinant (...) of (..., dim) values."""
@@ -85,9 +94,10 @@ class Flow(nn.Module):
         dim: number of latents.
         layers: number of couplings; none for ``dim`` 1, where the flow is affine.
         hidden: width of the hidden layers of each coupling.
+        activation: of these layers.
     """
 
-    def __init__(self, dim: int, *, layers: int = 12, hidden: int = 64) -> None:
+    def __init__(self, dim: int, *, layers: int = 12, hidden: int = 64, activation: Activation = "silu") -> None:
         super().__init__()
         layers = 0 if dim == 1 else layers
         rotations = [torch.linalg.qr(torch.randn(dim, dim))[0] for _ in range(layers)]
@@ -95,7 +105,9 @@ class Flow(nn.Module):
         for rotation in rotations:
             undone = rotation.T @ undone
         self.rotations = nn.ParameterList([nn.Parameter(rotation) for rotation in rotations])
-        self.couplings = nn.ModuleList([Coupling(dim, hidden, swap=bool(layer % 2)) for layer in range(layers)])
+        self.couplings = nn.ModuleList(
+            [Coupling(dim, hidden, swap=bool(layer % 2), activation=activation) for layer in range(layers)]
+        )
         self.weight = nn.Parameter(undone)
         self.bias = nn.Parameter(torch.zeros(dim))
 

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.nn.activations import Activation, activate
+
 
 class Blocks(NamedTuple):
     """Where each row of a batch goes when rows are packed into blocks of one group each."""
@@ -78,6 +80,7 @@ class GroupedMLP(nn.Module):
         hidden: widths of the hidden layers; empty for affine functions.
         block: rows in a block of the packed evaluation.
         few: rows times groups up to which every network is evaluated for every row.
+        activation: of the hidden layers.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class GroupedMLP(nn.Module):
         *,
         block: int = 32,
         few: int = 1024,
+        activation: Activation = "silu",
     ) -> None:
         super().__init__()
+        self.activation = activation
         self.num_groups, self.in_features, self.out_features = num_groups, in_features, out_features
         self.block, self.few = block, few
         self.affine = nn.Parameter(torch.zeros(num_groups, in_features, out_features))
@@ -156,6 +161,6 @@ class GroupedMLP(nn.Module):
         hidden = inputs
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if layer:
-                hidden = nn.functional.silu(hidden)
+                hidden = activate(self.activation, hidden)
             hidden = torch.baddbmm(of_group(bias), hidden, of_group(weight))
         return out + hidden if len(self.weights) else out

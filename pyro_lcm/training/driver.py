@@ -21,7 +21,7 @@ from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tre
 from pyro_lcm.training.describe import describe, describe_phases
 from pyro_lcm.training.logs import MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop
-from pyro_lcm.training.optimizers import OptimizerFactory, adam, check_prefixes, unfused_adam
+from pyro_lcm.training.optimizers import OptimizerFactory, check_prefixes
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.result import FitResult
 from pyro_lcm.training.sources import DataSource, PlacedSource, as_source, fingerprint
@@ -82,7 +82,7 @@ def fit(
         validate_every: Steps between validations; there is one at the end of each phase too.
         checkpoint_every: Steps between checkpoints; there is one around the start of each phase too.
         validation_batch_size: Items at a time in validation, which bounds its memory.
-        optimizer: Makes an optimizer from parameter groups; by default AdamW.
+        optimizer: Makes an optimizer from parameter groups; by default what each phase names.
         progress: Whether to show a progress bar; by default if stderr is a terminal.
         loggers: Lightning Fabric loggers, or ``"tensorboard"``.
         resume: Whether to go on from the checkpoint in ``out``; without one the run starts from scratch.
@@ -123,9 +123,6 @@ def fit(
     names = [name for name, parameter in objective.named_parameters() if parameter.requires_grad]
     for phase in phases:
         check_prefixes(phase, names)
-    if optimizer is None:
-        scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
-        optimizer = unfused_adam if scaled else adam
     identity = {
         "format": _FORMAT,
         "seed": seed,
@@ -134,7 +131,7 @@ def fit(
         "validation": None if held_out is None else fingerprint(held_out),
         "validate_every": validate_every,
         "validation_batch_size": validation_batch_size,
-        "optimizer": describe(optimizer),
+        "optimizer": "by phase" if optimizer is None else describe(optimizer),
         "precision": precision_name(fabric),
         "device": fabric.device.type,
         "processes": fabric.world_size,

@@ -27,6 +27,7 @@ from pyro_lcm.training.optimizers import (
     import_state,
     is_frozen,
     moments,
+    optimizer_of,
     parameter_groups,
 )
 from pyro_lcm.training.order import BatchOrder
@@ -90,7 +91,7 @@ class TrainingLoop:
         validation: PlacedSource | None,
         validation_batch_size: int,
         cadence: Cadence,
-        optimizer: OptimizerFactory,
+        optimizer: OptimizerFactory | None,
         folder: CheckpointFolder | None,
         identity: Mapping[str, Any],
     ) -> None:
@@ -113,8 +114,8 @@ class TrainingLoop:
         self._best: dict[str, Any] | None = None
         self._last: dict[str, float | None] = {"loss": None, "validation_loss": None}
         # Under loss scaling an infinite gradient is met by a smaller scale: nothing has diverged.
-        scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
-        self._window = StepWindow(fatal=("loss",) if scaled else ("loss", "gradient_norm"))
+        self._scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
+        self._window = StepWindow(fatal=("loss",) if self._scaled else ("loss", "gradient_norm"))
         self._good: tuple[int, dict[str, Tensor]] = (0, {})
 
     @property
@@ -191,7 +192,8 @@ class TrainingLoop:
     def _train(self, phase: Phase) -> None:
         position = self._position
         module = self.fabric.setup_module(self.objective)
-        optimizer = self.factory(parameter_groups(phase, self._parameters))
+        factory = self.factory or optimizer_of(phase, scaled=self._scaled)
+        optimizer = factory(parameter_groups(phase, self._parameters))
         if self._optimizer_state is not None and (position.phase_step or not phase.reset_optimizer):
             import_state(optimizer, self._parameters, self._optimizer_state)
         self._optimizer = optimizer

@@ -14,12 +14,13 @@ from typing import Any
 import pyro
 import torch
 from pyro import poutine
-from pyro.infer import Trace_ELBO, TraceEnum_ELBO
+from pyro.infer import TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.nn.recall import Recall
 from pyro_lcm.training import random_state
+from pyro_lcm.training.elbo import PairELBO
 from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, TopHypotheses
 
 
@@ -77,13 +78,12 @@ class PairObjective(nn.Module):
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
         with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:
-            elbo: Trace_ELBO | TraceEnum_ELBO
-            if hypotheses == 1 and not self._enumerates_others(model, guide, *args, **kwargs):
-                elbo = Trace_ELBO(max_plate_nesting=1)
-            else:
+            if self._enumerates_others(model, guide, *args, **kwargs):
                 elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
-            # Pyro's differentiable form refuses to run without gradients, as in validation.
-            run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
+                # Pyro's differentiable form refuses to run without gradients, as in validation.
+                run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
+            else:
+                run = PairELBO().differentiable_loss
             loss = torch.as_tensor(run(model, guide, *args, **kwargs), device=x.device) / size
         metrics = {"elbo": -loss.detach()}
         if entropy:
@@ -105,7 +105,7 @@ class PairObjective(nn.Module):
     def _enumerates_others(
         self, model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any
     ) -> bool:
-        """Whether a site is enumerated with one hypothesis for the target, a latent graph for example.
+        """Whether a site beside the target is enumerated, a latent graph for example, or one in the model.
 
         Found out once, from one run of both programs with random numbers of its own.
         """
@@ -115,7 +115,8 @@ class PairObjective(nn.Module):
                 scored = poutine.trace(poutine.replay(model, drawn)).get_trace(x, *args, **kwargs)
             sites = [*drawn.nodes.values(), *scored.nodes.values()]
             latent = (site for site in sites if site["type"] == "sample" and not site["is_observed"])
-            self._others_enumerate = any(site["infer"].get("enumerate") for site in latent)
+            own = ("target", "target_hypothesis")
+            self._others_enumerate = any(site["infer"].get("enumerate") for site in latent if site["name"] not in own)
         return self._others_enumerate
 
     def _handled(

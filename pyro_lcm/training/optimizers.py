@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.soap import SOAP
 
 __all__ = ["OptimizerFactory", "adam"]
 
@@ -30,9 +31,26 @@ def adam(groups: list[dict[str, Any]]) -> Optimizer:
     return torch.optim.AdamW(groups, fused=_has_fused(groups))
 
 
+def soap(groups: list[dict[str, Any]]) -> Optimizer:
+    """Return SOAP over ``groups``."""
+    return SOAP(groups)
+
+
 def unfused_adam(groups: list[dict[str, Any]]) -> Optimizer:
     """Return AdamW without the fused kernel, which excludes loss scaling with gradient clipping."""
     return torch.optim.AdamW(groups, fused=False)
+
+
+def optimizer_of(phase: Phase, *, scaled: bool) -> OptimizerFactory:
+    """Return the factory that a phase names.
+
+    Args:
+        phase: The phase.
+        scaled: Whether losses are scaled.
+    """
+    if phase.optimizer == "soap":
+        return soap
+    return unfused_adam if scaled else adam
 
 
 def covers(prefix: str, name: str) -> bool:

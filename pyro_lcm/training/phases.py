@@ -48,6 +48,8 @@ class Phase:
         keep: ``"last"`` ends the phase with the last parameters, ``"best"`` with those that had the lowest
             loss on the validation data, the state at the start of the phase included.
         reset_optimizer: Whether to forget the optimizer's moments of the phase before.
+        optimizer: ``"adam"`` (AdamW) or ``"soap"`` (:class:`~pyro_lcm.training.soap.SOAP`), unless the driver is
+            given one.
 
     A prefix stands for whole components of a dotted name: ``model.solution`` covers
     ``model.solution.weight``, not ``model.solution_scale``.
@@ -74,6 +76,7 @@ class Phase:
     start: StartHook | None = None
     keep: Literal["last", "best"] = "last"
     reset_optimizer: bool = True
+    optimizer: Literal["adam", "soap"] = "adam"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
@@ -91,6 +94,7 @@ class Phase:
         self._require(self.start is None or callable(self.start), "start", "a callable or None")
         self._require(self.keep in ("last", "best"), "keep", "'last' or 'best'")
         self._require(isinstance(self.reset_optimizer, bool), "reset_optimizer", "True or False")
+        self._require(self.optimizer in ("adam", "soap"), "optimizer", "'adam' or 'soap'")
         self._freeze_containers()
 
     def _freeze_containers(self) -> None:

@@ -7,6 +7,7 @@ from pyro import poutine
 from pyro.distributions import Categorical, Normal
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 
+from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
 from pyro_lcm.training.objective import PairObjective
@@ -135,7 +136,7 @@ def test_masking_a_site_does_not_reach_the_other_program():
         pyro.set_rng_seed(0)
         loss = objective(batch, size=8, index=torch.arange(8), intervention_term=term, hypotheses=1)[0]
         values.append(float(loss.detach()) * 8)
-    with torch.no_grad(), pyro.get_param_store().scope():
+    with torch.no_grad(), pyro.get_param_store().scope(), Scoring():
         pyro.set_rng_seed(0)
         drawn = poutine.trace(TopHypotheses(1)(guide)).get_trace(**batch, size=8, index=torch.arange(8))
         scored = poutine.trace(poutine.replay(model, drawn)).get_trace(**batch, size=8, index=torch.arange(8))

@@ -155,7 +155,7 @@ def _shift(objective, source, seed, *, by):
         ({"precision": "64-true"}, "precision: '32-true' in the checkpoint, '64-true' now"),
         (
             {"optimizer": lambda groups: torch.optim.SGD(groups)},
-            "optimizer: 'pyro_lcm.training.optimizers.adam' in",
+            "optimizer: 'by phase' in",
         ),
         (
             {"objective": Mean(3), "x": None},
