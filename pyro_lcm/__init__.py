@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from pyro_lcm.lcm import LatentCausalModel
     from pyro_lcm.reasoning import Outcome, Range, Shift, Uncertainty
     from pyro_lcm.training import Phase, TrainingDiverged
+    from pyro_lcm.training.initialize import initialize
     from pyro_lcm.training.recipe import Budget
+    from pyro_lcm.training.structure import find_order
 
 __all__ = [
     "Budget",
@@ -26,6 +28,8 @@ __all__ = [
     "TrainingDiverged",
     "Uncertainty",
     "choose_dim_z",
+    "find_order",
+    "initialize",
     "simulate_scaling",
 ]
 
@@ -44,6 +48,8 @@ _HOMES = {
     "TrainingDiverged": "pyro_lcm.training",
     "Uncertainty": "pyro_lcm.reasoning",
     "choose_dim_z": "pyro_lcm.dim_choice",
+    "find_order": "pyro_lcm.training.structure",
+    "initialize": "pyro_lcm.training.initialize",
     "simulate_scaling": "pyro_lcm.data",
 }
 

@@ -85,6 +85,8 @@ def choose_design(
     defaults: dict[str, Any] = {"hidden": (128, 128) if wide and not linear else ()}
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
+    else:
+        defaults |= {"activation": "leaky_relu", "invertible": not wide and name in ("ilcm", "dvae")}
     architecture = Architecture(name, dim_x, dim_z, **(defaults | given))
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
     recipe = recipe_of(name)

@@ -27,7 +27,7 @@ from pyro_lcm.training.describe import describe_phases
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
-from pyro_lcm.training.recipe import Budget, annealed
+from pyro_lcm.training.recipe import Budget, identify_own
 from pyro_lcm.training.recipes_by_model import recipe_of
 from pyro_lcm.training.result import FitResult
 from pyro_lcm.training.sources import fingerprint
@@ -121,7 +121,7 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             out: run folder for logs, checkpoints and the model; None writes nothing.
             budget: steps of the default recipe's phases.
             phases: a recipe of one's own instead; for a model of one's own it is
-                :func:`~pyro_lcm.training.recipe.annealed` by default.
+                :func:`~pyro_lcm.training.recipe.identify_own` by default.
             device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
             precision: as Lightning Fabric names it.
             progress: whether to show a progress bar; by default on a terminal.
@@ -136,8 +136,8 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
         seed = check_seed(seed)
-        if budget is not None and (phases is not None or self._given is not None):
-            raise ValueError("budget: got one beside phases or a model of your own, expected it for the default recipe")
+        if budget is not None and phases is not None:
+            raise ValueError("budget: got one beside phases, expected it for the default recipe")
         if out is not None and (Path(out) / CONFIG).exists() and not resume:
             raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
         training, held_out = hold_out(pairs, validation, seed=seed)
@@ -158,8 +158,8 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             self._architecture, chosen = design.architecture, design.phases
             model, guide = build(self._architecture, seed=seed)
         else:
-            self._architecture, chosen = None, annealed()
-            model, guide = self._given
+            self._architecture, (model, guide) = None, self._given
+            chosen = identify_own(model, guide, budget)
         names = _names(self._names, int(model.dim_z))
         if training.known_targets is not None and training.known_targets.max() > len(names):
             raise ValueError(

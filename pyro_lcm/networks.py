@@ -87,8 +87,9 @@ class Architecture:
         graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
             orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
             of every DAG, both summed over all DAGs, for at most 5 variables.
-        invertible: of ``ilcm``: whether the decoder is the encoder's inverse (:mod:`pyro_lcm.nn.invertible`), for x as
-            wide as there are variables; else a Gaussian around what a network of its own gives.
+        invertible: of ``ilcm`` and ``dvae``: whether the decoder is the encoder's inverse
+            (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
+            of its own gives.
         activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
 
@@ -136,10 +137,10 @@ class Architecture:
 
         if self.activation not in get_args(Activation):
             raise ValueError(f"activation: got {self.activation!r}, expected one of {', '.join(get_args(Activation))}")
-        if self.invertible and (self.model != "ilcm" or self.dim_z != self.dim_x):
+        if self.invertible and (self.model not in ("ilcm", "dvae") or self.dim_z != self.dim_x):
             raise ValueError(
                 f"invertible: got True for {self.model} of {self.dim_z} variables in {self.dim_x} directions, "
-                "expected it for ilcm with as many directions as variables"
+                "expected it for ilcm or dvae with as many directions as variables"
             )
         if self.graph not in get_args(GraphWay):
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
@@ -197,7 +198,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             a.dim_x,
             a.dim_z,
             a.hidden,
-            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation),
+            flow=_flow(a),
         )
         if a.model in SOFT:
             return _soft(a, encoder)
@@ -205,7 +206,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             a.dim_z,
             a.dim_x,
             a.hidden,
-            flow=Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation),
+            flow=_flow(a),
             min_sd=a.min_sd,
         )
         if a.model == "beta_vae":
@@ -214,9 +215,6 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "gvae")
         if a.model in ("ada_ml_vae", "ml_vae"):
             return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "ml-vae")
-        if a.model == "dvae":
-            dvae = DVAE(a.dim_z, decoder)
-            return dvae, DVAEGuide(a.dim_z, encoder, averaging="product", redrawn_dist=dvae.redrawn_dist)
         if a.model == "elcm":
             mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
             prior, posterior = _graphs(a)
@@ -224,12 +222,20 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         solution = SolutionFunctions(
             a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins, activation=a.activation
         )
+        coder: nn.Module = encoder
         if a.invertible:
-            inverse = FlowEncoder(Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation))
-            ilcm = ILCM(a.dim_z, FlowDecoder(inverse), solution)
-            return ilcm, ILCMGuide(a.dim_z, inverse, averaging="product", redrawn_dist=ilcm.redrawn_dist)
+            coder = FlowEncoder(_flow(a))
+            decoder = FlowDecoder(coder)
+        if a.model == "dvae":
+            dvae = DVAE(a.dim_z, decoder)
+            return dvae, DVAEGuide(a.dim_z, coder, averaging="product", redrawn_dist=dvae.redrawn_dist)
         ilcm = ILCM(a.dim_z, decoder, solution)
-        return ilcm, ILCMGuide(a.dim_z, encoder, averaging="product", redrawn_dist=ilcm.redrawn_dist)
+        return ilcm, ILCMGuide(a.dim_z, coder, averaging="product", redrawn_dist=ilcm.redrawn_dist)
+
+
+def _flow(a: Architecture) -> Flow:
+    """A new flow between code and noise encodings."""
+    return Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation)
 
 
 def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -23,4 +23,4 @@ def activate(activation: Activation, value: Tensor) -> Tensor:
 
 def activation_layer(activation: Activation) -> nn.Module:
     """The same as a module without parameters."""
-    return nn.LeakyReLU() if activation == "leaky_relu" else nn.SiLU()
+    return nn.LeakyReLU(inplace=True) if activation == "leaky_relu" else nn.SiLU()

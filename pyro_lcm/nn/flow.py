@@ -117,8 +117,8 @@ class Flow(nn.Module):
         for rotation, coupling in zip(self.rotations, self.couplings, strict=True):
             value, change = coupling(value @ rotation)
             log_det = log_det + change
-        linear = torch.stack([torch.linalg.slogdet(weight)[1] for weight in (*self.rotations, self.weight)])
-        return value @ self.weight + self.bias, log_det + linear.sum()
+        linear = torch.linalg.slogdet(torch.stack([*self.rotations, self.weight]))[1].sum()
+        return value @ self.weight + self.bias, log_det + linear
 
     def image(self, value: Tensor) -> Tensor:
         """Image (..., dim) of (..., dim) values."""

@@ -11,10 +11,10 @@ posterior. While the flow is still wrong, t is wide, and as it gets better t nar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
-from pyro.distributions import Independent, Normal, TransformedDistribution
+from pyro.distributions import Independent, Normal, TorchDistribution, TransformedDistribution
 from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
@@ -59,7 +59,7 @@ class Observation(TransformedDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """x of the encoding itself, eta = 0."""
+        """What the encoding itself looks like, eta = 0."""
         value: Tensor = self.transforms[0](self.base_dist.mean)
         return value
 
@@ -68,6 +68,42 @@ class Observation(TransformedDistribution):
         base = self.base_dist.base_dist
         shape = torch.Size(batch_shape) + self.event_shape
         return Observation(self.transforms[0].flow, base.loc.expand(shape), base.scale.expand(shape))
+
+
+class CodeObservation(TorchDistribution):
+    """The density of a code u of x given noise encodings e, u = flow^-1(e + t eta), as that of x.
+
+    It stands for p(x | e) where a decoder is yet to be learned: a code that says all of x that depends on e says all
+    of e that x does.
+
+    Args:
+        encoder: with a ``code`` that is held fixed and an invertible ``flow`` behind it.
+        noise: (..., d) noise encodings.
+        tolerance: t, a scalar.
+        event_shape: of x.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, encoder: CodedEncoder, noise: Tensor, tolerance: Tensor, event_shape: torch.Size) -> None:
+        self.encoder = encoder
+        self.of_code = Observation(encoder.flow, noise, tolerance)
+        super().__init__(noise.shape[:-1], event_shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density of the codes of (..., *event_shape) observations."""
+        density: Tensor = self.of_code.log_prob(self.encoder.code(value))
+        return density
+
+
+class CodedEncoder(Protocol):
+    """An encoder whose last part is invertible: x -> ``body`` -> code -> ``flow`` -> noise encodings."""
+
+    body: nn.Module
+    flow: Flow
+
+    def code(self, x: Tensor) -> Tensor:
+        """The code, (..., d), of (..., *shape of x) observations."""
 
 
 class FlowEncoder(nn.Module):

@@ -9,20 +9,20 @@ answers are the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import effectful
 from torch import Tensor
 
-Image = tuple[Tensor, Tensor]
-"""What a flow gives: images (..., d) and log absolute determinants (...)."""
+Image = TypeVar("Image", Tensor, tuple[Tensor, Tensor])
+"""Values (..., d), or what a flow gives: values and log absolute determinants (...)."""
 
 
 @effectful(type="once")
-def once(flow: Callable[[Tensor], Image], value: Tensor) -> Image:
-    """``flow(value)``; inside :class:`Recall` the same flow is run on the same tensor once.
+def once(network: Callable[[Tensor], Image], value: Tensor) -> Image:
+    """``network(value)``; inside :class:`Recall` the same network is run on the same tensor once.
 
     Example:
         >>> import torch
@@ -36,7 +36,7 @@ def once(flow: Callable[[Tensor], Image], value: Tensor) -> Image:
         >>> same, len(calls)
         (True, 1)
     """
-    return flow(value)
+    return network(value)
 
 
 @effectful(type="both")
@@ -46,11 +46,12 @@ def both(x: Tensor, x_after: Tensor) -> Tensor:
 
 
 class Recall(Messenger):
-    """Remember the images that :func:`once` computes, until the context ends."""
+    """Remember what :func:`once` computes, until the context ends."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[tuple[int, int], tuple[Any, Tensor, Image]] = {}
+        # Arguments are kept beside what they gave, so that no other object takes over their identity.
+        self._seen: dict[tuple[int, int], tuple[Any, Tensor, Any]] = {}
         self._halves: dict[int, tuple[Tensor, Tensor, int]] = {}
 
     def __exit__(self, *args: Any) -> Any:
@@ -59,23 +60,27 @@ class Recall(Messenger):
         return super().__exit__(*args)
 
     def _pyro_once(self, msg: dict[str, Any]) -> None:
-        flow, value = msg["args"]
-        known = self._seen.get((id(flow), id(value)))
-        image = None if known is None else known[2]
-        if image is None and id(value) in self._halves:
+        network, value = msg["args"]
+        known = self._seen.get((id(network), id(value)))
+        if known is not None:
+            msg["value"], msg["done"] = known[2], True
+        elif id(value) in self._halves:
             _, whole, side = self._halves[id(value)]
-            known = self._seen.get((id(flow), id(whole)))
+            known = self._seen.get((id(network), id(whole)))
             if known is not None:
-                points, log_det = (part.chunk(2)[side] for part in known[2])
-                image = points, log_det
-        if image is not None:
-            msg["value"], msg["done"] = image, True
+                msg["value"], msg["done"] = self._half(known[2], side), True
 
-    # Arguments are kept beside what they gave, so that no other object takes over their identity.
+    def _half(self, image: Any, side: int) -> Any:
+        """One side of an image of both, of which further images are halves too."""
+        if not isinstance(image, Tensor):
+            return tuple(part.chunk(2)[side] for part in image)
+        part = image.chunk(2)[side]
+        self._halves[id(part)] = (part, image, side)
+        return part
 
     def _pyro_post_once(self, msg: dict[str, Any]) -> None:
-        flow, value = msg["args"]
-        self._seen[id(flow), id(value)] = (flow, value, msg["value"])
+        network, value = msg["args"]
+        self._seen[id(network), id(value)] = (network, value, msg["value"])
 
     def _pyro_post_both(self, msg: dict[str, Any]) -> None:
         for side, part in enumerate(msg["args"]):

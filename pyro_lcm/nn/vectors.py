@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_lcm.nn.flow import Flow
+from pyro_lcm.nn.recall import once
 
 
 def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tensor) -> TorchDistribution:
@@ -101,13 +102,12 @@ class VectorEncoder(nn.Module):
 
     def code(self, x: Tensor) -> Tensor:
         """The code u, (..., dim_z), of (..., dim_x) observations."""
-        code: Tensor = self.body(x)
-        return code
+        return once(self.body, x)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., dim_z), for (..., dim_x) observations."""
         sd = (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
-        return self.flow.image(self.code(x)), sd
+        return once(self.flow, self.code(x))[0], sd
 
 
 class VectorDecoder(nn.Module):

@@ -12,6 +12,10 @@ import pyro
 import torch
 from pyro.distributions import Categorical, Delta
 from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyro_lcm.causal.targets import hit_mask
+from pyro_lcm.nn.invertible import CodedEncoder, CodeObservation
 
 
 class LatentWeight(Messenger):
@@ -51,6 +55,40 @@ class MaskSite(Messenger):
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] == self.name:
             msg["fn"] = msg["fn"].mask(False)
+
+
+class ThroughEncoder(Messenger):
+    """Score observations by their codes (:class:`pyro_lcm.nn.invertible.CodeObservation`), whatever the decoder.
+
+    Put it on the model. Prior, mechanisms, targets and interventions stay the program's own; what stands for p(x | e)
+    is the density of the code through the encoder's flow, so that the flow is trained by exact likelihood and no
+    decoder has to be right before it. Encodings are read off the sites ``noise``, ``redrawn`` and ``target``.
+
+    Args:
+        encoder: an encoder whose last part is invertible.
+        tolerance: how far a code may be from its encoding, a scalar in units of the noise encodings.
+    """
+
+    def __init__(self, encoder: CodedEncoder, tolerance: Tensor) -> None:
+        super().__init__()
+        self.encoder, self.tolerance = encoder, tolerance
+        self._values: dict[str, Tensor] = {}
+
+    def __enter__(self) -> Any:
+        self._values = {}
+        return super().__enter__()
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] in ("before/x", "after/x") and msg["is_observed"]:
+            noise = self._values["noise"]
+            if msg["name"] == "after/x":
+                hit = hit_mask(self._values["target"], noise.shape[-1])
+                noise = torch.where(hit, self._values["redrawn"], noise)
+            msg["fn"] = CodeObservation(self.encoder, noise, self.tolerance, msg["fn"].event_shape)
+
+    def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] in ("target", "noise", "redrawn"):
+            self._values[msg["name"]] = msg["value"]
 
 
 class DeterministicDtype(Messenger):

@@ -133,8 +133,8 @@ def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:
     dim = unit.shape[1]
     sample = unit[rng.choice(len(unit), min(len(unit), 4000), replace=False)]
     nearness = np.square(sample @ sample.T)
-    near = np.sort(nearness, axis=1)[:, -max(2, len(sample) // (4 * dim))]
-    density = near.copy()
+    rank = len(sample) - max(2, len(sample) // (4 * dim))
+    density = np.partition(nearness, rank, axis=1)[:, rank].copy()
     chosen: list[int] = []
     for _ in range(dim):
         best = int(np.argmax(density))

@@ -21,7 +21,7 @@ from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.nn.recall import Recall
 from pyro_lcm.training import random_state
 from pyro_lcm.training.elbo import PairELBO
-from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, TopHypotheses
+from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, ThroughEncoder, TopHypotheses
 
 
 class PairObjective(nn.Module):
@@ -53,6 +53,7 @@ class PairObjective(nn.Module):
         intervention_term: bool = True,
         entropy: float = 0.0,
         consistency: float = 0.0,
+        through_encoder: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch.
 
@@ -66,6 +67,8 @@ class PairObjective(nn.Module):
             entropy: weight of the entropy of the batch's aggregate q(I), which is maximised: it keeps every
                 target in use.
             consistency: weight of the squared difference between x and the decoded mean of its encoding.
+            through_encoder: score observations by their codes, through the guide's encoder
+                (:class:`~pyro_lcm.training.handlers.ThroughEncoder`), whose ``body`` has to be frozen meanwhile.
 
         Returns:
             The loss, a scalar, and the parts of it by name.
@@ -75,6 +78,9 @@ class PairObjective(nn.Module):
         args = (x, x_after)
         kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
+        if through_encoder:
+            moved = self.guide.target_encoder.variances(shared=True)[0].mean()
+            model = ThroughEncoder(self.guide.encoder, (moved / 2).sqrt())(model)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
         with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:

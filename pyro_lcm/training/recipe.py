@@ -1,30 +1,28 @@
-"""Recipes: phases that find the causal variables instead of descending towards them.
+"""Recipes: what is initialised how, and which phases of stochastic variational inference follow.
 
-:func:`identify` is the default. What each part is for, and what happens without it (`benchmarks/RESULTS.md` has the
-ablation):
+One program is optimised from the first step to the last: the ELBO of the Pyro model and its guide, the most probable
+targets of a pair summed out. :func:`identify` says where a fit begins and how it goes on; what each part is for, and
+what happens without it, is measured in `benchmarks/RESULTS.md`.
 
 1. *Whitening* (before any phase): the covariance of linear data has a condition number of 1e3 at 16 variables and
    1e8 at 32, and no gradient method sees the small directions.
-2. *reconstruct*, only where x is wider than there are variables: an autoencoder finds a code of d numbers. In a
-   linear mixing it is computed (:class:`~pyro_lcm.training.warmstart.FindCode`).
-3. *Lines* (:class:`~pyro_lcm.training.warmstart.AlignToLines`): in the right coordinates differences are one-sparse.
-   Where mixing and mechanisms are linear this is exact, and nothing is left to descend.
-   Where targets of some pairs are known, components are named by them
-   (:class:`~pyro_lcm.training.warmstart.MatchTargets`).
-4. *unmix*, where lines leave a residual: a flow turns the code into noise encodings by exact likelihood, the target
-   summed out in closed form. The ELBO with hard targets gets stuck here from a poor start (8 variables through a
-   nonlinear mixing: correlation 0.77 with the true noise after 6,000 steps, against 0.96 after 625 of these), since
-   its targets are as wrong as its coordinates; and a step costs no decoder, whatever the number of targets. The best
-   parameters by held-out likelihood are kept: a few hundred pairs are soon learned by heart.
-5. *calibrate*: tolerances, scales and linear coefficients have closed forms, given the encoder.
-6. *refine*: stochastic variational inference of the Pyro model and guide, hard targets, everything free.
-7. *graph* (:class:`~pyro_lcm.training.structure.FindGraph`): solution functions are masked to the predecessors in a
-   causal order, which makes them invertible, and parents are chosen; linear ones are recomposed from the mechanisms.
-8. *solutions*, where not linear: a solution function learns only from the pairs whose target it is, so it overfits
-   long before the rest: its own phase, with the encoder fixed, weight decay, and the best parameters by held-out
-   loss: the density, and where the mixing is linear though the mechanisms are not
-   (:class:`~pyro_lcm.training.readouts.FindReadouts`) the distance to what can be read off linearly.
-9. *parents* (:class:`~pyro_lcm.training.structure.FindParents`), where not linear: chosen from the mechanisms.
+2. *Lines* (:func:`~pyro_lcm.training.initialize.initialize`): the coordinates in which differences are closest to
+   one-sparse. Where mixing and mechanisms are linear this is exact.
+3. *fit*: SVI of everything at once, from those coordinates. Two targets a pair are enough; with one, targets are as
+   wrong as the coordinates and hold these where they are (four variables through a nonlinear mixing, 1,500 steps:
+   disentanglement .587 against .983). The tolerance, wide at first, when no coordinates make differences one-sparse,
+   and narrowing as the flow finds them, anneals the problem by itself. SOAP rather than Adam: .983 against .964 in the
+   same time.
+4. *order* (:class:`~pyro_lcm.training.structure.FindOrder`): the same SVI goes on with solution functions that see
+   the causal variables of their predecessors, of which they are simpler functions than of noise.
+5. *parents* (:class:`~pyro_lcm.training.structure.FindParents`): chosen from the mechanisms, for the graph.
+
+Where all is linear, the closed forms are the answer and SVI confirms it: *calibrate* sets tolerances, scales and
+coefficients, *refine* is SVI of everything, *graph* (:class:`~pyro_lcm.training.structure.FindGraph`) chooses parents.
+
+Where x is wider than there are variables, or the decoder is not an encoder's inverse, *fit* and *order* score the code
+of x in place of x (:class:`~pyro_lcm.training.handlers.ThroughEncoder`), then the decoder is fitted and everything
+refined together.
 
 No part sees a true variable, target or graph, and none depends on the clock.
 """
@@ -32,12 +30,14 @@ No part sees a true variable, target or graph, and none depends on the clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import takewhile
+from typing import Any
 
+from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.nn import VectorEncoder
+from pyro_lcm.training.initialize import Initialize, affine_code
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.readouts import FindReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
-from pyro_lcm.training.structure import FindGraph, FindParents
+from pyro_lcm.training.structure import FindGraph, FindOrder, FindParents
 from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets
 
 
@@ -46,10 +46,11 @@ class Budget:
     """Optimizer steps of each phase; 0 leaves a phase out.
 
     Args:
+        fit: of the ELBO of an implicit model that is not linear; 1,400 and 160 for each variable if None.
         reconstruct: of the autoencoder, for x wider than the number of variables.
-        unmix: of the flow, for mixings or mechanisms that are not linear.
-        refine: of the ELBO.
-        solutions: of the solution functions alone; parents are chosen after them, or without them.
+        refine: of the ELBO where closed forms or a decoder come before it.
+        unmix: of the flow of the other models, for mixings or mechanisms that are not linear.
+        solutions: of the mechanisms of the other models.
         batch_size: pairs in a step.
 
     Raises:
@@ -61,63 +62,144 @@ class Budget:
     refine: int = 1000
     solutions: int = 3000
     batch_size: int = 512
+    fit: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("reconstruct", "unmix", "refine", "solutions"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 0 steps")
+        if self.fit is not None and self.fit < 0:
+            raise ValueError(f"fit: got {self.fit}, expected at least 0 steps")
         if self.batch_size < 1:
             raise ValueError(f"batch_size: got {self.batch_size}, expected at least 1")
 
 
+TWO = {"hypotheses": 2}
+"""The two most probable targets of each pair are summed out."""
+RATE = 1e-2
+"""Learning rate of SOAP at the start of a fit."""
+BEFORE_ORDER = 0.3
+"""Share of the steps of a fit before there is an order."""
+
+
 def identify(
-    budget: Budget | None = None, *, wide: bool = False, linear: bool = False, causal: bool = True
+    budget: Budget | None = None,
+    *,
+    dim: int = 4,
+    wide: bool = False,
+    linear: bool = False,
+    invertible: bool = True,
+    causal: bool = True,
 ) -> tuple[Phase, ...]:
     """The default recipe of the implicit latent causal model; the module says what each part is for.
 
     Args:
         budget: steps of each phase.
+        dim: number of causal variables, by which the default number of steps goes.
         wide: whether x has more directions than there are variables, so that a code has to be found.
         linear: whether lines and noise explain the differences as they are, so that no flow is needed.
+        invertible: whether the decoder is the encoder's inverse.
         causal: whether the model has solution functions of a context, so that there is a graph to find.
 
     Returns:
         The phases, for a :class:`pyro_lcm.training.recipe_objective.RecipeObjective`.
     """
     b = Budget() if budget is None else budget
-    decay = {"model.solution": 0.1}
+    if linear:
+        return _linear(b, wide=wide, causal=causal)
     phases = []
-    if wide and linear:
-        phases.append(Phase("code", 0, settings={"stage": "reconstruct"}, start=FindCode()))
-    elif wide and b.reconstruct:
-        phases.append(
-            Phase(
-                "reconstruct",
-                b.reconstruct,
-                Cosine(2e-3, 1e-5),
-                b.batch_size,
-                {"stage": "reconstruct"},
-                gradient_clip=10.0,
-            )
+    if wide and b.reconstruct:
+        phases.append(_autoencoder(b))
+    phases += fit_phases(b, dim=dim, through_encoder=not invertible, causal=causal)
+    if not invertible:
+        phases.append(Phase("decoder", 0, settings=TWO, start=Calibrate(solutions=False)))
+        phases += [Phase("refine", b.refine, Cosine(1e-3, 1e-5), b.batch_size, TWO, gradient_clip=10.0, keep="best")]
+    if causal:
+        phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
+    return tuple(phases)
+
+
+def identify_own(model: Any, guide: Any, budget: Budget | None = None) -> tuple[Phase, ...]:
+    """The default recipe for a model and guide of one's own, by what they have.
+
+    Where the guide has a ``target_encoder`` and an ``encoder`` with an invertible last part
+    (:class:`pyro_lcm.nn.VectorEncoder`), variables are found as for the models by name, the program's own prior and
+    mechanisms in the ELBO and its decoder fitted after them; with a ``solution`` of
+    :class:`~pyro_lcm.causal.solution.SolutionFunctions` its order and graph are found too. Other programs get
+    :func:`annealed`, which needs nothing but their signature.
+
+    Args:
+        model: the generative program.
+        guide: its guide.
+        budget: steps of each phase.
+
+    Returns:
+        The phases, for a :class:`pyro_lcm.training.recipe_objective.RecipeObjective`.
+    """
+    encoder = getattr(guide, "encoder", None)
+    if not isinstance(encoder, VectorEncoder) or not hasattr(guide, "target_encoder"):
+        return annealed()
+    b = Budget() if budget is None else budget
+    causal = isinstance(getattr(model, "solution", None), SolutionFunctions)
+    phases = [] if affine_code(encoder.body) or not b.reconstruct else [_autoencoder(b)]
+    phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal)
+    if b.refine:
+        rates = Cosine(5e-3, 1e-4), Cosine(1e-3, 1e-5)
+        phases.append(Phase("decoder", b.refine, rates[0], b.batch_size, TWO, freeze=("guide",), gradient_clip=10.0))
+        phases.append(Phase("refine", b.refine, rates[1], b.batch_size, TWO, gradient_clip=10.0, keep="best"))
+    if causal:
+        phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
+    return tuple(phases)
+
+
+def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool) -> list[Phase]:
+    """SVI of everything at once from the lines' coordinates, without and then with an order.
+
+    Args:
+        b: steps.
+        dim: number of causal variables.
+        through_encoder: whether to score codes instead of observations.
+        causal: whether the model has solution functions of a context.
+    """
+    steps = 1400 + 160 * dim if b.fit is None else b.fit
+    first = round(steps * BEFORE_ORDER) if causal else steps
+    turn = Cosine(RATE, 1e-5).value(first / max(1, steps))
+    settings = TWO | ({"through_encoder": True} if through_encoder else {})
+    freeze = ("guide.encoder.body",) if through_encoder else ()
+    shared: dict[str, Any] = {"freeze": freeze, "gradient_clip": 20.0, "optimizer": "soap"}
+    phases = [
+        Phase(
+            "fit",
+            first,
+            Cosine(RATE, turn if causal else 1e-5),
+            b.batch_size,
+            settings,
+            start=Initialize(),
+            keep="last" if causal else "best",
+            **shared,
         )
-    unmix = {"stage": "unmix"}
-    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines(straight=linear)))
-    phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
-    if not linear and b.unmix:
+    ]
+    if causal:
         phases.append(
             Phase(
-                "unmix",
-                b.unmix,
-                Cosine(6e-3, 1e-5),
+                "order",
+                steps - first,
+                Cosine(turn, 1e-5),
                 b.batch_size,
-                unmix,
-                gradient_clip=20.0,
+                settings,
+                start=FindOrder(),
                 keep="best",
+                reset_optimizer=False,
+                **shared,
             )
         )
-        phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
-        phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
-    phases.append(Phase("calibrate", 0, settings={"hypotheses": 1}, start=Calibrate(straight=linear)))
+    return phases
+
+
+def _linear(b: Budget, *, wide: bool, causal: bool) -> tuple[Phase, ...]:
+    """Closed forms, and SVI of everything from there."""
+    phases = [*_linear_coordinates(wide=wide)]
+    phases.append(Phase("calibrate", 0, settings=TWO, start=Calibrate(straight=True)))
     if b.refine:
         phases.append(
             Phase(
@@ -126,37 +208,45 @@ def identify(
                 Cosine(1e-3, 1e-5),
                 b.batch_size,
                 {"hypotheses": 1},
-                weight_decay=decay,
+                weight_decay={"model.solution": 0.1},
                 gradient_clip=10.0,
                 keep="best",
             )
         )
-    if not causal:
-        return tuple(phases)
-    phases.append(Phase("graph", 0, settings={"stage": "solutions"}, start=FindGraph(linear=linear)))
-    if not linear and b.solutions:
-        phases.append(
-            Phase(
-                "solutions",
-                b.solutions,
-                Cosine(5e-3, 1e-5),
-                4 * b.batch_size,
-                {"stage": "solutions"},
-                weight_decay={"model.solution": 0.01},
-                freeze=("guide", "model.decoder"),
-                start=FindReadouts(),
-                keep="best",
-            )
-        )
-    if not linear:
-        phases.append(Phase("parents", 0, settings={"stage": "solutions"}, start=FindParents()))
+    if causal:
+        phases.append(Phase("graph", 0, settings={"hypotheses": 1}, start=FindGraph(linear=True)))
     return tuple(phases)
 
 
+def _linear_coordinates(*, wide: bool) -> list[Phase]:
+    phases = []
+    if wide:
+        phases.append(Phase("code", 0, settings={"stage": "reconstruct"}, start=FindCode()))
+    phases.append(Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines(straight=True)))
+    phases.append(Phase("names", 0, settings={"stage": "unmix"}, start=MatchTargets()))
+    return phases
+
+
+def _autoencoder(b: Budget) -> Phase:
+    rate = Cosine(2e-3, 1e-5)
+    return Phase("reconstruct", b.reconstruct, rate, b.batch_size, {"stage": "reconstruct"}, gradient_clip=10.0)
+
+
 def coordinates(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
-    """The phases of :func:`identify` that find noise encodings, which all models of pairs share."""
-    phases = identify(budget, wide=wide, linear=linear, causal=False)
-    return tuple(takewhile(lambda phase: phase.name != "calibrate", phases))
+    """The phases that find noise encodings for models whose guides share factors or have explicit mechanisms."""
+    b = Budget() if budget is None else budget
+    if linear:
+        return tuple(_linear_coordinates(wide=wide))
+    unmix = {"stage": "unmix"}
+    phases = [_autoencoder(b)] if wide and b.reconstruct else []
+    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines()))
+    phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
+    if b.unmix:
+        rate = Cosine(6e-3, 1e-5)
+        phases.append(Phase("unmix", b.unmix, rate, b.batch_size, unmix, gradient_clip=20.0, keep="best"))
+        phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
+        phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
+    return tuple(phases)
 
 
 def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phase, ...]:

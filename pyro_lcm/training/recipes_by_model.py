@@ -52,7 +52,9 @@ def _wide(architecture: Architecture) -> bool:
 
 
 def _identify(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return identify(budget, wide=_wide(architecture), linear=linear, causal=architecture.model == "ilcm")
+    a = architecture
+    how = {"wide": _wide(a), "linear": linear, "invertible": a.invertible, "causal": a.model == "ilcm"}
+    return identify(budget, dim=a.dim_z, **how)
 
 
 def _autoencode(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:

@@ -1,13 +1,13 @@
 """Recipes of the models beside the implicit one: the same coordinates first, then what each model adds.
 
 Coordinates in which the two sides of a pair differ in one component serve all models but the beta-VAE, so the first
-phases are those of :func:`pyro_lcm.training.recipe.identify`. The dVAE and the guides that share unchanged factors
+phases are :func:`pyro_lcm.training.recipe.coordinates`. The dVAE and the guides that share unchanged factors
 need no more than that and their own ELBO; the explicit model has a graph and mechanisms to find.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ import torch
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.training.peel import causal_order_of_redrawn, least_squares
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget, coordinates, identify
+from pyro_lcm.training.recipe import Budget, coordinates
 from pyro_lcm.training.recipe_objective import hard_targets
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
@@ -106,8 +106,13 @@ class ReadGraph:
 
 def share_factors(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
     """The recipe of the guides that share unchanged factors: coordinates, closed forms, ELBO."""
-    phases = identify(budget, wide=wide, linear=linear, causal=False)
-    return tuple(replace(phase, weight_decay=0.0) for phase in phases)  # there are no solution functions to decay
+    b = Budget() if budget is None else budget
+    phases = [*coordinates(budget, wide=wide, linear=linear)]
+    phases.append(Phase("calibrate", 0, settings=HARD, start=Calibrate(straight=linear)))
+    if b.refine:
+        rate = Cosine(1e-3, 1e-5)
+        phases.append(Phase("refine", b.refine, rate, b.batch_size, HARD, gradient_clip=10.0, keep="best"))
+    return tuple(phases)
 
 
 def explicit(

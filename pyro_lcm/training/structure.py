@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pyro_lcm.causal.readout import causal_order
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
@@ -79,6 +81,43 @@ class FindGraph:
             adjacency[parents, variable] = 1.0
         solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
+
+
+@torch.no_grad()
+def find_order(model: Any, guide: Any, x: Tensor) -> list[int]:
+    """Put the variables in a causal order, and let solution functions see the causal variables of predecessors.
+
+    Sets the buffers ``order``, ``context`` and ``resolved`` of the solution functions
+    (:meth:`pyro_lcm.causal.solution.SolutionFunctions.set_order`); all predecessors count as parents until
+    :class:`FindParents` says more. Their networks have to be trained on after it, since they see something else.
+
+    Args:
+        model: with a ``solution`` of :class:`~pyro_lcm.causal.solution.SolutionFunctions`, trained for a while.
+        guide: with an ``encoder``.
+        x: (rows, ...) observations to read the order from; 2,000 are enough.
+
+    Returns:
+        Variables 0..d-1 from causes to effects.
+    """
+    order = causal_order(model.solution, encode_in_chunks(guide.encoder, x))
+    model.solution.set_order(order)
+    model.solution.adjacency.copy_(model.solution.context)
+    return order
+
+
+@dataclass(frozen=True)
+class FindOrder:
+    """:func:`find_order` as the beginning of a phase.
+
+    Attributes:
+        rows: how many noise encodings to read the order from.
+    """
+
+    rows: int = 2_000
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
+        """Set the buffers of the objective's model."""
+        find_order(objective.model, objective.guide, sample_pairs(source, self.rows, seed)["x"])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ deterministic given the seed. None sees anything but pairs of observations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.shared import shared_directions
 from pyro_lcm.training.sources import DataSource
 
+_NULL = 1e-10
+"""Share of the largest variance of x below which a direction is taken as without any."""
 NOISE_FREE = 1e-4
 """Mean sin^2 of the angle between differences and lines below which nothing keeps them off the lines."""
 
@@ -57,37 +59,51 @@ class AlignToLines:
         batch = sample_pairs(source, self.pairs, seed)
         # Components have no names yet, so what is known of targets cannot be used.
         batch.pop("targets", None)
-        encoder = objective.guide.encoder
-        before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
-        differences = (after - before).cpu().double().numpy()
-        share = getattr(objective.guide.target_encoder, "single_share", 1.0)
-        lines = find_lines(differences, share=share, seed=seed)
-        if self.straight and lines.residual >= NOISE_FREE:
-            noisy = fit_noisy_lines(differences, lines)
-            directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
-            lines = Lines(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
-        encodings = before.cpu().double().numpy()
-        covariance = np.atleast_2d(np.cov(encodings.T))
-        weight = np.linalg.inv(complete_lines(lines, covariance))
-        axes = encodings @ weight
-        scale = axes.std(0)
-        weight, bias = weight / scale, -axes.mean(0) / scale
+        encoder, target_encoder = objective.guide.encoder, objective.guide.target_encoder
         loss_before = objective.unmix_loss(batch)[0]
-        present = {name: value.clone() for name, value in encoder.flow.state_dict().items()}
-        encoder.flow.compose(torch.as_tensor(weight).to(before), torch.as_tensor(bias).to(before))
-        widths = {name: value.clone() for name, value in objective.guide.target_encoder.state_dict().items()}
-        objective.guide.target_encoder.fit(
-            encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])
-        )
+        flow = {name: value.clone() for name, value in encoder.flow.state_dict().items()}
+        widths = {name: value.clone() for name, value in target_encoder.state_dict().items()}
+        lines = align_encoder(objective.guide, batch, straight=self.straight, seed=seed)
+        target_encoder.fit(encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"]))
         accepted = bool(objective.unmix_loss(batch)[0] < loss_before)
         if not accepted:
-            encoder.flow.load_state_dict(present)
-            objective.guide.target_encoder.load_state_dict(widths)
+            encoder.flow.load_state_dict(flow)
+            target_encoder.load_state_dict(widths)
         return {
             "lines_residual": lines.residual,
             "least_used_line": float(lines.usage.min()),
             "accepted": float(accepted),
         }
+
+
+def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = False, seed: int = 0) -> Lines:
+    """Follow the encoder's flow by the linear map that makes the lines of its differences the axes.
+
+    Axes are scaled to means of variance one; the lines found are returned.
+
+    Args:
+        guide: with an ``encoder`` that has a ``flow``, and a ``target_encoder``.
+        batch: ``x`` and ``x_after``, (pairs, ...).
+        straight: whether noise alone keeps differences off the lines, so that it is taken into account.
+        seed: of the starting points.
+    """
+    encoder = guide.encoder
+    before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
+    differences = (after - before).cpu().double().numpy()
+    share = getattr(guide.target_encoder, "single_share", 1.0)
+    lines = find_lines(differences, share=share, seed=seed)
+    if straight and lines.residual >= NOISE_FREE:
+        noisy = fit_noisy_lines(differences, lines)
+        directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
+        lines = Lines(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
+    encodings = before.cpu().double().numpy()
+    covariance = np.atleast_2d(np.cov(encodings.T))
+    weight = np.linalg.inv(complete_lines(lines, covariance))
+    axes = encodings @ weight
+    scale = axes.std(0)
+    weight, bias = weight / scale, -axes.mean(0) / scale
+    encoder.flow.compose(torch.as_tensor(weight).to(before), torch.as_tensor(bias).to(before))
+    return lines
 
 
 @dataclass(frozen=True)
@@ -106,14 +122,35 @@ class FindCode:
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the affine parts of both bodies; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
-        sides = (batch[side].cpu().double().numpy() for side in ("x", "x_after"))
-        shared = shared_directions(*sides)
-        dim_z = objective.model.dim_z
-        rows = torch.as_tensor(shared.directions[:dim_z].copy()).to(batch["x"])
-        for layer, weight in ((objective.guide.encoder.body, rows), (objective.model.decoder.body, rows.T)):
-            layer.affine.weight.copy_(weight)
-            layer.affine.bias.zero_()
-        return {"least_correlation": float(shared.correlations[dim_z - 1]), "shared_directions": float(shared.number)}
+        found, rows = find_code(objective.guide.encoder, batch)
+        decoder = objective.model.decoder.body
+        decoder.affine.weight.copy_(rows.T)
+        decoder.affine.bias.zero_()
+        return found
+
+
+def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> tuple[dict[str, float], Tensor]:
+    """Set an encoder's affine code to the directions of x that the two sides share most.
+
+    Args:
+        encoder: with a ``body`` that has an ``affine`` part of d rows.
+        batch: ``x`` and ``x_after``, (pairs, D).
+
+    Returns:
+        How much they share, and the rows (d, D) of the code.
+    """
+    affine = encoder.body.affine
+    before, after = (batch[side].cpu().double().numpy() for side in ("x", "x_after"))
+    both = np.concatenate([before, after])
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(both.T)))
+    kept = values > _NULL * values[-1]
+    whitener = vectors[:, kept] / np.sqrt(values[kept])
+    shared = shared_directions(*((side - both.mean(0)) @ whitener for side in (before, after)))
+    rows = shared.directions[: len(affine.weight)] @ whitener.T
+    affine.weight.copy_(torch.as_tensor(rows).to(affine.weight))
+    affine.bias.copy_(torch.as_tensor(-rows @ both.mean(0)).to(affine.bias))
+    least = float(shared.correlations[min(len(rows), len(shared.correlations)) - 1])
+    return {"least_correlation": least, "shared_directions": float(shared.number)}, affine.weight.clone()
 
 
 @dataclass(frozen=True)
@@ -133,18 +170,27 @@ class MatchTargets:
         batch = sample_pairs(source, self.pairs, seed)
         if "targets" not in batch:
             return {}
-        encoder = objective.guide.encoder
-        move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
-        dim = move.shape[1]
-        targets = single_target(batch["targets"], dim)
-        # [component, target]: share of a target's moves that the component makes
-        sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
-        share = (sums / sums.sum(0).clamp(min=1e-12)).cpu().double().numpy()
-        rows, columns = linear_sum_assignment(share, maximize=True)
-        permutation = torch.zeros(dim, dim, dtype=move.dtype, device=move.device)
-        permutation[rows, columns] = 1.0
-        encoder.flow.compose(permutation, torch.zeros(dim, dtype=move.dtype, device=move.device))
-        return {"matched_share": float(share[rows, columns].mean())}
+        return {"matched_share": match_targets(objective.guide.encoder, batch)}
+
+
+def match_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:
+    """Permute the components of an encoder's flow by known targets; the share of their moves that now match.
+
+    Args:
+        encoder: with a ``flow``.
+        batch: ``x``, ``x_after`` and ``targets``, -1 for unknown.
+    """
+    move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
+    dim = move.shape[1]
+    targets = single_target(batch["targets"], dim)
+    # [component, target]: share of a target's moves that the component makes
+    sums = torch.stack([move[targets == i].sum(0) for i in range(1, dim + 1)], dim=1)
+    share = (sums / sums.sum(0).clamp(min=1e-12)).cpu().double().numpy()
+    rows, columns = linear_sum_assignment(share, maximize=True)
+    permutation = torch.zeros(dim, dim, dtype=move.dtype, device=move.device)
+    permutation[rows, columns] = 1.0
+    encoder.flow.compose(permutation, torch.zeros(dim, dtype=move.dtype, device=move.device))
+    return float(share[rows, columns].mean())
 
 
 @dataclass(frozen=True)
@@ -158,10 +204,12 @@ class Calibrate:
     Attributes:
         pairs: how many pairs to use at most.
         straight: whether mixing and mechanisms are linear, so that noise alone moves untouched components.
+        solutions: whether the solution functions are still to be set.
     """
 
     pairs: int = 100_000
     straight: bool = False
+    solutions: bool = True
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the parameters; see the class."""
@@ -174,7 +222,7 @@ class Calibrate:
         if self.straight:
             guide.target_encoder.fit_weighting(after - before, known)
         target = hard_targets(objective, before, after, known)
-        if hasattr(model, "solution"):
+        if self.solutions and hasattr(model, "solution"):
             regress_solutions(objective, before, after, target)
         residual = decoder_residual(objective, batch, before, after, target)
         set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)

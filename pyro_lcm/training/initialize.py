@@ -1,0 +1,99 @@
+"""Where a fit begins: coordinates in which interventions move one noise encoding each, as far as a line can tell.
+
+A perfect intervention changes one noise encoding, so in coordinates that are a linear map away from them the
+differences of pairs lie on d lines (:mod:`pyro_lcm.training.lines`). Through a mixing that is not linear they do not,
+but the best lines are where stochastic variational inference finds its way from: the closed form comes first and once,
+and everything after it is the ELBO of the Pyro program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_lcm.training.sources import DataSource
+from pyro_lcm.training.warmstart import align_encoder, encode_in_chunks, find_code, match_targets, sample_pairs
+
+LEAST_TOLERANCE = 0.05
+"""Smallest tolerance to start from, in units of the noise encodings: what is narrower than the error of the first
+coordinates holds them where they are."""
+
+
+@torch.no_grad()
+def initialize(model: Any, guide: Any, pairs: Mapping[str, Tensor], *, seed: int = 0) -> dict[str, float]:
+    """Set a guide's encoder and its model's tolerance in closed form, from pairs alone.
+
+    What it needs of them: ``guide.encoder`` with an invertible last part ``flow`` (:class:`pyro_lcm.nn.VectorEncoder`,
+    :class:`pyro_lcm.nn.invertible.FlowEncoder`), and ``guide.target_encoder``
+    (:class:`pyro_lcm.guides.target_encoder.TargetEncoder`). An affine code in front of the flow that is narrower than
+    x is set to the directions that the two sides of a pair share most. Of the model it needs nothing: mechanisms and
+    decoders of any kind are left to inference. Where targets of some pairs are known, components are named by them.
+
+    Args:
+        model: the generative program.
+        guide: its guide.
+        pairs: ``x`` and ``x_after``, (pairs, ...), as the programs take them; optionally ``targets``, -1 for unknown.
+            20,000 pairs are enough.
+        seed: of the search for lines.
+
+    Returns:
+        ``lines_residual``, the mean squared sine of the angle between a difference and its line, 0 where mixing and
+        mechanisms are linear; ``least_used_line``, the smallest share of differences on a line; ``tolerance``.
+
+    Raises:
+        ValueError: if the guide lacks one of the parts, or no pair shows a difference.
+
+    Example:
+        >>> from pyro_lcm import simulate_scaling
+        >>> from pyro_lcm.networks import Architecture, build
+        >>> data = simulate_scaling(dim=2, n=2000, seed=0)
+        >>> model, guide = build(Architecture("ilcm", dim_x=2, dim_z=2, invertible=True))
+        >>> x, x_after = (torch.as_tensor(side).float() for side in (data.x, data.x_after))
+        >>> initialize(model, guide, {"x": x, "x_after": x_after})["lines_residual"] < 1e-6
+        True
+    """
+    for part in ("encoder", "target_encoder"):
+        if not hasattr(guide, part):
+            raise ValueError(f"guide: got {type(guide).__name__} without {part!r}, expected one with it")
+    if not hasattr(guide.encoder, "flow"):
+        raise ValueError(f"guide: got an encoder {type(guide.encoder).__name__} without a flow, expected one with it")
+    body = getattr(guide.encoder, "body", None)
+    if affine_code(body) and body.affine.in_features > body.affine.out_features:
+        find_code(guide.encoder, pairs)
+    lines = align_encoder(guide, {"x": pairs["x"], "x_after": pairs["x_after"]}, seed=seed)
+    known = pairs.get("targets")
+    found = {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
+    if known is not None:
+        found["matched_share"] = match_targets(guide.encoder, pairs)
+    before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
+    guide.target_encoder.fit(after - before, known)
+    tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))
+    if hasattr(guide.encoder, "log_tolerance"):
+        guide.encoder.log_tolerance.fill_(tolerance).log_()
+    else:
+        guide.encoder.log_sd.fill_(tolerance).log_()
+    return found | {"tolerance": tolerance}
+
+
+def affine_code(body: Any) -> bool:
+    """Whether an encoder's body is affine, so that it can be set in closed form."""
+    return body is not None and getattr(body, "affine", None) is not None and body.rest is None
+
+
+@dataclass(frozen=True)
+class Initialize:
+    """:func:`initialize` as the beginning of a phase.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+    """
+
+    pairs: int = 20_000
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the objective's guide."""
+        return initialize(objective.model, objective.guide, sample_pairs(source, self.pairs, seed), seed=seed)
