@@ -44,7 +44,7 @@ class ILCMGuide(AmortizedGuide):
         dim_z: int,
         encoder: nn.Module,
         target_encoder: TargetEncoder | None = None,
-        averaging: Averaging = "random",
+        averaging: Averaging = "product",
         redrawn_dist: RedrawnDist | None = None,
     ) -> None:
         super().__init__(dim_z, encoder)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
 from pyro_lcm.nn.flow import Flow
-from pyro_lcm.nn.recall import once
+from pyro_lcm.nn.recall import exact_posterior, once
 
 MIN_TOLERANCE = 1e-3
 """Lower bound of the tolerance."""
@@ -130,9 +130,7 @@ class FlowEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., d), for (..., d) observations."""
-        share = 1 / (1 + self.tolerance.square())
-        mean = once(self.flow, x)[0] * share
-        return mean, (self.tolerance * share.sqrt()).expand_as(mean)
+        return exact_posterior(once(self.flow, x)[0], self.tolerance)
 
 
 class FlowDecoder(nn.Module):

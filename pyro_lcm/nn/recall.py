@@ -45,6 +45,26 @@ def both(x: Tensor, x_after: Tensor) -> Tensor:
     return torch.cat([x, x_after])
 
 
+@effectful(type="tolerance")
+def tolerance_of_decoder() -> Tensor | None:
+    """The tolerance t, a scalar, where x is taken as exactly what the encoder undoes but for t; None elsewhere.
+
+    Then q(e | x) = N(u / (1 + t^2), t^2 / (1 + t^2)) with u = flow(code(x)), whatever spread an encoder has learned.
+    """
+    return None
+
+
+def exact_posterior(image: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, (..., d) each, of e ~ N(0, 1)^d given u = e + t eta.
+
+    Args:
+        image: u, (..., d).
+        tolerance: t, a scalar.
+    """
+    share = 1 / (1 + tolerance.square())
+    return image * share, (tolerance * share.sqrt()).expand_as(image)
+
+
 class Recall(Messenger):
     """Remember what :func:`once` computes, until the context ends."""
 

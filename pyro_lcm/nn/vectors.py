@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_lcm.nn.flow import Flow
-from pyro_lcm.nn.recall import once
+from pyro_lcm.nn.recall import exact_posterior, once, tolerance_of_decoder
 
 
 def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tensor) -> TorchDistribution:
@@ -106,8 +106,10 @@ class VectorEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., dim_z), for (..., dim_x) observations."""
-        sd = (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
-        return once(self.flow, self.code(x))[0], sd
+        image, tolerance = once(self.flow, self.code(x))[0], tolerance_of_decoder()
+        if tolerance is not None:
+            return exact_posterior(image, tolerance)
+        return image, (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
 
 
 class VectorDecoder(nn.Module):

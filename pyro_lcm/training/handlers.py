@@ -60,9 +60,10 @@ class MaskSite(Messenger):
 class ThroughEncoder(Messenger):
     """Score observations by their codes (:class:`pyro_lcm.nn.invertible.CodeObservation`), whatever the decoder.
 
-    Put it on the model. Prior, mechanisms, targets and interventions stay the program's own; what stands for p(x | e)
-    is the density of the code through the encoder's flow, so that the flow is trained by exact likelihood and no
-    decoder has to be right before it. Encodings are read off the sites ``noise``, ``redrawn`` and ``target``.
+    Put it on model and guide. Prior, mechanisms, targets and interventions stay the program's own; what stands for
+    p(x | e) is the density of the code through the encoder's flow, so that the flow is trained by exact likelihood and
+    no decoder has to be right before it; the encoder's posterior is the exact one of such a code. Encodings are read
+    off the sites ``noise``, ``redrawn`` and ``target``.
 
     Args:
         encoder: an encoder whose last part is invertible.
@@ -85,6 +86,9 @@ class ThroughEncoder(Messenger):
                 hit = hit_mask(self._values["target"], noise.shape[-1])
                 noise = torch.where(hit, self._values["redrawn"], noise)
             msg["fn"] = CodeObservation(self.encoder, noise, self.tolerance, msg["fn"].event_shape)
+
+    def _pyro_tolerance(self, msg: dict[str, Any]) -> None:
+        msg["value"], msg["done"] = self.tolerance, True
 
     def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] in ("target", "noise", "redrawn"):

@@ -85,6 +85,20 @@ def affine_code(body: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class TakeTolerance:
+    """Let an encoder's own spread begin at the tolerance that its code was found with."""
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the spread of the objective's guide."""
+        encoder = objective.guide.encoder
+        tolerance = (objective.guide.target_encoder.variances(shared=True)[0].mean() / 2).sqrt()
+        encoder.log_sd.copy_((tolerance - encoder.min_sd).clamp(min=encoder.min_sd).log().expand_as(encoder.log_sd))
+        encoder.spread[-1].weight.zero_()
+        encoder.spread[-1].bias.zero_()
+        return {"tolerance": float(tolerance)}
+
+
+@dataclass(frozen=True)
 class Initialize:
     """:func:`initialize` as the beginning of a phase.
 

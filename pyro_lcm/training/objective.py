@@ -80,7 +80,8 @@ class PairObjective(nn.Module):
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         if through_encoder:
             moved = self.guide.target_encoder.variances(shared=True)[0].mean()
-            model = ThroughEncoder(self.guide.encoder, (moved / 2).sqrt())(model)
+            tolerance = (moved / 2).sqrt()
+            model, guide = (ThroughEncoder(self.guide.encoder, tolerance)(program) for program in (model, guide))
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
         with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:

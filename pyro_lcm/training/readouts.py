@@ -25,7 +25,7 @@ from scipy.optimize import linear_sum_assignment
 from pyro_lcm.training.nested_lines import NestedLines, find_nested_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.structure import sparse_regression
+from pyro_lcm.training.structure import FindOrder, sparse_regression
 from pyro_lcm.training.warmstart import encode_in_chunks, sample_pairs
 
 Array = NDArray[np.float64]
@@ -69,6 +69,16 @@ class FindReadouts:
         sign = np.where(rising < 0, -1.0, 1.0)
         objective.set_readouts(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
         return {"readouts": float(dim)}
+
+
+@dataclass(frozen=True)
+class FindOrderAndReadouts:
+    """:class:`~pyro_lcm.training.structure.FindOrder`, then :class:`FindReadouts`."""
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffers of the model and of the objective."""
+        FindOrder()(objective, source, seed)
+        return FindReadouts()(objective, source, seed)
 
 
 def match_targets(lines: NestedLines, target: NDArray[np.int64], lengths: Array) -> NDArray[np.int64] | None:

@@ -14,7 +14,9 @@ what happens without it, is measured in `benchmarks/RESULTS.md`.
    and narrowing as the flow finds them, anneals the problem by itself. SOAP rather than Adam: .983 against .964 in the
    same time.
 4. *order* (:class:`~pyro_lcm.training.structure.FindOrder`): the same SVI goes on with solution functions that see
-   the causal variables of their predecessors, of which they are simpler functions than of noise.
+   the causal variables of their predecessors, of which they are simpler functions than of noise. Where the mixing is
+   linear though the mechanisms are not, causal variables can be read off linearly
+   (:class:`~pyro_lcm.training.readouts.FindReadouts`), and solution functions are drawn to them as well.
 5. *parents* (:class:`~pyro_lcm.training.structure.FindParents`): chosen from the mechanisms, for the graph.
 
 Where all is linear, the closed forms are the answer and SVI confirms it: *calibrate* sets tolerances, scales and
@@ -34,8 +36,9 @@ from typing import Any
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.nn import VectorEncoder
-from pyro_lcm.training.initialize import Initialize, affine_code
+from pyro_lcm.training.initialize import Initialize, TakeTolerance, affine_code
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.readouts import FindOrderAndReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph, FindOrder, FindParents
 from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets
@@ -144,9 +147,10 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None) -> tuple[
     phases = [] if affine_code(encoder.body) or not b.reconstruct else [_autoencoder(b)]
     phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal)
     if b.refine:
-        rates = Cosine(5e-3, 1e-4), Cosine(1e-3, 1e-5)
-        phases.append(Phase("decoder", b.refine, rates[0], b.batch_size, TWO, freeze=("guide",), gradient_clip=10.0))
-        phases.append(Phase("refine", b.refine, rates[1], b.batch_size, TWO, gradient_clip=10.0, keep="best"))
+        # The guide stays: a decoder that is not yet as exact as the observations would pull it from what was found.
+        fixed: dict[str, Any] = {"freeze": ("guide",), "start": TakeTolerance(), "keep": "best"}
+        rate = Cosine(5e-3, 1e-5)
+        phases.append(Phase("decoder", 2 * b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, **fixed))
     if causal:
         phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
@@ -187,7 +191,7 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool) -> l
                 Cosine(turn, 1e-5),
                 b.batch_size,
                 settings,
-                start=FindOrder(),
+                start=FindOrder() if through_encoder else FindOrderAndReadouts(),
                 keep="best",
                 reset_optimizer=False,
                 **shared,

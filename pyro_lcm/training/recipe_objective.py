@@ -11,10 +11,9 @@
                  is shared and learned: wide at first, when no coordinates make differences one-sparse, and narrowing as
                  the flow finds them, it anneals the problem by itself. As t goes to 0 this is the implicit latent
                  causal model seen through an invertible encoder.
-``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`).
-``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder, and,
-                 where causal variables can be read off linearly (:mod:`pyro_lcm.training.readouts`), by the squared
-                 difference to these in all rows.
+``pairs``        the ELBO (:class:`pyro_lcm.training.objective.PairObjective`); where causal variables can be read off
+                 linearly (:mod:`pyro_lcm.training.readouts`), with the squared difference to these in all rows.
+``solutions``    trains the solution functions alone, by the density of the redrawn component given the encoder.
 """
 
 from __future__ import annotations
@@ -84,7 +83,27 @@ class RecipeObjective(PairObjective):
             return self.unmix_loss(tensors)
         if stage == "solutions":
             return self.solution_loss(tensors)
-        return super().forward(tensors, size=size, index=index, kl_weight=kl_weight, **settings)
+        loss, metrics = super().forward(tensors, size=size, index=index, kl_weight=kl_weight, **settings)
+        if not self._has_readouts():
+            return loss, metrics
+        error = self.readout_error(torch.cat([tensors["x"], tensors["x_after"]]))
+        return loss + _READOUT_WEIGHT * error, metrics | {"readout_error": error.detach()}
+
+    def _has_readouts(self) -> bool:
+        if self._reads is None:  # read once: from the device, and after a checkpoint has been loaded
+            self._reads = not self.has_readouts.is_meta and bool(self.has_readouts)
+        return self._reads
+
+    def readout_error(self, x: Tensor) -> Tensor:
+        """Squared distance of the solution functions to the readouts, the mean over (rows, ...) observations.
+
+        At the encoder's means, it held fixed.
+        """
+        with torch.no_grad():
+            noise = self.guide.encoder(x)[0]
+            read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
+        error: Tensor = (self.model.solution(noise) - read).square().sum(-1).mean()
+        return error
 
     def reconstruct_loss(self, tensors: Mapping[str, Tensor], kl_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(x | e) + kl_weight KL(q(e | x) | N(0, 1)), the mean of both sides."""
@@ -107,7 +126,7 @@ class RecipeObjective(PairObjective):
         return -likelihood, {"log_likelihood": likelihood.detach()}
 
     def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """-log p(e~_I | e, I) per pair that has a target, and the squared distance to what can be read off.
+        """-log p(e~_I | e, I) per pair that has a target.
 
         At the encoder's means, it held fixed, with hard targets.
         """
@@ -120,14 +139,7 @@ class RecipeObjective(PairObjective):
         density = self.model.redrawn_dist(before, target).log_prob(after).gather(1, column).squeeze(1)
         hit = target > 0
         fit = torch.where(hit, density, 0.0).sum() / hit.sum().clamp(min=1)
-        if self._reads is None:  # read once: from the device, and after a checkpoint has been loaded
-            self._reads = not self.has_readouts.is_meta and bool(self.has_readouts)
-        if not self._reads:
-            return -fit, {"log_redrawn": fit.detach()}
-        with torch.no_grad():
-            read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
-        error = (self.model.solution(noise) - read).square().sum(-1).mean()
-        return _READOUT_WEIGHT * error - fit, {"log_redrawn": fit.detach(), "readout_error": error.detach()}
+        return -fit, {"log_redrawn": fit.detach()}
 
 
 def hard_targets(objective: PairObjective, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
