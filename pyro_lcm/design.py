@@ -23,7 +23,7 @@ from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipes_by_model import recipe_of
-from pyro_lcm.training.shared import shared_directions
+from pyro_lcm.training.shared import shared_directions, shared_of_any
 from pyro_lcm.training.warmstart import NOISE_FREE
 
 __all__ = ["Design", "choose_design", "fit_standardizer"]
@@ -82,7 +82,8 @@ def choose_design(
     wide = dim_z < dim_x
     share = single_share(all_subsets(dim_z)) if name == "soft_ilcm_subsets" and dim_z <= MAX_SETS else 1.0
     linear = "flow_layers" not in given and _is_linear(pairs, standardizer, share, seed)
-    defaults: dict[str, Any] = {"hidden": (128, 128) if wide and not linear else ()}
+    curved = wide and not linear and not is_flat(pairs, standardizer, dim_z)
+    defaults: dict[str, Any] = {"hidden": (128, 128) if curved else ()}
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
     else:
@@ -114,6 +115,22 @@ def fit_standardizer(pairs: InterventionPairs, *, own_model: bool, units: Mode =
             " for images give a model and guide of your own"
         )
     return Standardizer.fit(pairs, units, tolerance=SMALLEST_DIRECTION)
+
+
+def is_flat(pairs: InterventionPairs, standardizer: Standardizer, dim_z: int) -> bool:
+    """Whether x says all it does of the variables in at most ``dim_z`` directions, the others being noise.
+
+    Args:
+        pairs: training pairs of vectors.
+        standardizer: fitted to them.
+        dim_z: number of causal variables.
+    """
+    if len(pairs.observation_shape) != 1:
+        return False
+    rows = np.arange(min(len(pairs), _ROWS))
+    part = pairs[rows]
+    before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
+    return shared_of_any(before, after)[0].number <= dim_z
 
 
 def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: float, seed: int) -> bool:

@@ -17,7 +17,7 @@ from pyro_lcm.causal.readout import read_graph
 from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import choose_design, fit_standardizer
+from pyro_lcm.design import choose_design, fit_standardizer, is_flat
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
@@ -159,7 +159,8 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             model, guide = build(self._architecture, seed=seed)
         else:
             self._architecture, (model, guide) = None, self._given
-            chosen = identify_own(model, guide, budget)
+            flat = is_flat(training, standardizer, int(model.dim_z))
+            chosen = identify_own(model, guide, budget, flat=flat)
         names = _names(self._names, int(model.dim_z))
         if training.known_targets is not None and training.known_targets.max() > len(names):
             raise ValueError(

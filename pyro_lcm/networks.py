@@ -202,7 +202,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
         )
         if a.model in SOFT:
             return _soft(a, encoder)
-        decoder = VectorDecoder(
+        decoder: nn.Module = VectorDecoder(
             a.dim_z,
             a.dim_x,
             a.hidden,

@@ -44,7 +44,8 @@ class PairELBO(ELBO):  # type: ignore[misc]
         """
         p, q = self._get_trace(model, guide, args, kwargs)
         weight = _weight(q)
-        local, alone = [], []
+        local: list[Tensor] = []
+        alone: list[Tensor] = []
         for trace, sign in ((p, 1.0), (q, -1.0)):
             for site in trace.nodes.values():
                 if site["type"] == "sample" and not site["infer"].get("_deterministic"):

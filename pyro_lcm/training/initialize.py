@@ -15,8 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import align_encoder, encode_in_chunks, find_code, match_targets, sample_pairs
+from pyro_lcm.training.warmstart import (
+    affine_code,
+    align_encoder,
+    encode_in_chunks,
+    find_code,
+    match_targets,
+    sample_pairs,
+)
 
 LEAST_TOLERANCE = 0.05
 """Smallest tolerance to start from, in units of the noise encodings: what is narrower than the error of the first
@@ -24,7 +32,9 @@ coordinates holds them where they are."""
 
 
 @torch.no_grad()
-def initialize(model: Any, guide: Any, pairs: Mapping[str, Tensor], *, seed: int = 0) -> dict[str, float]:
+def initialize(
+    model: Any, guide: Any, pairs: Mapping[str, Tensor], *, flat: bool = False, seed: int = 0
+) -> dict[str, float]:
     """Set a guide's encoder and its model's tolerance in closed form, from pairs alone.
 
     What it needs of them: ``guide.encoder`` with an invertible last part ``flow`` (:class:`pyro_lcm.nn.VectorEncoder`,
@@ -38,6 +48,8 @@ def initialize(model: Any, guide: Any, pairs: Mapping[str, Tensor], *, seed: int
         guide: its guide.
         pairs: ``x`` and ``x_after``, (pairs, ...), as the programs take them; optionally ``targets``, -1 for unknown.
             20,000 pairs are enough.
+        flat: whether x says all it does of the variables in as many directions as there are variables, so that a
+            code that is not affine is not needed; it is made affine.
         seed: of the search for lines.
 
     Returns:
@@ -61,9 +73,10 @@ def initialize(model: Any, guide: Any, pairs: Mapping[str, Tensor], *, seed: int
             raise ValueError(f"guide: got {type(guide).__name__} without {part!r}, expected one with it")
     if not hasattr(guide.encoder, "flow"):
         raise ValueError(f"guide: got an encoder {type(guide.encoder).__name__} without a flow, expected one with it")
-    body = getattr(guide.encoder, "body", None)
-    if affine_code(body) and body.affine.in_features > body.affine.out_features:
-        find_code(guide.encoder, pairs)
+    if isinstance(guide.encoder, VectorEncoder) and (flat or affine_code(guide.encoder.body)):
+        affine = guide.encoder.body.affine
+        if affine.in_features > affine.out_features:
+            find_code(guide.encoder, pairs)
     lines = align_encoder(guide, {"x": pairs["x"], "x_after": pairs["x_after"]}, seed=seed)
     known = pairs.get("targets")
     found = {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
@@ -77,11 +90,6 @@ def initialize(model: Any, guide: Any, pairs: Mapping[str, Tensor], *, seed: int
     else:
         guide.encoder.log_sd.fill_(tolerance).log_()
     return found | {"tolerance": tolerance}
-
-
-def affine_code(body: Any) -> bool:
-    """Whether an encoder's body is affine, so that it can be set in closed form."""
-    return body is not None and getattr(body, "affine", None) is not None and body.rest is None
 
 
 @dataclass(frozen=True)
@@ -103,11 +111,14 @@ class Initialize:
     """:func:`initialize` as the beginning of a phase.
 
     Attributes:
+        flat: see :func:`initialize`.
         pairs: how many pairs to use at most.
     """
 
+    flat: bool = False
     pairs: int = 20_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the objective's guide."""
-        return initialize(objective.model, objective.guide, sample_pairs(source, self.pairs, seed), seed=seed)
+        batch = sample_pairs(source, self.pairs, seed)
+        return initialize(objective.model, objective.guide, batch, flat=self.flat, seed=seed)

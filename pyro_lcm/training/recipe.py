@@ -36,12 +36,12 @@ from typing import Any
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.nn import VectorEncoder
-from pyro_lcm.training.initialize import Initialize, TakeTolerance, affine_code
+from pyro_lcm.training.initialize import Initialize, TakeTolerance
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.readouts import FindOrderAndReadouts
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph, FindOrder, FindParents
-from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets
+from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets, affine_code
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def identify(
     *,
     dim: int = 4,
     wide: bool = False,
+    flat: bool = False,
     linear: bool = False,
     invertible: bool = True,
     causal: bool = True,
@@ -100,6 +101,7 @@ def identify(
         budget: steps of each phase.
         dim: number of causal variables, by which the default number of steps goes.
         wide: whether x has more directions than there are variables, so that a code has to be found.
+        flat: whether an affine code is enough.
         linear: whether lines and noise explain the differences as they are, so that no flow is needed.
         invertible: whether the decoder is the encoder's inverse.
         causal: whether the model has solution functions of a context, so that there is a graph to find.
@@ -111,7 +113,7 @@ def identify(
     if linear:
         return _linear(b, wide=wide, causal=causal)
     phases = []
-    if wide and b.reconstruct:
+    if wide and not flat and b.reconstruct:
         phases.append(_autoencoder(b))
     phases += fit_phases(b, dim=dim, through_encoder=not invertible, causal=causal)
     if not invertible:
@@ -122,7 +124,7 @@ def identify(
     return tuple(phases)
 
 
-def identify_own(model: Any, guide: Any, budget: Budget | None = None) -> tuple[Phase, ...]:
+def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: bool = False) -> tuple[Phase, ...]:
     """The default recipe for a model and guide of one's own, by what they have.
 
     Where the guide has a ``target_encoder`` and an ``encoder`` with an invertible last part
@@ -135,6 +137,7 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None) -> tuple[
         model: the generative program.
         guide: its guide.
         budget: steps of each phase.
+        flat: whether an affine code of x is enough (:func:`~pyro_lcm.training.initialize.initialize`).
 
     Returns:
         The phases, for a :class:`pyro_lcm.training.recipe_objective.RecipeObjective`.
@@ -144,19 +147,23 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None) -> tuple[
         return annealed()
     b = Budget() if budget is None else budget
     causal = isinstance(getattr(model, "solution", None), SolutionFunctions)
-    phases = [] if affine_code(encoder.body) or not b.reconstruct else [_autoencoder(b)]
-    phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal)
+    curved = not flat and not affine_code(encoder.body)
+    phases = [_autoencoder(b)] if curved and b.reconstruct else []
+    phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal, flat=flat)
     if b.refine:
         # The guide stays: a decoder that is not yet as exact as the observations would pull it from what was found.
         fixed: dict[str, Any] = {"freeze": ("guide",), "start": TakeTolerance(), "keep": "best"}
         rate = Cosine(5e-3, 1e-5)
         phases.append(Phase("decoder", 2 * b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, **fixed))
+    if b.refine and curved:  # a code that was learned without pairs in mind is worth mending
+        rate = Cosine(1e-3, 1e-5)
+        phases.append(Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best"))
     if causal:
         phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
 
 
-def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool) -> list[Phase]:
+def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat: bool = False) -> list[Phase]:
     """SVI of everything at once from the lines' coordinates, without and then with an order.
 
     Args:
@@ -164,6 +171,7 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool) -> l
         dim: number of causal variables.
         through_encoder: whether to score codes instead of observations.
         causal: whether the model has solution functions of a context.
+        flat: whether an affine code of x is enough.
     """
     steps = 1400 + 160 * dim if b.fit is None else b.fit
     first = round(steps * BEFORE_ORDER) if causal else steps
@@ -178,7 +186,7 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool) -> l
             Cosine(RATE, turn if causal else 1e-5),
             b.batch_size,
             settings,
-            start=Initialize(),
+            start=Initialize(flat=flat),
             keep="last" if causal else "best",
             **shared,
         )

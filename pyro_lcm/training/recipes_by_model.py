@@ -53,7 +53,13 @@ def _wide(architecture: Architecture) -> bool:
 
 def _identify(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
     a = architecture
-    how = {"wide": _wide(a), "linear": linear, "invertible": a.invertible, "causal": a.model == "ilcm"}
+    how = {
+        "wide": _wide(a),
+        "flat": not a.hidden,
+        "linear": linear,
+        "invertible": a.invertible,
+        "causal": a.model == "ilcm",
+    }
     return identify(budget, dim=a.dim_z, **how)
 
 

@@ -18,6 +18,8 @@ import numpy as np
 
 from pyro_lcm.training.lines import Array
 
+_NULL = 1e-10
+"""Share of the largest variance of x below which a direction is taken as without any."""
 _MARGIN = 1.5
 """Correlation taken as none, in units of the largest that N pairs of pure noise have."""
 
@@ -35,6 +37,24 @@ class SharedDirections:
     correlations: Array
     directions: Array
     number: int
+
+
+def shared_of_any(before: Array, after: Array) -> tuple[SharedDirections, Array, Array]:
+    """Shared directions of observations that need not be white.
+
+    Args:
+        before: (N, D).
+        after: (N, D), the other sides.
+
+    Returns:
+        The directions, of whitened x; the mean (D,) of x; and the map (D, k) that whitens x - mean.
+    """
+    both = np.concatenate([before, after])
+    centre = both.mean(0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(both.T)))
+    kept = values > _NULL * values[-1]
+    whitener = vectors[:, kept] / np.sqrt(values[kept])
+    return shared_directions(*((side - centre) @ whitener for side in (before, after))), centre, whitener
 
 
 def shared_directions(before: Array, after: Array) -> SharedDirections:

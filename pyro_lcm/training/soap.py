@@ -9,7 +9,7 @@ costs hardly more.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -134,7 +134,7 @@ def _new_state(parameter: Tensor) -> dict[str, Tensor]:
     return state
 
 
-def _turn(value: Tensor, stack: dict[str, Tensor], sides: list[str], *, back: bool) -> Tensor:
+def _turn(value: Tensor, stack: dict[str, Tensor], sides: Sequence[str], *, back: bool) -> Tensor:
     """Into the bases, or back."""
     if "left" in sides:
         basis = stack["left_basis"]

@@ -19,11 +19,9 @@ from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.training.lines import Lines, complete_lines, find_lines
 from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
-from pyro_lcm.training.shared import shared_directions
+from pyro_lcm.training.shared import shared_of_any
 from pyro_lcm.training.sources import DataSource
 
-_NULL = 1e-10
-"""Share of the largest variance of x below which a direction is taken as without any."""
 NOISE_FREE = 1e-4
 """Mean sin^2 of the angle between differences and lines below which nothing keeps them off the lines."""
 
@@ -130,25 +128,23 @@ class FindCode:
 
 
 def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> tuple[dict[str, float], Tensor]:
-    """Set an encoder's affine code to the directions of x that the two sides share most.
+    """Set an encoder's code to the directions of x that the two sides share most, and nothing else.
 
     Args:
-        encoder: with a ``body`` that has an ``affine`` part of d rows.
+        encoder: with a ``body`` that has an ``affine`` part of d rows, and a ``rest`` that becomes zero.
         batch: ``x`` and ``x_after``, (pairs, D).
 
     Returns:
         How much they share, and the rows (d, D) of the code.
     """
     affine = encoder.body.affine
-    before, after = (batch[side].cpu().double().numpy() for side in ("x", "x_after"))
-    both = np.concatenate([before, after])
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(both.T)))
-    kept = values > _NULL * values[-1]
-    whitener = vectors[:, kept] / np.sqrt(values[kept])
-    shared = shared_directions(*((side - both.mean(0)) @ whitener for side in (before, after)))
+    shared, centre, whitener = shared_of_any(*(batch[side].cpu().double().numpy() for side in ("x", "x_after")))
     rows = shared.directions[: len(affine.weight)] @ whitener.T
     affine.weight.copy_(torch.as_tensor(rows).to(affine.weight))
-    affine.bias.copy_(torch.as_tensor(-rows @ both.mean(0)).to(affine.bias))
+    affine.bias.copy_(torch.as_tensor(-rows @ centre).to(affine.bias))
+    if encoder.body.rest is not None:
+        encoder.body.rest[-1].weight.zero_()
+        encoder.body.rest[-1].bias.zero_()
     least = float(shared.correlations[min(len(rows), len(shared.correlations)) - 1])
     return {"least_correlation": least, "shared_directions": float(shared.number)}, affine.weight.clone()
 
@@ -224,6 +220,8 @@ class Calibrate:
         target = hard_targets(objective, before, after, known)
         if self.solutions and hasattr(model, "solution"):
             regress_solutions(objective, before, after, target)
+        if not self.solutions and affine_code(guide.encoder.body) and affine_code(model.decoder.body):
+            regress_decoder(model.decoder.body.affine, guide.encoder, batch)
         residual = decoder_residual(objective, batch, before, after, target)
         set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
@@ -257,6 +255,21 @@ def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor,
         if len(networks.weights):
             networks.weights[-1][variable].zero_()
             networks.biases[-1][variable].zero_()
+
+
+def affine_code(body: Any) -> bool:
+    """Whether an encoder's or decoder's body is affine, so that it can be set in closed form."""
+    return getattr(body, "affine", None) is not None and body.rest is None
+
+
+def regress_decoder(affine: torch.nn.Linear, encoder: Any, batch: Mapping[str, Tensor]) -> None:
+    """Fit the affine map from code to x by least squares."""
+    x = torch.cat([batch["x"], batch["x_after"]]).double()
+    code = torch.cat([encoder.code(part) for part in torch.cat([batch["x"], batch["x_after"]]).split(8192)]).double()
+    design = torch.cat([code, torch.ones_like(code[:, :1])], 1)
+    solved = torch.linalg.lstsq(design, x).solution
+    affine.weight.copy_(solved[:-1].T)
+    affine.bias.copy_(solved[-1])
 
 
 def decoder_residual(

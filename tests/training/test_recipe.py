@@ -22,34 +22,41 @@ def test_linear_data_need_no_flow_and_no_phase_for_solution_functions():
     assert _names(linear=True) == ["lines", "names", "calibrate", "refine", "graph"]
 
 
-def test_what_is_not_linear_is_unmixed_and_realigned():
-    expected = ["lines", "names", "unmix", "realign", "rename", "calibrate", "refine", "graph", "solutions"]
-    expected.append("parents")
-    assert _names() == expected
-    assert _names(wide=True) == ["reconstruct", *expected]
+def test_what_is_not_linear_is_found_by_svi_of_one_program():
+    assert _names() == ["fit", "order", "parents"]
+    assert _names(causal=False) == ["fit"]
+    assert _names(wide=True, invertible=False) == ["reconstruct", "fit", "order", "decoder", "refine", "parents"]
+    assert _names(wide=True, flat=True, invertible=False)[0] == "fit"
 
 
-@pytest.mark.parametrize(
-    ("left_out", "phases"),
-    [
-        ("reconstruct", {"reconstruct"}),
-        ("unmix", {"unmix", "realign", "rename"}),
-        ("refine", {"refine"}),
-        ("solutions", {"solutions"}),
-    ],
-)
-def test_no_steps_leave_a_phase_out(left_out, phases):
-    kept = _names(wide=True, budget=Budget(**{left_out: 0}))
-    assert set(_names(wide=True)) - set(kept) == phases
+def test_codes_stand_for_observations_until_the_decoder_is_fitted():
+    phases = {phase.name: phase for phase in identify(wide=True, invertible=False)}
+    assert [name for name, phase in phases.items() if phase.settings.get("through_encoder")] == ["fit", "order"]
+    assert not any(phase.settings.get("through_encoder") for phase in identify())
+
+
+def test_the_rate_goes_on_over_the_order():
+    first, second = (phase for phase in identify(dim=4) if phase.steps)
+    assert first.steps + second.steps == 2040
+    assert first.learning_rate_at(1.0) == second.learning_rate_at(0.0)
+    assert not second.reset_optimizer
+
+
+@pytest.mark.parametrize("left_out", ["reconstruct", "refine"])
+def test_no_steps_leave_a_phase_out(left_out):
+    options = {"wide": True, "invertible": False}
+    kept = _names(**options, budget=Budget(**{left_out: 0}))
+    assert set(_names(**options)) - set(kept) == {left_out}
 
 
 def test_the_budget_sets_steps_and_batches():
-    phases = {phase.name: phase for phase in identify(Budget(1, 2, 3, 4, batch_size=7), wide=True)}
-    assert [phases[name].steps for name in ("reconstruct", "unmix", "refine", "solutions")] == [1, 2, 3, 4]
-    assert phases["unmix"].batch_size == 7
+    budget = Budget(reconstruct=1, refine=3, batch_size=7, fit=20)
+    phases = {phase.name: phase for phase in identify(budget, wide=True, invertible=False)}
+    assert [phases[name].steps for name in ("reconstruct", "fit", "order", "refine")] == [1, 6, 14, 3]
+    assert phases["fit"].batch_size == 7
 
 
-@pytest.mark.parametrize("field", ["reconstruct", "unmix", "refine", "solutions", "batch_size"])
+@pytest.mark.parametrize("field", ["reconstruct", "unmix", "refine", "solutions", "batch_size", "fit"])
 def test_a_budget_out_of_range_is_named(field):
     with pytest.raises(ValueError, match=f"^{field}: got -1"):
         Budget(**{field: -1})
@@ -65,9 +72,7 @@ def test_recipes_survive_as_plain_data(recipe):
 
 
 def test_the_linear_recipe_composes_linear_mechanisms():
-    for linear in (True, False):
-        hooks = [phase.start for phase in identify(linear=linear) if phase.name == "graph"]
-        assert hooks == [FindGraph(linear=linear)]
+    assert [phase.start for phase in identify(linear=True) if phase.name == "graph"] == [FindGraph(linear=True)]
 
 
 def test_annealing_goes_from_soft_targets_to_hard_ones():
