@@ -176,8 +176,8 @@ class FittedModel:
             for index in torch.arange(len(pairs)).split(_ROWS):
                 batch = placed.batch(index)
                 rows = torch.arange(len(index), device=self.device)
-                loss, _ = self.objective(batch, size=len(index), index=rows, hypotheses=hypotheses)
-                total -= float(loss) * len(index)
+                _, parts = self.objective(batch, size=len(index), index=rows, hypotheses=hypotheses)
+                total += float(parts["elbo"]) * len(index)
         return total / len(pairs)
 
     def explained(self, x: ArrayLike, noise: Array) -> float:

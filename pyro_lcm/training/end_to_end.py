@@ -23,6 +23,7 @@ from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.nn.vectors import observation
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.objective import PairObjective
 from pyro_lcm.training.phases import Phase
@@ -73,7 +74,8 @@ class PixelDecoder(nn.Module):
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., 3, 64, 64), for (..., d) noise encodings."""
         rows = noise.reshape(-1, noise.shape[-1])
-        painted = self.reduction.decode(self.standardizer.inverse(self.decoder(rows)[0]))
+        codes = observation(self.decoder(rows), rows).mean
+        painted = self.reduction.decode(self.standardizer.inverse(codes))
         mean = painted.reshape(*noise.shape[:-1], *painted.shape[1:])
         return mean, (self.log_sd.exp() + self.min_sd).expand_as(mean)
 
@@ -103,7 +105,7 @@ def on_pixels(fitted: FittedModel, reduction: ImageReduction) -> tuple[ILCM, ILC
     encoder = PixelEncoder(reduction, standardizer, guide.encoder)
     decoder = PixelDecoder(model.decoder, standardizer, reduction)
     joined = ILCM(model.dim_z, decoder, model.solution, model.target_prior)
-    return joined, ILCMGuide(model.dim_z, encoder, guide.target_encoder)
+    return joined, ILCMGuide(model.dim_z, encoder, guide.target_encoder, redrawn_dist=joined.redrawn_dist)
 
 
 def fit_end_to_end(

@@ -49,10 +49,11 @@ class Budget:
     """Optimizer steps of each phase; 0 leaves a phase out.
 
     Args:
-        fit: of the ELBO of an implicit model that is not linear; 1,400 and 160 for each variable if None.
+        fit: of the ELBO of an implicit model that is not linear; as ``unmix`` if None, and if that is None too 1,400
+            and 160 for each variable.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
-        unmix: of the flow of the other models, for mixings or mechanisms that are not linear.
+        unmix: of the flow of the other models, for mixings or mechanisms that are not linear; 5,000 if None.
         solutions: of the mechanisms of the other models.
         batch_size: pairs in a step.
 
@@ -61,20 +62,29 @@ class Budget:
     """
 
     reconstruct: int = 3000
-    unmix: int = 5000
+    unmix: int | None = None
     refine: int = 1000
     solutions: int = 3000
     batch_size: int = 512
     fit: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("reconstruct", "unmix", "refine", "solutions"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 0 steps")
-        if self.fit is not None and self.fit < 0:
-            raise ValueError(f"fit: got {self.fit}, expected at least 0 steps")
+        for name in ("reconstruct", "unmix", "refine", "solutions", "fit"):
+            steps = getattr(self, name)
+            if steps is not None and steps < 0:
+                raise ValueError(f"{name}: got {steps}, expected at least 0 steps")
         if self.batch_size < 1:
             raise ValueError(f"batch_size: got {self.batch_size}, expected at least 1")
+
+    @property
+    def steps_of_unmix(self) -> int:
+        """Those of the flow of the other models, the default resolved."""
+        return 5000 if self.unmix is None else self.unmix
+
+    def steps_of_fit(self, dim: int) -> int:
+        """Those of the implicit model's ELBO for ``dim`` variables, the default resolved."""
+        given = self.unmix if self.fit is None else self.fit
+        return 1400 + 160 * dim if given is None else given
 
 
 TWO = {"hypotheses": 2}
@@ -118,7 +128,9 @@ def identify(
     phases += fit_phases(b, dim=dim, through_encoder=not invertible, causal=causal)
     if not invertible:
         phases.append(Phase("decoder", 0, settings=TWO, start=Calibrate(solutions=False)))
-        phases += [Phase("refine", b.refine, Cosine(1e-3, 1e-5), b.batch_size, TWO, gradient_clip=10.0, keep="best")]
+        if b.refine:
+            rate = Cosine(1e-3, 1e-5)
+            phases.append(Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best"))
     if causal:
         phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
@@ -173,7 +185,7 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat
         causal: whether the model has solution functions of a context.
         flat: whether an affine code of x is enough.
     """
-    steps = 1400 + 160 * dim if b.fit is None else b.fit
+    steps = b.steps_of_fit(dim)
     first = round(steps * BEFORE_ORDER) if causal else steps
     turn = Cosine(RATE, 1e-5).value(first / max(1, steps))
     settings = TWO | ({"through_encoder": True} if through_encoder else {})
@@ -253,9 +265,9 @@ def coordinates(budget: Budget | None = None, *, wide: bool = False, linear: boo
     phases = [_autoencoder(b)] if wide and b.reconstruct else []
     phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines()))
     phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
-    if b.unmix:
+    if b.steps_of_unmix:
         rate = Cosine(6e-3, 1e-5)
-        phases.append(Phase("unmix", b.unmix, rate, b.batch_size, unmix, gradient_clip=20.0, keep="best"))
+        phases.append(Phase("unmix", b.steps_of_unmix, rate, b.batch_size, unmix, gradient_clip=20.0, keep="best"))
         phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
         phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
     return tuple(phases)
@@ -273,7 +285,7 @@ def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phas
     """
     b = Budget() if budget is None else budget
     rate = Cosine(2e-3, 1e-5)
-    steps = b.unmix + b.refine
+    steps = b.steps_of_unmix + b.refine
     return (Phase("autoencode", steps, rate, b.batch_size, {"kl_weight": beta}, gradient_clip=10.0, keep="best"),)
 
 

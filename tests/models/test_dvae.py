@@ -15,7 +15,8 @@ DIM, DIM_X, ROWS = 2, 3, 5
 @pytest.fixture
 def programs(networks, shaken, float64):
     encoder, decoder = networks(DIM_X, DIM)
-    model, guide = DVAE(DIM, decoder), DVAEGuide(DIM, encoder)
+    model = DVAE(DIM, decoder)
+    guide = DVAEGuide(DIM, encoder, averaging="random", redrawn_dist=model.redrawn_dist)
     shaken(model.solution)
     shaken(guide.target_encoder)
     return model, guide

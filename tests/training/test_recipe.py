@@ -49,6 +49,11 @@ def test_no_steps_leave_a_phase_out(left_out):
     assert set(_names(**options)) - set(kept) == {left_out}
 
 
+def test_an_older_budget_of_the_flow_is_one_of_the_fit():
+    first, second = (phase.steps for phase in identify(Budget(unmix=10)) if phase.steps)
+    assert first + second == 10
+
+
 def test_the_budget_sets_steps_and_batches():
     budget = Budget(reconstruct=1, refine=3, batch_size=7, fit=20)
     phases = {phase.name: phase for phase in identify(budget, wide=True, invertible=False)}
