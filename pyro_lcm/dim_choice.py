@@ -118,7 +118,8 @@ def choose_dim_z(
     seed = check_seed(seed)
     training, held_out = hold_out(pairs, validation, seed=seed)
     models = [
-        LatentCausalModel(model, dim_z=dim, options=options).fit(
+        # One kind of decoder for all, so that their ELBOs are of the same kind of density.
+        LatentCausalModel(model, dim_z=dim, options={"invertible": False, **(options or {})}).fit(
             training, validation=held_out, seed=seed, budget=budget, device=device, progress=progress
         )
         for dim in candidate_dims(training, candidates, seed=seed)

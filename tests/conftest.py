@@ -12,5 +12,6 @@ def _clean_state():
     torch.set_default_dtype(torch.float32)
     yield
     torch.set_default_dtype(torch.float32)  # fixtures of a session are made between two tests
-    assert not list(pyro.get_param_store().keys()), "a test left parameters in Pyro's global store"
+    left = list(pyro.get_param_store().keys())
     pyro.clear_param_store()
+    assert not left, "a test left parameters in Pyro's global store"

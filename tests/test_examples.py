@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import pyro
 import pytest
 import torch
 
@@ -34,7 +35,8 @@ def test_example(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     mpl.use("agg")
-    runpy.run_path(str(FOLDER / name), run_name="__main__")
+    with pyro.get_param_store().scope():  # a script may use Pyro's global store
+        runpy.run_path(str(FOLDER / name), run_name="__main__")
     assert shown in capsys.readouterr().out
 
 
