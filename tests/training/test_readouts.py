@@ -77,7 +77,7 @@ def test_solution_functions_are_fitted_to_readouts_only_once_these_are_set(syste
     assert set(objective(batch, **how)[1]) == {"elbo"}
     with torch.no_grad():
         FindReadouts()(objective, source, 0)
-    optimizer = torch.optim.Adam(objective.model.solution.parameters(), 5e-3)
+    optimizer = torch.optim.Adam(objective.model.solution.parameters(), 1e-2)
     for _ in range(500):
         optimizer.zero_grad()
         objective(batch, **how)[0].backward()
