@@ -7,7 +7,7 @@ from torch.distributions import Normal
 
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget, annealed, identify
+from pyro_lcm.training.recipe import Budget, annealed, identify, published
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.structure import FindGraph
 
@@ -78,6 +78,21 @@ def test_recipes_survive_as_plain_data(recipe):
 
 def test_the_linear_recipe_composes_linear_mechanisms():
     assert [phase.start for phase in identify(linear=True) if phase.name == "graph"] == [FindGraph(linear=True)]
+
+
+def test_the_published_schedule_has_three_cycles_of_soft_and_hard_targets():
+    phases = published(6400, epochs=9)
+    assert [phase.steps for phase in phases] == [100, 100, 100, 300, 300]
+    assert [phase.settings.get("intervention_term", True) for phase in phases[1:]] == [False, False, True, True]
+    assert phases[-1].settings["hypotheses"] == 1
+    assert phases[1].learning_rate_at(1.0) == phases[2].learning_rate_at(0.0)
+    objective = RecipeObjective(*build(Architecture("ilcm", dim_x=4, dim_z=3, hidden=(8,))))
+    batch = {name: torch.randn(8, 4) for name in ("x", "x_after")}
+    for phase in phases:
+        loss, _ = objective(batch, size=8, index=torch.arange(8), **phase.settings_at(0.5))
+        assert torch.isfinite(loss)
+    with pytest.raises(ValueError, match="at least 9 steps"):
+        published(10, epochs=1)
 
 
 def test_annealing_goes_from_soft_targets_to_hard_ones():
