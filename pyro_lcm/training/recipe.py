@@ -49,8 +49,8 @@ class Budget:
     """Optimizer steps of each phase; 0 leaves a phase out.
 
     Args:
-        fit: of the ELBO of an implicit model that is not linear; as ``unmix`` if None, and if that is None too 1,400
-            and 160 for each variable.
+        fit: of the ELBO of an implicit model that is not linear; as ``unmix`` if None, and if that is None too 1,000
+            and 170 for each variable.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
         unmix: of the flow of the other models, for mixings or mechanisms that are not linear; 5,000 if None.
@@ -84,7 +84,7 @@ class Budget:
     def steps_of_fit(self, dim: int) -> int:
         """Those of the implicit model's ELBO for ``dim`` variables, the default resolved."""
         given = self.unmix if self.fit is None else self.fit
-        return 1400 + 160 * dim if given is None else given
+        return 1000 + 170 * dim if given is None else given
 
 
 TWO = {"hypotheses": 2}
@@ -318,7 +318,7 @@ def published(pairs: int, *, epochs: int = 90, batch_size: int = 64) -> tuple[Ph
     Three cycles of a learning rate that falls from 3e-4 on a cosine: a plain beta-VAE, then a KL weight that rises to
     one, with soft targets and without the density of what was redrawn; soft targets with it; hard targets. All with a
     reward for using every target and a penalty on the reconstruction of encodings. Build the model with
-    ``invertible=False`` and the guide with ``averaging="random"``; what else differs is in the manual's page on training.
+    ``invertible=False`` and the guide with ``averaging="random"``; the page on training says what else differs.
 
     Args:
         pairs: number of training pairs.

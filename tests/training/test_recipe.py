@@ -37,7 +37,7 @@ def test_codes_stand_for_observations_until_the_decoder_is_fitted():
 
 def test_the_rate_goes_on_over_the_order():
     first, second = (phase for phase in identify(dim=4) if phase.steps)
-    assert first.steps + second.steps == 2040
+    assert first.steps + second.steps == 1680
     assert first.learning_rate_at(1.0) == second.learning_rate_at(0.0)
     assert not second.reset_optimizer
 
