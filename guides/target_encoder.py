@@ -132,6 +132,10 @@ class TargetEncoder(nn.Module):
         untouched = (log_tolerance.exp() + self.min_tolerance).square()
         return untouched, untouched + 2 * self.log_width.exp().square()
 
+    def tolerance_of_codes(self) -> Tensor:
+        """How far an untouched component of one side is from its encoding, a scalar: a move has two such errors."""
+        return (self.variances(shared=True)[0].mean() / 2).sqrt()
+
 
 def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
     """Mean over the rows, (d,), of (pairs, d) values with (pairs, d) weights; 0 without any weight."""

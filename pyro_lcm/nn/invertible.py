@@ -122,7 +122,7 @@ class FlowEncoder(nn.Module):
     @property
     def tolerance(self) -> Tensor:
         """t, a scalar."""
-        return self.log_tolerance.exp() + MIN_TOLERANCE
+        return _tolerance(self.log_tolerance)
 
     def code(self, x: Tensor) -> Tensor:
         """What the flow is applied to: x, (..., d)."""
@@ -131,6 +131,10 @@ class FlowEncoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., d), for (..., d) observations."""
         return exact_posterior(once(self.flow, x)[0], self.tolerance)
+
+
+def _tolerance(log_tolerance: Tensor) -> Tensor:
+    return log_tolerance.exp() + MIN_TOLERANCE
 
 
 class FlowDecoder(nn.Module):
@@ -147,4 +151,4 @@ class FlowDecoder(nn.Module):
 
     def forward(self, noise: Tensor) -> Observation:
         """p(x | e), event shape (d,), for (..., d) noise encodings."""
-        return Observation(self.flow, noise, self.log_tolerance.exp() + MIN_TOLERANCE)
+        return Observation(self.flow, noise, _tolerance(self.log_tolerance))

@@ -106,10 +106,10 @@ class VectorEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., dim_z), for (..., dim_x) observations."""
-        image, tolerance = once(self.flow, self.code(x))[0], tolerance_of_decoder()
+        code, tolerance = self.code(x), tolerance_of_decoder()
         if tolerance is not None:
-            return exact_posterior(image, tolerance)
-        return image, (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
+            return exact_posterior(once(self.flow, code)[0], tolerance)
+        return self.flow.image(code), (self.log_sd + self.spread(x)).clamp(max=2.0).exp() + self.min_sd
 
 
 class VectorDecoder(nn.Module):

@@ -99,7 +99,7 @@ class TakeTolerance:
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the spread of the objective's guide."""
         encoder = objective.guide.encoder
-        tolerance = (objective.guide.target_encoder.variances(shared=True)[0].mean() / 2).sqrt()
+        tolerance = objective.guide.target_encoder.tolerance_of_codes()
         encoder.log_sd.copy_((tolerance - encoder.min_sd).clamp(min=encoder.min_sd).log().expand_as(encoder.log_sd))
         encoder.spread[-1].weight.zero_()
         encoder.spread[-1].bias.zero_()

@@ -79,8 +79,7 @@ class PairObjective(nn.Module):
         kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
         model, guide = self._handled(kl_weight, hypotheses, intervention_term)
         if through_encoder:
-            moved = self.guide.target_encoder.variances(shared=True)[0].mean()
-            tolerance = (moved / 2).sqrt()
+            tolerance = self.guide.target_encoder.tolerance_of_codes()
             model, guide = (ThroughEncoder(self.guide.encoder, tolerance)(program) for program in (model, guide))
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()

@@ -129,8 +129,7 @@ def identify(
     if not invertible:
         phases.append(Phase("decoder", 0, settings=TWO, start=Calibrate(solutions=False)))
         if b.refine:
-            rate = Cosine(1e-3, 1e-5)
-            phases.append(Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best"))
+            phases.append(_refine(b))
     if causal:
         phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
@@ -168,8 +167,7 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: 
         rate = Cosine(5e-3, 1e-5)
         phases.append(Phase("decoder", 2 * b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, **fixed))
     if b.refine and curved:  # a code that was learned without pairs in mind is worth mending
-        rate = Cosine(1e-3, 1e-5)
-        phases.append(Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best"))
+        phases.append(_refine(b))
     if causal:
         phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
@@ -249,6 +247,12 @@ def _linear_coordinates(*, wide: bool) -> list[Phase]:
     phases.append(Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines(straight=True)))
     phases.append(Phase("names", 0, settings={"stage": "unmix"}, start=MatchTargets()))
     return phases
+
+
+def _refine(b: Budget) -> Phase:
+    """SVI of everything on x, once a decoder has been fitted."""
+    rate = Cosine(1e-3, 1e-5)
+    return Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best")
 
 
 def _autoencoder(b: Budget) -> Phase:
