@@ -171,12 +171,7 @@ class SolutionFunctions(nn.Module):
 
     def redraws(self, noise: Tensor) -> TorchDistribution:
         """p(e~_i | e, I = i) of every i, each of its own: batch shape (..., d), for noise encodings (..., d) before."""
-        shift, scale = self.all_coefficients(noise)
-        if not self.bins:
-            return Normal(shift, scale)
-        spline = self.spline(torch.arange(self.dim, device=noise.device))
-        base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
-        return TransformedDistribution(base, [spline.inv, AffineTransform(shift, scale)])
+        return self._redrawn(*self.all_coefficients(noise), torch.arange(self.dim, device=noise.device))
 
     def redrawn(self, noise: Tensor, target: Tensor) -> TorchDistribution:
         """p(e~_I | e, I) of the target's noise encoding, repeated in all d components.
@@ -194,11 +189,14 @@ class SolutionFunctions(nn.Module):
         shift, scale = self.coefficients(rows, target.reshape(-1))
         full = (*shape, self.dim)
         shift, scale = (part.view(*shape, 1).expand(full) for part in (shift, scale))
+        return self._redrawn(shift, scale, (target - 1).clamp(min=0).unsqueeze(-1))
+
+    def _redrawn(self, shift: Tensor, scale: Tensor, variable: Tensor) -> TorchDistribution:
+        """The image of a standard normal z~ under e = shift + scale h^-1(z~), h the variable's spline."""
         if not self.bins:
             return Normal(shift, scale)
-        spline = self.spline((target - 1).clamp(min=0).unsqueeze(-1))
         base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
-        return TransformedDistribution(base, [spline.inv, AffineTransform(shift, scale)])
+        return TransformedDistribution(base, [self.spline(variable).inv, AffineTransform(shift, scale)])
 
     def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
         """Noise encodings under which some causal variables have given values and the others' noise is kept.

@@ -22,7 +22,7 @@ from pyro_lcm.training.warmstart import (
     align_encoder,
     encode_in_chunks,
     find_code,
-    match_targets,
+    name_by_targets,
     sample_pairs,
 )
 
@@ -81,7 +81,7 @@ def initialize(
     known = pairs.get("targets")
     found = {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
     if known is not None:
-        found["matched_share"] = match_targets(guide.encoder, pairs)
+        found["matched_share"] = name_by_targets(guide.encoder, pairs)
     before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
     guide.target_encoder.fit(after - before, known)
     tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))

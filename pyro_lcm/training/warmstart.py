@@ -166,10 +166,10 @@ class MatchTargets:
         batch = sample_pairs(source, self.pairs, seed)
         if "targets" not in batch:
             return {}
-        return {"matched_share": match_targets(objective.guide.encoder, batch)}
+        return {"matched_share": name_by_targets(objective.guide.encoder, batch)}
 
 
-def match_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:
+def name_by_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:
     """Permute the components of an encoder's flow by known targets; the share of their moves that now match.
 
     Args:
