@@ -1,7 +1,7 @@
-"""Distributions over orders and edges whose draws are discrete and pass gradients on.
+"""Distributions over orders and edges, of whose draws an adjacency matrix is made that is acyclic, exactly.
 
-A draw is discrete in value and has the gradient of a relaxation (straight through), so that an adjacency matrix made
-of draws is acyclic, exactly, and its logits learn.
+Draws of edges are discrete in value and have the gradient of a relaxation (straight through), so that their logits
+learn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import Bernoulli, TorchDistribution
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import constraints
 
 _ONE = torch.Size()
@@ -24,42 +24,37 @@ class PlackettLuce(TorchDistribution):
 
         p(order) = prod over k of exp(s_order(k)) / sum over l >= k of exp(s_order(l))
 
-    Sorting scores plus Gumbel noise gives a draw; the gradient is that of SoftSort (Prillo, Eisenschlos, ICML 2020), as
-    in DDS (Charpentier, Kibler, Guennemann, ICLR 2022). Event shape (d, d): P[position, variable] is 0 or 1.
+    Sorting scores plus Gumbel noise gives a draw. Event shape (d, d): P[position, variable] is 0 or 1.
 
     Args:
         scores: (d,) real.
-        temperature: of the relaxation, positive.
 
     Example:
         >>> torch.manual_seed(0) and None
-        >>> order = PlackettLuce(torch.tensor([9.0, 0.0, -9.0])).rsample()
+        >>> order = PlackettLuce(torch.tensor([9.0, 0.0, -9.0])).sample()
         >>> order.argmax(-1).tolist()
         [0, 1, 2]
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.independent(constraints.real, 2)
-    has_rsample = True
 
-    def __init__(self, scores: Tensor, temperature: float = 1.0) -> None:
-        self.scores, self.temperature = scores, temperature
+    def __init__(self, scores: Tensor) -> None:
+        self.scores = scores
         dim = scores.shape[-1]
         super().__init__(scores.shape[:-1], torch.Size([dim, dim]), validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PlackettLuce:
         """The same density in a larger batch."""
-        return PlackettLuce(self.scores.expand(*batch_shape, self.scores.shape[-1]), self.temperature)
+        return PlackettLuce(self.scores.expand(*batch_shape, self.scores.shape[-1]))
 
-    def rsample(self, sample_shape: Any = _ONE) -> Tensor:
-        """Permutation matrices, hard in value, with the gradient of SoftSort."""
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = _ONE) -> Tensor:
+        """Permutation matrices."""
         scores = self.scores.expand(*sample_shape, *self.scores.shape)
         uniform = torch.rand_like(scores).clamp(_SMALLEST, 1 - _SMALLEST)
-        perturbed = scores - (-uniform.log()).log()
-        ranked, index = perturbed.sort(dim=-1, descending=True)
-        soft = (-(ranked.unsqueeze(-1) - perturbed.unsqueeze(-2)).abs() / self.temperature).softmax(-1)
-        hard = torch.zeros_like(soft).scatter(-1, index.unsqueeze(-1), 1.0)
-        return hard + (soft - soft.detach())
+        index = (scores - (-uniform.log()).log()).argsort(dim=-1, descending=True)
+        return nn.functional.one_hot(index, scores.shape[-1]).to(scores)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log probability of permutation matrices (..., d, d)."""

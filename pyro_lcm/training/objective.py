@@ -122,7 +122,8 @@ class PairObjective(nn.Module):
             sites = [*drawn.nodes.values(), *scored.nodes.values()]
             latent = (site for site in sites if site["type"] == "sample" and not site["is_observed"])
             own = ("target", "target_hypothesis")
-            self._others_enumerate = any(site["infer"].get("enumerate") for site in latent if site["name"] not in own)
+            others = (site["infer"] for site in latent if site["name"] not in own)
+            self._others_enumerate = any(infer.get("enumerate") and not infer.get("num_samples") for infer in others)
         return self._others_enumerate
 
     def _handled(

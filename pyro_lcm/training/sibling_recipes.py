@@ -7,10 +7,12 @@ need no more than that and their own ELBO; the explicit model has a graph and me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.training.peel import causal_order_of_redrawn, least_squares
@@ -32,7 +34,8 @@ class RegressMechanisms:
     By e~_i = (z~_i - loc_i(z_pa)) / scale_i, a regression of the redrawn noise encoding on the causal variables of the
     predecessors gives the mechanism, one variable after the other. Where a predecessor is no parent its coefficient is
     zero, so these coefficients serve every graph that has the true parents and agrees with the order, and the graph's
-    logits start with mechanisms that are worth comparing. A fixed order, in model and guide, is set to the one found.
+    logits start with mechanisms that are worth comparing. A fixed order, in model and guide, is set to the one found;
+    other logits begin near it (:data:`pyro_lcm.causal.graph_sites.ORDER_ODDS`).
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -55,9 +58,9 @@ class RegressMechanisms:
             loc[[*order[:place], model.dim_z]] = -torch.cat([slope, constant.unsqueeze(0)]) / sd
             model.mechanisms.set_affine(i, loc[:-1], loc[-1], 1 / sd)
             causal[:, i] = causal @ loc[:-1].to(causal) + loc[-1] + before[:, i] / sd
-        for graphs in (model.graphs, guide.graphs):
-            if isinstance(graphs, FixedOrder):
-                graphs.set_order(order)
+        guide.graphs.set_order(order)
+        if isinstance(model.graphs, FixedOrder):
+            model.graphs.set_order(order)
 
 
 @dataclass(frozen=True)
@@ -76,32 +79,55 @@ class ChooseParents:
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the graph of the order, in model and guide; see the class."""
-        batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
-        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective, before, after, batch.get("targets"))
-        complete = guide.graphs.adjacency.clone()
-        causal = model.causal(before, complete).double().cpu().numpy()
-        kept = torch.zeros_like(complete)
-        for i in range(model.dim_z):
-            earlier = complete[:, i].nonzero().flatten()
-            rows = (target == i + 1).cpu().numpy()
-            features, response = causal[rows][:, earlier.cpu().numpy()], after.double().cpu().numpy()[rows, i]
-            chosen = choose_parents(features, response, linear=self.linear, rows=self.rows)
-            kept[earlier[chosen], i] = 1.0
+        batch = sample_pairs(source, self.pairs, seed)
+        kept = with_evidence(objective, guide.graphs.adjacency, batch, self)
         for graphs in (model.graphs, guide.graphs):
             graphs.adjacency.copy_(kept)
         return {"edges": float(kept.sum())}
 
 
+def with_evidence(
+    objective: Any, adjacency: Tensor, batch: Mapping[str, Tensor], how: ChooseParents | ReadGraph
+) -> Tensor:
+    """The edges of a graph, (d, d), on which a regression of redrawn noise encodings on causal variables depends."""
+    model, guide = objective.model, objective.guide
+    before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
+    target = hard_targets(objective, before, after, batch.get("targets"))
+    causal = model.causal(before, adjacency).double().cpu().numpy()
+    kept = torch.zeros_like(adjacency)
+    for i in range(model.dim_z):
+        parents = adjacency[:, i].nonzero().flatten()
+        rows = (target == i + 1).cpu().numpy()
+        features, response = causal[rows][:, parents.cpu().numpy()], after.double().cpu().numpy()[rows, i]
+        chosen = choose_parents(features, response, linear=how.linear, rows=how.rows)
+        kept[parents[chosen], i] = 1.0
+    return kept
+
+
 @dataclass(frozen=True)
 class ReadGraph:
-    """Let the model reason with the guide's most probable graph."""
+    """Let the model reason with the guide's most probable graph, less the edges without evidence.
+
+    One in 100,000 pairs is all that a prior has to say against an edge that changes nothing, and its logit drifts. So
+    each variable keeps those of its parents on which a regression of its redrawn noise encoding depends.
+
+    Attributes:
+        linear: whether mechanisms are linear.
+        pairs: how many pairs to use at most.
+        rows: how many of them for one nonlinear regression at most.
+    """
+
+    linear: bool = False
+    pairs: int = 20_000
+    rows: int = 2_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the model's buffer; see the class."""
-        objective.model.adjacency.copy_(objective.guide.graph())
-        return {"edges": float(objective.model.adjacency.sum())}
+        model, guide = objective.model, objective.guide
+        graph = guide.graph()
+        model.adjacency.copy_(with_evidence(objective, graph, sample_pairs(source, self.pairs, seed), self))
+        return {"edges": float(model.adjacency.sum()), "edges_of_guide": float(graph.sum())}
 
 
 def share_factors(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
@@ -154,4 +180,4 @@ def explicit(
         phases.append(Phase("parents", 0, settings=HARD, start=ChooseParents(linear=linear)))
     if b.refine > 1:
         phases.append(Phase("refine", b.refine // 2, Cosine(1e-3, 1e-5), size, HARD, gradient_clip=10.0))
-    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph()))
+    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph(linear=linear)))

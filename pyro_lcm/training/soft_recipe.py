@@ -108,7 +108,8 @@ class PeelMechanisms:
     """Find the isometric decoder, and the explicit model's mechanisms, before and after, as far as they are affine.
 
     Mechanisms are of all predecessors. Where one is no parent its coefficient is zero, so they serve every graph that
-    has the true parents and agrees with the order. A fixed order, in model and guide, is set to the one found.
+    has the true parents and agrees with the order. A fixed order, in model and guide, is set to the one found; other
+    logits begin near it.
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -129,6 +130,7 @@ class PeelMechanisms:
             _, rest, constant, sd = least_squares(found.causal_after[rows], earlier, found.causal_after[rows, i])
             model.changed.set_affine(i, _among(dim, earlier, rest), constant, sd)
         _set_graph(objective, FixedOrder(dim, found.order).adjacency)
+        objective.guide.graphs.set_order(found.order)
         return _calibrate(objective, batch["x"], found)
 
 
@@ -224,7 +226,7 @@ def soft_explicit(budget: Budget | None = None, *, linear: bool = False, latent:
     if b.refine > 1:
         rate = Cosine(1e-3, 1e-5)
         phases.append(Phase("refine", b.refine // 2, rate, size, HARD, freeze=ISOMETRY, gradient_clip=10.0))
-    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph()))
+    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph(linear=linear)))
 
 
 def _set_affine(
