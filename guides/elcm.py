@@ -32,7 +32,7 @@ class ELCMGuide(ILCMGuide):
         encoder: nn.Module,
         graphs: nn.Module,
         target_encoder: TargetEncoder | None = None,
-        averaging: Averaging = "random",
+        averaging: Averaging = "product",
     ) -> None:
         super().__init__(dim_z, encoder, target_encoder, averaging)
         self.graphs = graphs
@@ -49,6 +49,10 @@ class ELCMGuide(ILCMGuide):
         """Sample the graph, then the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
         self.graphs()
         super().forward(x, x_after, targets=targets, size=size, index=index)
+
+    def given_graph(self, x: Tensor, x_after: Tensor, **arguments: Any) -> None:
+        """The guide of :meth:`pyro_lcm.models.elcm.ELCM.given_graph`: no graph to sample."""
+        super().forward(x, x_after, **arguments)
 
     @torch.no_grad()
     def graph(self) -> Tensor:

@@ -30,7 +30,7 @@ class SubsetILCMGuide(ILCMGuide):
     subsets: Tensor
 
     def __init__(
-        self, dim_z: int, encoder: nn.Module, subsets: Tensor | None = None, averaging: Averaging = "random"
+        self, dim_z: int, encoder: nn.Module, subsets: Tensor | None = None, averaging: Averaging = "product"
     ) -> None:
         subsets = all_subsets(dim_z) if subsets is None else subsets
         super().__init__(dim_z, encoder, SetEncoder(subsets), averaging)

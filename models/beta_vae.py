@@ -13,11 +13,12 @@ from __future__ import annotations
 import pyro
 import torch
 from pyro.contrib.autoname import scope
-from pyro.distributions import Normal
+from pyro.distributions import Normal, TorchDistribution
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import only_scoring
+from pyro_lcm.nn.vectors import observation
 
 
 class BetaVAE(PyroModule):
@@ -28,7 +29,7 @@ class BetaVAE(PyroModule):
 
     Args:
         dim_z: number of latents d.
-        decoder: maps (..., d) latents to mean and standard deviation of x.
+        decoder: maps (..., d) latents to the distribution of x, or to its mean and standard deviation.
     """
 
     def __init__(self, dim_z: int, decoder: nn.Module) -> None:
@@ -76,10 +77,9 @@ class BetaVAE(PyroModule):
         observed: Tensor = pyro.sample("x", self.x_dist(encoding), obs=x)
         return observed
 
-    def x_dist(self, noise: Tensor) -> Normal:
+    def x_dist(self, noise: Tensor) -> TorchDistribution:
         """p(x | e) for latents (..., d)."""
-        mean, sd = self.decoder(noise)
-        return Normal(mean, sd).to_event(mean.dim() - noise.dim() + 1)
+        return observation(self.decoder(noise), noise)
 
     def causal(self, noise: Tensor) -> Tensor:
         """The latents themselves, (..., d): the model has no other causal variables."""

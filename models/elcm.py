@@ -22,7 +22,7 @@ from typing import Any
 import pyro
 import torch
 from pyro.contrib.autoname import scope
-from pyro.distributions import Normal
+from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 
 from pyro_lcm.causal.dag import topological_order
@@ -40,7 +40,7 @@ class ELCM(BetaVAE):
 
     Args:
         dim_z: number of causal variables d.
-        decoder: maps (..., d) noise encodings to mean and standard deviation of x.
+        decoder: maps (..., d) noise encodings to the distribution of x, or to its mean and standard deviation.
         graphs: prior of the graph.
         mechanisms: of the variables; new ones if None.
         target_prior: (d + 1,) probabilities of none, 1, ..., d; uniform if None.
@@ -119,7 +119,7 @@ class ELCM(BetaVAE):
         shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
         return Normal((-loc / scale).expand(shape), (1 / scale).expand(shape))
 
-    def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> Normal:
+    def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> TorchDistribution:
         """p(x | e) for noise encodings (..., d); here it does not depend on the graph."""
         return super().x_dist(noise)
 

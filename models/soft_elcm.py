@@ -19,11 +19,12 @@ parents cannot explain x before either. The setting is that of Bagi et al. (2024
 from __future__ import annotations
 
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.models.elcm import ELCM
+from pyro_lcm.nn.vectors import observation
 
 
 class SoftELCM(ELCM):
@@ -59,8 +60,7 @@ class SoftELCM(ELCM):
         shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
         return Normal(((changed_loc - loc) / scale).expand(shape), (changed_sd / scale).expand(shape))
 
-    def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> Normal:
+    def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> TorchDistribution:
         """p(x | e, G) = p(x | g(f_G(e))) for noise encodings (..., d)."""
         causal = self.causal(noise, adjacency)
-        mean, sd = self.decoder(causal)
-        return Normal(mean, sd).to_event(mean.dim() - causal.dim() + 1)
+        return observation(self.decoder(causal), causal)

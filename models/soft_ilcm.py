@@ -18,11 +18,12 @@ known up to a linear combination of its ancestors, and with an isometric g, x = 
 from __future__ import annotations
 
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.nn.vectors import observation
 
 
 class SoftILCM(ILCM):
@@ -64,7 +65,6 @@ class SoftILCM(ILCM):
         mean, spread = ((shift + scale * loc).view(*shape, 1), (scale * sd).view(*shape, 1))
         return Normal(mean.expand(*shape, self.dim_z), spread.expand(*shape, self.dim_z))
 
-    def x_dist(self, noise: Tensor) -> Normal:
+    def x_dist(self, noise: Tensor) -> TorchDistribution:
         """p(x | e) = p(x | g(s(e))) for noise encodings (..., d)."""
-        mean, sd = self.decoder(self.causal(noise))
-        return Normal(mean, sd).to_event(mean.dim() - noise.dim() + 1)
+        return observation(self.decoder(self.causal(noise)), noise)

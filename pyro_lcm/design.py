@@ -17,7 +17,7 @@ import numpy as np
 from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
-from pyro_lcm.networks import MAX_SETS, Architecture, ModelName
+from pyro_lcm.networks import INVERTIBLE, MAX_SETS, Architecture, ModelName
 from pyro_lcm.training.lines import find_lines
 from pyro_lcm.training.noisy_lines import fit_noisy_lines
 from pyro_lcm.training.phases import Phase
@@ -87,7 +87,7 @@ def choose_design(
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
     else:
-        defaults |= {"activation": "leaky_relu", "invertible": not wide and name in ("ilcm", "dvae")}
+        defaults |= {"activation": "leaky_relu", "invertible": not wide and name in INVERTIBLE}
     architecture = Architecture(name, dim_x, dim_z, **(defaults | given))
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
     recipe = recipe_of(name)

@@ -60,6 +60,8 @@ ModelName = Literal[
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
 SOFT: tuple[ModelName, ...] = ("soft_ilcm", "soft_elcm", "soft_ilcm_subsets")
 """Those of soft interventions, through an isometric mixing."""
+INVERTIBLE: tuple[ModelName, ...] = ("ilcm", "dvae", "elcm")
+"""Those whose decoder may be the encoder's inverse."""
 GraphWay = Literal["order", "permutations", "edges", "all"]
 MAX_TABLE = 5
 """Most variables for which all DAGs are listed."""
@@ -87,7 +89,7 @@ class Architecture:
         graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
             orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
             of every DAG, both summed over all DAGs, for at most 5 variables.
-        invertible: of ``ilcm`` and ``dvae``: whether the decoder is the encoder's inverse
+        invertible: of ``ilcm``, ``dvae`` and ``elcm``: whether the decoder is the encoder's inverse
             (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
             of its own gives.
         activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
@@ -137,10 +139,10 @@ class Architecture:
 
         if self.activation not in get_args(Activation):
             raise ValueError(f"activation: got {self.activation!r}, expected one of {', '.join(get_args(Activation))}")
-        if self.invertible and (self.model not in ("ilcm", "dvae") or self.dim_z != self.dim_x):
+        if self.invertible and (self.model not in INVERTIBLE or self.dim_z != self.dim_x):
             raise ValueError(
                 f"invertible: got True for {self.model} of {self.dim_z} variables in {self.dim_x} directions, "
-                "expected it for ilcm or dvae with as many directions as variables"
+                f"expected it for one of {', '.join(INVERTIBLE)} with as many directions as variables"
             )
         if self.graph not in get_args(GraphWay):
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
@@ -215,17 +217,17 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
             return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "gvae")
         if a.model in ("ada_ml_vae", "ml_vae"):
             return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, "ml-vae")
-        if a.model == "elcm":
-            mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale)
-            prior, posterior = _graphs(a)
-            return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, encoder, posterior)
-        solution = SolutionFunctions(
-            a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins, activation=a.activation
-        )
         coder: nn.Module = encoder
         if a.invertible:
             coder = FlowEncoder(_flow(a))
             decoder = FlowDecoder(coder)
+        if a.model == "elcm":
+            mechanisms = Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
+            prior, posterior = _graphs(a)
+            return ELCM(a.dim_z, decoder, prior, mechanisms), ELCMGuide(a.dim_z, coder, posterior)
+        solution = SolutionFunctions(
+            a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=a.spline_bins, activation=a.activation
+        )
         if a.model == "dvae":
             dvae = DVAE(a.dim_z, decoder)
             return dvae, DVAEGuide(a.dim_z, coder, averaging="product", redrawn_dist=dvae.redrawn_dist)
@@ -243,7 +245,9 @@ def _soft(a: Architecture, encoder: nn.Module) -> tuple[nn.Module, nn.Module]:
     isometry = IsometricDecoder(a.dim_z, a.dim_x, min_sd=a.min_sd)
     if a.model == "soft_elcm":
         prior, posterior = _graphs(a)
-        mechanisms, altered = (Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale) for _ in range(2))
+        mechanisms, altered = (
+            Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation) for _ in range(2)
+        )
         return SoftELCM(a.dim_z, isometry, prior, mechanisms, altered), SoftELCMGuide(a.dim_z, encoder, posterior)
     solution, changed = (
         SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation) for _ in range(2)

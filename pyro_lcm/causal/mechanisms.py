@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.nn.activations import Activation
 from pyro_lcm.nn.grouped import GroupedMLP
 
 
@@ -23,12 +24,15 @@ class Mechanisms(nn.Module):
         dim: number of causal variables d.
         hidden: widths of the hidden layers of each network; empty for affine mechanisms.
         min_scale: lower bound of scale_i.
+        activation: of the hidden layers.
     """
 
-    def __init__(self, dim: int, hidden: Sequence[int] = (32,), *, min_scale: float = 0.05) -> None:
+    def __init__(
+        self, dim: int, hidden: Sequence[int] = (32,), *, min_scale: float = 0.05, activation: Activation = "silu"
+    ) -> None:
         super().__init__()
         self.dim, self.min_scale = dim, min_scale
-        self.networks = GroupedMLP(dim, 2 * dim, 2, hidden)
+        self.networks = GroupedMLP(dim, 2 * dim, 2, hidden, activation=activation)
 
     def coefficients(self, causal: Tensor, adjacency: Tensor) -> tuple[Tensor, Tensor]:
         """Loc and scale of every variable given its parents' values.

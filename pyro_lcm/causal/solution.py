@@ -85,12 +85,16 @@ class SolutionFunctions(nn.Module):
         self.register_buffer("adjacency", 1 - torch.eye(dim))
         self.register_buffer("resolved", torch.zeros(dim, dim))
         self.register_buffer("order", torch.arange(dim))
+        # Whether there is a resolved context, so that variables are computed one after another. It follows from the
+        # buffer and is kept beside it, so that no step has to ask the device.
+        self._sequential = False
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take models that were saved before there was an order: they see noise encodings."""
         for name in ("resolved", "order"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+        self._sequential = bool(state_dict[prefix + "resolved"].any())
 
     @torch.no_grad()
     def set_order(self, order: Sequence[int]) -> None:
@@ -105,13 +109,9 @@ class SolutionFunctions(nn.Module):
         self.context.zero_()
         for place, variable in enumerate(order):
             self.context[list(order[:place]), variable] = 1.0
-        if self.sequential:
+        self._sequential = len(self.networks.weights) > 0
+        if self._sequential:
             self.resolved.copy_(self.context)
-
-    @property
-    def sequential(self) -> bool:
-        """Whether variables are computed one after another, so that a context may be resolved."""
-        return len(self.networks.weights) > 0
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable's solution function in each row.
@@ -124,7 +124,7 @@ class SolutionFunctions(nn.Module):
             shift (rows,) and scale (rows,).
         """
         variable = (target - 1).clamp(min=0)
-        if self.sequential:
+        if self._sequential:
             every = torch.stack(self.all_coefficients(noise))
             shift, scale = every.gather(-1, variable.view(1, -1, 1).expand(2, -1, 1)).squeeze(-1)
             return shift, scale
@@ -140,7 +140,7 @@ class SolutionFunctions(nn.Module):
             shift (..., d) and scale (..., d).
         """
         rows = noise.reshape(-1, self.dim)
-        if self.sequential:
+        if self._sequential:
             shift, scale = self._in_order(rows)
             return shift.reshape(noise.shape), scale.reshape(noise.shape)
         inputs = rows * self.context.T.unsqueeze(1)

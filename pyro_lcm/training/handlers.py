@@ -14,7 +14,6 @@ from pyro.distributions import Categorical, Delta
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.nn.invertible import CodedEncoder, CodeObservation
 
 
@@ -63,16 +62,17 @@ class ThroughEncoder(Messenger):
     Put it on model and guide. Prior, mechanisms, targets and interventions stay the program's own; what stands for
     p(x | e) is the density of the code through the encoder's flow, so that the flow is trained by exact likelihood and
     no decoder has to be right before it; the encoder's posterior is the exact one of such a code. Encodings are read
-    off the sites ``noise``, ``redrawn`` and ``target``.
+    off the sites ``noise``, ``redrawn`` and ``target``; without a target everything is redrawn.
 
     Args:
         encoder: an encoder whose last part is invertible.
         tolerance: how far a code may be from its encoding, a scalar in units of the noise encodings.
+        hypotheses: (K, d) of 0 and 1, which components each target redraws.
     """
 
-    def __init__(self, encoder: CodedEncoder, tolerance: Tensor) -> None:
+    def __init__(self, encoder: CodedEncoder, tolerance: Tensor, hypotheses: Tensor) -> None:
         super().__init__()
-        self.encoder, self.tolerance = encoder, tolerance
+        self.encoder, self.tolerance, self.hypotheses = encoder, tolerance, hypotheses.bool()
         self._values: dict[str, Tensor] = {}
 
     def __enter__(self) -> Any:
@@ -83,8 +83,8 @@ class ThroughEncoder(Messenger):
         if msg["name"] in ("before/x", "after/x") and msg["is_observed"]:
             noise = self._values["noise"]
             if msg["name"] == "after/x":
-                hit = hit_mask(self._values["target"], noise.shape[-1])
-                noise = torch.where(hit, self._values["redrawn"], noise)
+                redrawn, target = self._values["redrawn"], self._values.get("target")
+                noise = redrawn if target is None else torch.where(self.hypotheses[target], redrawn, noise)
             msg["fn"] = CodeObservation(self.encoder, noise, self.tolerance, msg["fn"].event_shape)
 
     def _pyro_tolerance(self, msg: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.training.sources import DataSource
 from pyro_lcm.training.warmstart import (
@@ -22,7 +23,9 @@ from pyro_lcm.training.warmstart import (
     align_encoder,
     encode_in_chunks,
     find_code,
+    hard_targets,
     name_by_targets,
+    regress_solutions,
     sample_pairs,
 )
 
@@ -33,15 +36,23 @@ coordinates holds them where they are."""
 
 @torch.no_grad()
 def initialize(
-    model: Any, guide: Any, pairs: Mapping[str, Tensor], *, flat: bool = False, seed: int = 0
+    model: Any,
+    guide: Any,
+    pairs: Mapping[str, Tensor],
+    *,
+    flat: bool = False,
+    straight: bool = False,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Set a guide's encoder and its model's tolerance in closed form, from pairs alone.
 
     What it needs of them: ``guide.encoder`` with an invertible last part ``flow`` (:class:`pyro_lcm.nn.VectorEncoder`,
     :class:`pyro_lcm.nn.invertible.FlowEncoder`), and ``guide.target_encoder``
     (:class:`pyro_lcm.guides.target_encoder.TargetEncoder`). An affine code in front of the flow that is narrower than
-    x is set to the directions that the two sides of a pair share most. Of the model it needs nothing: mechanisms and
-    decoders of any kind are left to inference. Where targets of some pairs are known, components are named by them.
+    x is set to the directions that the two sides of a pair share most. Of the model it needs nothing: decoders and
+    mechanisms of any kind are left to inference; solution functions
+    (:class:`~pyro_lcm.causal.solution.SolutionFunctions`) begin at the affine ones of least squares. Where targets of
+    some pairs are known, components are named by them.
 
     Args:
         model: the generative program.
@@ -50,6 +61,8 @@ def initialize(
             20,000 pairs are enough.
         flat: whether x says all it does of the variables in as many directions as there are variables, so that a
             code that is not affine is not needed; it is made affine.
+        straight: whether noise alone keeps differences off their lines, mixing and mechanisms being linear, so that
+            it is taken into account.
         seed: of the search for lines.
 
     Returns:
@@ -77,13 +90,16 @@ def initialize(
         affine = guide.encoder.body.affine
         if affine.in_features > affine.out_features:
             find_code(guide.encoder, pairs)
-    lines = align_encoder(guide, {"x": pairs["x"], "x_after": pairs["x_after"]}, seed=seed)
+    lines = align_encoder(guide, {"x": pairs["x"], "x_after": pairs["x_after"]}, straight=straight, seed=seed)
     known = pairs.get("targets")
     found = {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
     if known is not None:
         found["matched_share"] = name_by_targets(guide.encoder, pairs)
     before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
     guide.target_encoder.fit(after - before, known)
+    solution = getattr(model, "solution", None)
+    if isinstance(solution, SolutionFunctions):
+        regress_solutions(solution, before, after, hard_targets(guide, before, after, known))
     tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))
     if hasattr(guide.encoder, "log_tolerance"):
         guide.encoder.log_tolerance.fill_(tolerance).log_()
@@ -111,14 +127,21 @@ class Initialize:
     """:func:`initialize` as the beginning of a phase.
 
     Attributes:
+        program: which program of the objective's
+            (:meth:`~pyro_lcm.training.objective.PairObjective.programs`) is initialised.
         flat: see :func:`initialize`.
+        straight: see :func:`initialize`.
         pairs: how many pairs to use at most.
     """
 
+    program: str | None = None
     flat: bool = False
+    straight: bool = False
     pairs: int = 20_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the objective's guide."""
         batch = sample_pairs(source, self.pairs, seed)
-        return initialize(objective.model, objective.guide, batch, flat=self.flat, seed=seed)
+        how = {"flat": self.flat, "straight": self.straight}
+        model, guide = objective.programs(self.program)
+        return initialize(model, guide, batch, **how, seed=seed)

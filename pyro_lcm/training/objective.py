@@ -54,6 +54,7 @@ class PairObjective(nn.Module):
         entropy: float = 0.0,
         consistency: float = 0.0,
         through_encoder: bool = False,
+        program: str | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch.
 
@@ -69,6 +70,8 @@ class PairObjective(nn.Module):
             consistency: weight of the squared difference between x and the decoded mean of its encoding.
             through_encoder: score observations by their codes, through the guide's encoder
                 (:class:`~pyro_lcm.training.handlers.ThroughEncoder`), whose ``body`` has to be frozen meanwhile.
+            program: name of another program of the model and its guide, such as ``given_graph`` of the explicit
+                model; see :meth:`programs`.
 
         Returns:
             The loss, a scalar, and the parts of it by name.
@@ -77,14 +80,15 @@ class PairObjective(nn.Module):
         targets = tensors.get("targets")
         args = (x, x_after)
         kwargs: dict[str, Any] = {"targets": targets, "size": size, "index": index}
-        model, guide = self._handled(kl_weight, hypotheses, intervention_term)
+        model, guide = self._handled(*self.programs(program), kl_weight, hypotheses, intervention_term)
         if through_encoder:
-            tolerance = self.guide.target_encoder.tolerance_of_codes()
-            model, guide = (ThroughEncoder(self.guide.encoder, tolerance)(program) for program in (model, guide))
+            told_by = self.guide.target_encoder
+            handler = ThroughEncoder(self.guide.encoder, told_by.tolerance_of_codes(), told_by.hypotheses())
+            model, guide = handler(model), handler(guide)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
         with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:
-            if self._enumerates_others(model, guide, *args, **kwargs):
+            if program is None and self._enumerates_others(model, guide, *args, **kwargs):
                 elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
                 # Pyro's differentiable form refuses to run without gradients, as in validation.
                 run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
@@ -102,6 +106,10 @@ class PairObjective(nn.Module):
             metrics["consistency"] = torch.as_tensor(error).detach()
             loss = loss + consistency * error
         return loss, metrics
+
+    def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """A generative program and its guide: the modules themselves, or their methods of a name."""
+        return (self.model, self.guide) if name is None else (getattr(self.model, name), getattr(self.guide, name))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The decoded mean of the encoding of x, of the same shape."""
@@ -127,9 +135,14 @@ class PairObjective(nn.Module):
         return self._others_enumerate
 
     def _handled(
-        self, kl_weight: float, hypotheses: int | None, intervention_term: bool
+        self,
+        model: Callable[..., Any],
+        guide: Callable[..., Any],
+        kl_weight: float,
+        hypotheses: int | None,
+        intervention_term: bool,
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        model, guide = (_without_registration(program) for program in (self.model, self.guide))
+        model, guide = (_without_registration(program) for program in (model, guide))
         if hypotheses is not None:
             guide = TopHypotheses(hypotheses)(guide)
         if not intervention_term:
@@ -139,12 +152,14 @@ class PairObjective(nn.Module):
         return model, guide
 
 
-def _without_registration(program: nn.Module) -> Callable[..., Any]:
-    """Return the program's forward, which runs without registering parameters with Pyro.
+def _without_registration(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the forward of a program that is a module, which runs without registering parameters with Pyro.
 
     Called as a module, a PyroModule sends a message for every parameter of every network it reads, in every step, for
     a store that is thrown away here: a tenth of a step. Random parameters (`PyroSample`) need that context.
     """
+    if not isinstance(program, nn.Module):
+        return program
     random = any(getattr(module, "_pyro_samples", None) for module in program.modules())
     forward: Callable[..., Any] = program if random else program.forward
     return forward

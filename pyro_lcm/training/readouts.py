@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pyro_lcm.training.nested_lines import NestedLines, find_nested_lines
-from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
+from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 from pyro_lcm.training.structure import FindOrder, sparse_regression
-from pyro_lcm.training.warmstart import encode_in_chunks, sample_pairs
+from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, sample_pairs
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class FindReadouts:
         batch = sample_pairs(source, self.pairs, seed)
         encoder = objective.guide.encoder
         before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective, before, after, batch.get("targets")).cpu().numpy()
+        target = hard_targets(objective.guide, before, after, batch.get("targets")).cpu().numpy()
         sides = [encoder.code(batch[side]).cpu().double().numpy() for side in ("x", "x_after")]
         moves = sides[1] - sides[0]
         dim = moves.shape[1]

@@ -31,7 +31,7 @@ No part sees a true variable, target or graph, and none depends on the clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyro_lcm.causal.solution import SolutionFunctions
@@ -39,9 +39,10 @@ from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.training.initialize import Initialize, TakeTolerance
 from pyro_lcm.training.phases import Phase, Setting
 from pyro_lcm.training.readouts import FindOrderAndReadouts
+from pyro_lcm.training.recipe_objective import AUTOENCODER
 from pyro_lcm.training.schedules import Cosine, Linear
 from pyro_lcm.training.structure import FindGraph, FindOrder, FindParents
-from pyro_lcm.training.warmstart import AlignToLines, Calibrate, FindCode, MatchTargets, affine_code
+from pyro_lcm.training.warmstart import Calibrate, affine_code
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def identify(
     """
     b = Budget() if budget is None else budget
     if linear:
-        return _linear(b, wide=wide, causal=causal)
+        return _linear(b, causal=causal)
     phases = []
     if wide and not flat and b.reconstruct:
         phases.append(_autoencoder(b))
@@ -218,9 +219,9 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat
     return phases
 
 
-def _linear(b: Budget, *, wide: bool, causal: bool) -> tuple[Phase, ...]:
+def _linear(b: Budget, *, causal: bool) -> tuple[Phase, ...]:
     """Closed forms, and SVI of everything from there."""
-    phases = [*_linear_coordinates(wide=wide)]
+    phases = [_lines()]
     phases.append(Phase("calibrate", 0, settings=TWO, start=Calibrate(straight=True)))
     if b.refine:
         phases.append(
@@ -240,13 +241,8 @@ def _linear(b: Budget, *, wide: bool, causal: bool) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def _linear_coordinates(*, wide: bool) -> list[Phase]:
-    phases = []
-    if wide:
-        phases.append(Phase("code", 0, settings={"stage": "reconstruct"}, start=FindCode()))
-    phases.append(Phase("lines", 0, settings={"stage": "unmix"}, start=AlignToLines(straight=True)))
-    phases.append(Phase("names", 0, settings={"stage": "unmix"}, start=MatchTargets()))
-    return phases
+def _lines() -> Phase:
+    return Phase("lines", 0, settings=TWO, start=Initialize(straight=True, pairs=100_000))
 
 
 def _refine(b: Budget) -> Phase:
@@ -257,24 +253,35 @@ def _refine(b: Budget) -> Phase:
 
 def _autoencoder(b: Budget) -> Phase:
     rate = Cosine(2e-3, 1e-5)
-    return Phase("reconstruct", b.reconstruct, rate, b.batch_size, {"stage": "reconstruct"}, gradient_clip=10.0)
+    return Phase("reconstruct", b.reconstruct, rate, b.batch_size, {"program": AUTOENCODER}, gradient_clip=10.0)
 
 
-def coordinates(budget: Budget | None = None, *, wide: bool = False, linear: bool = False) -> tuple[Phase, ...]:
-    """The phases that find noise encodings for models whose guides share factors or have explicit mechanisms."""
+def coordinates(
+    budget: Budget | None = None,
+    *,
+    dim: int = 4,
+    wide: bool = False,
+    linear: bool = False,
+    invertible: bool = False,
+    program: str | None = None,
+) -> tuple[Phase, ...]:
+    """The phases that find noise encodings for the other models: SVI of their own programs on codes of x.
+
+    Args:
+        budget: steps.
+        dim: number of causal variables.
+        wide: whether x has more directions than there are variables.
+        linear: whether lines and noise explain the differences as they are, so that no flow is needed.
+        invertible: whether the decoder is the encoder's inverse.
+        program: which program of the objective's finds them.
+    """
     b = Budget() if budget is None else budget
     if linear:
-        return tuple(_linear_coordinates(wide=wide))
-    unmix = {"stage": "unmix"}
+        return (_lines(),)
     phases = [_autoencoder(b)] if wide and b.reconstruct else []
-    phases.append(Phase("lines", 0, settings=unmix, start=AlignToLines()))
-    phases.append(Phase("names", 0, settings=unmix, start=MatchTargets()))
-    if b.steps_of_unmix:
-        rate = Cosine(6e-3, 1e-5)
-        phases.append(Phase("unmix", b.steps_of_unmix, rate, b.batch_size, unmix, gradient_clip=20.0, keep="best"))
-        phases.append(Phase("realign", 0, settings=unmix, start=AlignToLines()))
-        phases.append(Phase("rename", 0, settings=unmix, start=MatchTargets()))
-    return tuple(phases)
+    first = fit_phases(b, dim=dim, through_encoder=not invertible, causal=False)[0]
+    named = {} if program is None else {"program": program}
+    return (*phases, replace(first, settings={**first.settings, **named}, start=Initialize(program=program)))
 
 
 def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phase, ...]:
@@ -343,7 +350,7 @@ def published(pairs: int, *, epochs: int = 90, batch_size: int = 64) -> tuple[Ph
     extra: dict[str, Setting] = {"entropy": 1.0, "consistency": 0.01}
     soft = extra | {"intervention_term": False}
     settings: list[tuple[str, int, Any, dict[str, Setting], bool]] = [
-        ("pretrain", third, Cosine(rates[0], rates[1]), {"stage": "reconstruct", "kl_weight": 1e-3}, True),
+        ("pretrain", third, Cosine(rates[0], rates[1]), {"program": AUTOENCODER, "kl_weight": 1e-3}, True),
         ("raise the KL", third, Cosine(rates[1], rates[2]), soft | {"kl_weight": Linear(1e-3, 1.0)}, False),
         ("soft", third, Cosine(rates[2], rates[3]), soft, False),
         ("soft, redrawn", 3 * third, cycle, extra, True),

@@ -10,8 +10,8 @@ from pyro_lcm.networks import Architecture
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, autoencode, identify
 from pyro_lcm.training.recipe_objective import RecipeObjective
-from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, SubsetObjective, soft, soft_explicit
+from pyro_lcm.training.sibling_recipes import ImplicitFirst, explicit, share_factors
+from pyro_lcm.training.soft_recipe import soft, soft_explicit
 
 __all__ = ["ModelRecipe", "recipe_of"]
 
@@ -68,31 +68,35 @@ def _autoencode(architecture: Architecture, budget: Budget | None, linear: bool)
 
 
 def _share(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return share_factors(budget, wide=_wide(architecture), linear=linear)
+    return share_factors(budget, dim=architecture.dim_z, wide=_wide(architecture), linear=linear)
 
 
 def _explicit(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return explicit(budget, wide=_wide(architecture), linear=linear, latent=architecture.graph != "order")
+    a = architecture
+    how = {"wide": _wide(a), "linear": linear, "latent": a.graph != "order", "invertible": a.invertible}
+    return explicit(budget, dim=a.dim_z, **how)
 
 
 def _soft(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return soft(budget, linear=linear, sets=architecture.model == "soft_ilcm_subsets")
+    a = architecture
+    return soft(budget, dim=a.dim_z, linear=linear, sets=a.model == "soft_ilcm_subsets")
 
 
 def _soft_explicit(architecture: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return soft_explicit(budget, linear=linear, latent=architecture.graph != "order")
+    a = architecture
+    return soft_explicit(budget, dim=a.dim_z, linear=linear, latent=a.graph != "order")
 
 
 _RECIPES = {
     "ilcm": ModelRecipe(_identify),
     "dvae": ModelRecipe(_identify),
     "beta_vae": ModelRecipe(_autoencode),
-    "ada_gvae": ModelRecipe(_share, sets=True),
-    "ada_ml_vae": ModelRecipe(_share, sets=True),
-    "gvae": ModelRecipe(_share, known_targets=True, sets=True),
-    "ml_vae": ModelRecipe(_share, known_targets=True, sets=True),
-    "elcm": ModelRecipe(_explicit),
-    "soft_ilcm": ModelRecipe(_soft, SoftObjective, units="common"),
-    "soft_elcm": ModelRecipe(_soft_explicit, units="common"),
-    "soft_ilcm_subsets": ModelRecipe(_soft, SubsetObjective, units="common", sets=True),
+    "ada_gvae": ModelRecipe(_share, ImplicitFirst, sets=True),
+    "ada_ml_vae": ModelRecipe(_share, ImplicitFirst, sets=True),
+    "gvae": ModelRecipe(_share, ImplicitFirst, known_targets=True, sets=True),
+    "ml_vae": ModelRecipe(_share, ImplicitFirst, known_targets=True, sets=True),
+    "elcm": ModelRecipe(_explicit, ImplicitFirst),
+    "soft_ilcm": ModelRecipe(_soft, ImplicitFirst, units="common"),
+    "soft_elcm": ModelRecipe(_soft_explicit, ImplicitFirst, units="common"),
+    "soft_ilcm_subsets": ModelRecipe(_soft, units="common", sets=True),
 }

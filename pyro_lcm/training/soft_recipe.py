@@ -7,7 +7,7 @@ then mechanisms before and after, as functions of noise encodings or of the pare
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,69 +15,18 @@ import torch
 from torch import Tensor
 
 from pyro_lcm.causal.graph_sites import FixedOrder
-from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.solution import SolutionFunctions
-from pyro_lcm.causal.subsets import row_of
-from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.peel import Peeled, least_squares, peel, single_targets
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, coordinates
-from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
 from pyro_lcm.training.schedules import Cosine
-from pyro_lcm.training.sibling_recipes import HARD, ReadGraph
+from pyro_lcm.training.sibling_recipes import HARD, IMPLICIT, ReadGraph
 from pyro_lcm.training.sources import DataSource
 from pyro_lcm.training.structure import choose_parents
 from pyro_lcm.training.warmstart import encode_in_chunks, sample_pairs, set_spreads
 
 ISOMETRY = ("model.decoder.free", "model.decoder.log_scale")
 """Parameters that are found in closed form and then held fixed."""
-
-
-class SoftObjective(RecipeObjective):
-    """The recipe's objective for :class:`pyro_lcm.models.soft_ilcm.SoftILCM` and its guide."""
-
-    def solution_loss(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """-log p(x | e) - log p(x~ | e~) - log p(e~_I | e) per pair, the encoder held fixed, hard targets."""
-        model: Any = self.model
-        guide: Any = self.guide
-        x = torch.cat([tensors["x"], tensors["x_after"]])
-        with torch.no_grad():
-            mean, sd = guide.encoder(x)
-            noise = mean + sd * torch.randn_like(sd)
-            before, after = mean.chunk(2)
-            target = self.targets(before, after, tensors.get("targets"))
-        before, after = noise.chunk(2)
-        redrawn, hit = self.redrawn(before, after, target)
-        fit = 2 * model.x_dist(noise).log_prob(x).mean()
-        metrics = {"reconstruction": fit.detach(), "log_redrawn": (redrawn.sum() / hit.sum().clamp(min=1)).detach()}
-        return -fit - redrawn.mean(), metrics
-
-    def targets(self, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
-        """The site ``target`` at its most probable, or known, value, (N,) long."""
-        return hard_targets(self, before, after, known)
-
-    def redrawn(self, before: Tensor, after: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(e~_I | e, I), 0 without a target, (N,), and whether there is one."""
-        density = self.model.redrawn_dist(before, target).log_prob(after)
-        hit = target > 0
-        return torch.where(hit, density.gather(1, (target - 1).clamp(min=0).unsqueeze(1)).squeeze(1), 0.0), hit
-
-
-class SubsetObjective(SoftObjective):
-    """The same for :class:`pyro_lcm.models.soft_ilcm_subsets.SubsetILCM` and its guide."""
-
-    def targets(self, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
-        """Rows of the list of sets; see the base class."""
-        row: Tensor = self.guide.target_encoder(after - before).argmax(-1)
-        if known is None:
-            return row
-        given = row_of(self.model.subsets, known)
-        return torch.where(given == UNKNOWN, row, given)
-
-    def redrawn(self, before: Tensor, after: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(e~_S | e, S), (N,), and whether S has members."""
-        hit = self.model.subsets[target]
-        return RedrawnInOrder(self.model.conditionals, before, hit).log_prob(after), hit.any(-1)
 
 
 @dataclass(frozen=True)
@@ -169,41 +118,42 @@ class ReadParents:
         return {"edges": float(adjacency.sum())}
 
 
-def soft(budget: Budget | None = None, *, linear: bool = False, sets: bool = False) -> tuple[Phase, ...]:
-    """The recipe for a :class:`SoftObjective`, or for a :class:`SubsetObjective`.
+def soft(budget: Budget | None = None, *, dim: int = 4, linear: bool = False, sets: bool = False) -> tuple[Phase, ...]:
+    """The recipe of the implicit models of soft interventions.
 
     Args:
         budget: steps; ``refine`` is halved, for the decoder's isometry is found already and held fixed.
+        dim: number of causal variables.
         linear: whether mixing and mechanisms are linear.
         sets: whether several variables are targets at a time. Each component then says by itself whether it was
             redrawn, and a small error of the encoder makes it seem so; the last phase leaves the guide as it is.
 
     Returns:
-        The phases.
+        The phases, for a :class:`~pyro_lcm.training.recipe_objective.RecipeObjective`.
     """
     b = Budget() if budget is None else budget
-    solutions = {"stage": "solutions"}
     phases = [
-        *coordinates(budget, linear=linear),
-        Phase("peel", 0, settings=solutions, start=PeelSinks()),
+        *coordinates(budget, dim=dim, linear=linear, program=None if sets else IMPLICIT),
+        Phase("peel", 0, settings=HARD, start=PeelSinks()),
     ]
     if not linear and b.solutions:
         freeze = ("guide", *ISOMETRY)
         rate = Cosine(5e-3, 1e-5)
-        phases.append(
-            Phase("mechanisms", b.solutions, rate, b.batch_size, solutions, freeze=freeze, gradient_clip=20.0)
-        )
+        phases.append(Phase("mechanisms", b.solutions, rate, b.batch_size, HARD, freeze=freeze, gradient_clip=20.0))
     rate, held = Cosine(1e-3, 1e-5), (*ISOMETRY, *(("guide",) if sets else ()))
     phases.append(Phase("refine", b.refine // 2, rate, b.batch_size, HARD, freeze=held, gradient_clip=10.0))
-    return (*phases, Phase("parents", 0, settings=solutions, start=ReadParents(linear=linear)))
+    return (*phases, Phase("parents", 0, settings=HARD, start=ReadParents(linear=linear)))
 
 
-def soft_explicit(budget: Budget | None = None, *, linear: bool = False, latent: bool = False) -> tuple[Phase, ...]:
+def soft_explicit(
+    budget: Budget | None = None, *, dim: int = 4, linear: bool = False, latent: bool = False
+) -> tuple[Phase, ...]:
     """The recipe of the explicit model of soft interventions.
 
     Args:
         budget: steps; the graph and its mechanisms take ``solutions`` where mechanisms are not linear, and a fifth of
             that where only a graph is to be found; its logits alone a tenth; the last phase half of ``refine``.
+        dim: number of causal variables.
         linear: whether mixing and mechanisms are linear.
         latent: whether something about the graph has logits; not so for a fixed order.
 
@@ -213,7 +163,10 @@ def soft_explicit(budget: Budget | None = None, *, linear: bool = False, latent:
     b = Budget() if budget is None else budget
     size = max(1, b.batch_size // (8 if latent else 2))  # a wrong graph is seen to be wrong on a few pairs
     fixed = ("guide.encoder", "guide.target_encoder", *ISOMETRY)
-    phases = [*coordinates(budget, linear=linear), Phase("peel", 0, settings=HARD, start=PeelMechanisms())]
+    phases = [
+        *coordinates(budget, dim=dim, linear=linear, program=IMPLICIT),
+        Phase("peel", 0, settings=HARD, start=PeelMechanisms()),
+    ]
     if not latent:
         phases.append(Phase("parents", 0, settings=HARD, start=ReadParents(linear=linear)))
     elif b.solutions:

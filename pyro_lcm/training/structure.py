@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyro_lcm.causal.readout import causal_order
-from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
+from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
-from pyro_lcm.training.warmstart import encode_in_chunks, regress_solutions, sample_pairs
+from pyro_lcm.training.warmstart import encode_in_chunks, hard_targets, regress_solutions, sample_pairs
 
 Array = NDArray[np.float64]
 
@@ -56,10 +56,10 @@ class FindGraph:
         solution = objective.model.solution
         batch = sample_pairs(source, self.pairs, seed)
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective, before, after, batch.get("targets"))
+        target = hard_targets(objective.guide, before, after, batch.get("targets"))
         if self.linear:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
-            regress_solutions(objective, before, after, target)
+            regress_solutions(objective.model.solution, before, after, target)
         order = causal_order(solution, before[:2000])
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
@@ -141,7 +141,7 @@ class FindParents:
         solution = objective.model.solution
         batch = sample_pairs(source, self.pairs, seed)
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective, before, after, batch.get("targets"))
+        target = hard_targets(objective.guide, before, after, batch.get("targets"))
         natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)
         for variable in range(solution.dim):
@@ -182,6 +182,8 @@ def _compose_linear(
 def choose_parents(features: Array, response: Array, *, linear: bool, rows: int) -> list[int]:
     """Features on which a response depends: by sparse regression where linear, else by evidence on the first rows.
 
+    All of them where there are fewer than :data:`MIN_ROWS` rows and two for each.
+
     Args:
         features: (N, p).
         response: (N,).
@@ -191,6 +193,8 @@ def choose_parents(features: Array, response: Array, *, linear: bool, rows: int)
     Returns:
         The features chosen.
     """
+    if len(response) < MIN_ROWS + 2 * features.shape[1]:
+        return list(range(features.shape[1]))
     if linear:
         return sparse_regression(features, response)[0]
     return nonlinear_parents(features[:rows], response[:rows])

@@ -15,10 +15,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import single_target
+from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.lines import Lines, complete_lines, find_lines
 from pyro_lcm.training.noisy_lines import fit_noisy_lines
-from pyro_lcm.training.recipe_objective import RecipeObjective, hard_targets
+from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.shared import shared_of_any
 from pyro_lcm.training.sources import DataSource
 
@@ -32,46 +34,6 @@ def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(size, generator=generator)[:number].sort().values
     return dict(source.batch(index))
-
-
-@dataclass(frozen=True)
-class AlignToLines:
-    """Turn the encoder's flow so that differences of noise encodings are one-sparse.
-
-    The lines on which the differences lie (:func:`pyro_lcm.training.lines.find_lines`) become the axes, each scaled
-    to unit variance. Applied to encodings that are nearly aligned it changes little; applied after a collapse, where
-    two targets share a component and another is dead, the lines lie across these components and it takes them
-    apart. The map is kept only if it raises the likelihood of the pairs (the objective of the stage ``unmix``): where a
-    flow has bent its coordinates to the data, the best straight lines through all differences can be worse.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-        straight: whether noise alone keeps differences off the lines, so that it is taken into account.
-    """
-
-    pairs: int = 50_000
-    straight: bool = False
-
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Compose the encoder's flow with the linear map found; see the class."""
-        batch = sample_pairs(source, self.pairs, seed)
-        # Components have no names yet, so what is known of targets cannot be used.
-        batch.pop("targets", None)
-        encoder, target_encoder = objective.guide.encoder, objective.guide.target_encoder
-        loss_before = objective.unmix_loss(batch)[0]
-        flow = {name: value.clone() for name, value in encoder.flow.state_dict().items()}
-        widths = {name: value.clone() for name, value in target_encoder.state_dict().items()}
-        lines = align_encoder(objective.guide, batch, straight=self.straight, seed=seed)
-        target_encoder.fit(encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"]))
-        accepted = bool(objective.unmix_loss(batch)[0] < loss_before)
-        if not accepted:
-            encoder.flow.load_state_dict(flow)
-            target_encoder.load_state_dict(widths)
-        return {
-            "lines_residual": lines.residual,
-            "least_used_line": float(lines.usage.min()),
-            "accepted": float(accepted),
-        }
 
 
 def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = False, seed: int = 0) -> Lines:
@@ -104,30 +66,7 @@ def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = F
     return lines
 
 
-@dataclass(frozen=True)
-class FindCode:
-    """Set encoder and decoder to a linear code: the directions of whitened x that the two sides share most.
-
-    For x with more directions than there are variables, in a linear mixing. The others are noise
-    (:mod:`pyro_lcm.training.shared`), and the code is all that x says about the variables.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-    """
-
-    pairs: int = 100_000
-
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Set the affine parts of both bodies; see the class."""
-        batch = sample_pairs(source, self.pairs, seed)
-        found, rows = find_code(objective.guide.encoder, batch)
-        decoder = objective.model.decoder.body
-        decoder.affine.weight.copy_(rows.T)
-        decoder.affine.bias.zero_()
-        return found
-
-
-def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> tuple[dict[str, float], Tensor]:
+def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> dict[str, float]:
     """Set an encoder's code to the directions of x that the two sides share most, and nothing else.
 
     Args:
@@ -135,7 +74,7 @@ def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> tuple[dict[str, floa
         batch: ``x`` and ``x_after``, (pairs, D).
 
     Returns:
-        How much they share, and the rows (d, D) of the code.
+        How much they share.
     """
     affine = encoder.body.affine
     shared, centre, whitener = shared_of_any(*(batch[side].cpu().double().numpy() for side in ("x", "x_after")))
@@ -146,27 +85,7 @@ def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> tuple[dict[str, floa
         encoder.body.rest[-1].weight.zero_()
         encoder.body.rest[-1].bias.zero_()
     least = float(shared.correlations[min(len(rows), len(shared.correlations)) - 1])
-    return {"least_correlation": least, "shared_directions": float(shared.number)}, affine.weight.clone()
-
-
-@dataclass(frozen=True)
-class MatchTargets:
-    """Permute the encoder's components so that component i is the one that interventions on i move.
-
-    It uses the pairs whose targets are known and does nothing without any.
-
-    Attributes:
-        pairs: how many pairs to use at most.
-    """
-
-    pairs: int = 20_000
-
-    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Compose the encoder's flow with the permutation; see the class."""
-        batch = sample_pairs(source, self.pairs, seed)
-        if "targets" not in batch:
-            return {}
-        return {"matched_share": name_by_targets(objective.guide.encoder, batch)}
+    return {"least_correlation": least, "shared_directions": float(shared.number)}
 
 
 def name_by_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:
@@ -195,7 +114,8 @@ class Calibrate:
 
     In this order: the decoder's flow becomes the encoder's; the target encoder's tolerances and widths are
     fitted by expectation maximisation to the moves; the affine parts of the solution functions by least squares
-    on the pairs whose target they are; the standard deviations of decoder and encoder to the residuals.
+    on the pairs whose target they are; an affine map from code to x by least squares; the standard deviations of
+    decoder and encoder to the residuals.
 
     Attributes:
         pairs: how many pairs to use at most.
@@ -217,10 +137,10 @@ class Calibrate:
         guide.target_encoder.fit(after - before, known)
         if self.straight:
             guide.target_encoder.fit_weighting(after - before, known)
-        target = hard_targets(objective, before, after, known)
+        target = hard_targets(objective.guide, before, after, known)
         if self.solutions and hasattr(model, "solution"):
-            regress_solutions(objective, before, after, target)
-        if not self.solutions and affine_code(guide.encoder.body) and affine_code(model.decoder.body):
+            regress_solutions(objective.model.solution, before, after, target)
+        if affine_code(guide.encoder.body) and affine_code(model.decoder.body) and batch["x"].shape[1] > model.dim_z:
             regress_decoder(model.decoder.body.affine, guide.encoder, batch)
         residual = decoder_residual(objective, batch, before, after, target)
         set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)
@@ -232,9 +152,17 @@ def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> T
     return torch.cat([encoder(part)[0] for part in x.split(rows)])
 
 
-def regress_solutions(objective: RecipeObjective, before: Tensor, after: Tensor, target: Tensor) -> None:
+def hard_targets(guide: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, (N,), or the known one, from noise encodings (N, d) of both sides."""
+    target: Tensor = guide.target_encoder(after - before).argmax(-1)
+    if known is None:
+        return target
+    known = single_target(known, before.shape[-1])
+    return torch.where(known == UNKNOWN, target, known)
+
+
+def regress_solutions(solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor) -> None:
     """Fit e~_i = shift_i(e) + scale_i z~_i, shift affine and scale constant, by least squares for each i."""
-    solution = objective.model.solution
     networks = solution.networks
     for variable in range(solution.dim):
         rows = target == variable + 1

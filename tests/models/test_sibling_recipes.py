@@ -27,7 +27,7 @@ from pyro_lcm.training import fit
 from pyro_lcm.training.recipe import Budget
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sibling_recipes import explicit, share_factors
-from pyro_lcm.training.soft_recipe import SoftObjective, SubsetObjective, soft, soft_explicit
+from pyro_lcm.training.soft_recipe import soft, soft_explicit
 
 # Pyro remarks on parameters that a phase holds fixed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was not registered in the param store")
@@ -97,7 +97,7 @@ def _soft_pairs(known):
 def _implicit():
     solution, changed = SolutionFunctions(DIM, ()), SolutionFunctions(DIM, ())
     model = SoftILCM(DIM, IsometricDecoder(DIM, DIM), solution, changed)
-    return SoftObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))), soft(Budget(refine=20), linear=True)
+    return RecipeObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))), soft(Budget(refine=20), linear=True)
 
 
 def _explicit(prior, posterior):
@@ -168,7 +168,7 @@ def test_soft_interventions_on_sets(known):
     )
     guide = SubsetILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))
     phases = soft(Budget(refine=20, batch_size=256), linear=True, sets=True)
-    fit(SubsetObjective(model, guide), tensors, phases, seed=0, device="cpu", progress=False)
+    fit(RecipeObjective(model, guide), tensors, phases, seed=0, device="cpu", progress=False)
     with torch.no_grad():
         causal = model.causal(guide.encode(tensors["x"]).mean).numpy()
         hits = guide.targets(tensors["x"], tensors["x_after"])[:, 1:].numpy() > 0.5

@@ -1,4 +1,4 @@
-"""The recipes as data, and the objectives of their stages."""
+"""The recipes as data, and their objectives."""
 
 import pyro
 import pytest
@@ -8,7 +8,8 @@ from torch.distributions import Normal
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.recipe import Budget, annealed, identify, published
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.training.recipe_objective import AUTOENCODER, RecipeObjective
+from pyro_lcm.training.sibling_recipes import IMPLICIT, ImplicitFirst
 from pyro_lcm.training.structure import FindGraph
 
 ROWS = 30
@@ -19,7 +20,7 @@ def _names(**options):
 
 
 def test_linear_data_need_no_flow_and_no_phase_for_solution_functions():
-    assert _names(linear=True) == ["lines", "names", "calibrate", "refine", "graph"]
+    assert _names(linear=True) == ["lines", "calibrate", "refine", "graph"]
 
 
 def test_what_is_not_linear_is_found_by_svi_of_one_program():
@@ -116,80 +117,43 @@ def batch():
     return {"x": torch.randn(ROWS, 4), "x_after": torch.randn(ROWS, 4)}
 
 
-def _loss(objective, batch, stage, **settings):
+def _loss(objective, batch, **settings):
     pyro.set_rng_seed(0)
-    return objective(batch, size=ROWS, index=torch.arange(ROWS), stage=stage, **settings)[0]
+    return objective(batch, size=ROWS, index=torch.arange(ROWS), **settings)[0]
 
 
-@pytest.mark.parametrize(
-    ("stage", "learns"),
-    [
-        ("reconstruct", ("guide.encoder", "model.decoder")),
-        ("unmix", ("guide.encoder.flow", "guide.target_encoder")),
-        ("solutions", ("model.solution",)),
-    ],
-)
-def test_a_stage_trains_its_own_parts_alone(objective, batch, stage, learns):
-    _loss(objective, batch, stage).backward()
+def test_an_autoencoder_trains_encoder_and_decoder_alone(objective, batch):
+    _loss(objective, batch, program=AUTOENCODER).backward()
     for name, parameter in objective.named_parameters():
         trained = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
-        assert trained == name.startswith(learns), name
+        assert trained == name.startswith(("guide.encoder", "model.decoder")), name
 
 
-def test_the_pairs_stage_is_the_elbo(objective, batch):
+def test_an_autoencoder_has_the_elbo_of_single_observations(objective, batch):
+    found = _loss(objective, batch, program=AUTOENCODER, kl_weight=0.3)
     pyro.set_rng_seed(0)
-    with torch.no_grad():
-        expected = super(RecipeObjective, objective).forward(batch, size=ROWS, index=torch.arange(ROWS))[0]
-    torch.testing.assert_close(_loss(objective, batch, "pairs").detach(), expected)
+    mean, sd = objective.guide.encoder(torch.cat([batch["x"], batch["x_after"]]))
+    noise = torch.cat([m + s * torch.randn_like(s) for m, s in zip(mean.chunk(2), sd.chunk(2), strict=True)])
+    fit = objective.model.x_dist(noise).log_prob(torch.cat([batch["x"], batch["x_after"]]))
+    log_q = Normal(mean, sd).log_prob(noise).sum(1)
+    log_p = Normal(0.0, 1.0).log_prob(noise).sum(1)
+    expected = 2 * (0.3 * (log_q - log_p) - fit).mean()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_reconstruction_is_the_elbo_of_single_observations(objective, batch):
-    x = torch.cat([batch["x"], batch["x_after"]])
-    found = _loss(objective, batch, "reconstruct", kl_weight=0.3)
+def test_without_readouts_it_is_the_elbo(objective, batch):
     pyro.set_rng_seed(0)
-    mean, sd = objective.guide.encoder(x)
-    fit = objective.model.x_dist(mean + sd * torch.randn_like(sd)).log_prob(x)
-    kl = 0.5 * (mean**2 + sd**2 - 1 - (sd**2).log()).sum(1)
-    torch.testing.assert_close(found, (0.3 * kl - fit).mean(), rtol=1e-5, atol=1e-5)
+    expected = super(RecipeObjective, objective).forward(batch, size=ROWS, index=torch.arange(ROWS))[0]
+    torch.testing.assert_close(_loss(objective, batch), expected)
 
 
-def test_the_unmixing_likelihood_counts_both_sides(objective, batch):
-    encoder, target_encoder = objective.guide.encoder, objective.guide.target_encoder
-    found = -_loss(objective, batch, "unmix")
-    codes = [encoder.code(batch[side]) for side in ("x", "x_after")]
-    noise = [encoder.flow.image(code) for code in codes]
-    log_dets = [
-        torch.stack(
-            [torch.linalg.slogdet(torch.autograd.functional.jacobian(encoder.flow.image, row))[1] for row in code]
-        )
-        for code in codes
-    ]
-    evidence = target_encoder.log_evidence(noise[1] - noise[0], shared=True)
-    expected = Normal(0.0, 1.0).log_prob(noise[0]).sum(1) + evidence + sum(log_dets)
-    torch.testing.assert_close(found, expected.mean(), rtol=1e-4, atol=1e-4)
-
-
-def test_the_unmixing_likelihood_uses_known_targets(objective, batch):
-    free = _loss(objective, batch, "unmix")
-    torch.testing.assert_close(_loss(objective, batch | {"targets": torch.full((ROWS,), -1)}, "unmix"), free)
-    assert _loss(objective, batch | {"targets": torch.full((ROWS,), 1)}, "unmix") > free
-
-
-def test_solution_functions_are_scored_on_the_pairs_whose_target_they_are(objective, batch):
-    targets = torch.arange(ROWS) % 4
-    found = _loss(objective, batch | {"targets": targets}, "solutions")
-    before, after = objective.guide.encoder(torch.cat([batch["x"], batch["x_after"]]))[0].chunk(2)
-    densities = []
-    for row in range(ROWS):
-        i = int(targets[row]) - 1
-        if i >= 0:
-            shift, scale = objective.model.solution.all_coefficients(before[row])
-            densities.append(Normal(shift[i], scale[i]).log_prob(after[row, i]))
-    torch.testing.assert_close(-found, torch.stack(densities).mean(), rtol=1e-4, atol=1e-4)
-
-
-def test_without_any_target_the_solution_stage_is_silent(objective, batch):
-    loss = _loss(objective, batch | {"targets": torch.zeros(ROWS, dtype=torch.long)}, "solutions")
-    assert loss == 0
-    loss.backward()
-    assert all(p.grad is None or (p.grad == 0).all() for p in objective.parameters())
+def test_shared_factors_begin_with_the_implicit_model(batch):
+    architecture = Architecture("ada_gvae", dim_x=4, dim_z=4, flow_layers=2, flow_hidden=6)
+    objective = ImplicitFirst(*build(architecture, seed=2))
+    how = {"program": IMPLICIT, "hypotheses": 2, "through_encoder": True}
+    _loss(objective, batch, **how).backward()
+    trained = {name for name, parameter in objective.named_parameters() if parameter.grad is not None}
+    assert {name.split(".flow")[0] for name in trained if ".flow" in name} == {"guide.encoder"}
+    assert any(name.startswith("implicit.solution") for name in trained)
+    own, _ = objective(batch, size=ROWS, index=torch.arange(ROWS))
+    assert torch.isfinite(own)

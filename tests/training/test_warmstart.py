@@ -2,20 +2,17 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.networks import Architecture, build
-from pyro_lcm.training.lines import Lines
+from pyro_lcm.training.initialize import Initialize
 from pyro_lcm.training.recipe_objective import RecipeObjective
 from pyro_lcm.training.sources import TensorSource
 from pyro_lcm.training.warmstart import (
-    AlignToLines,
     Calibrate,
-    MatchTargets,
     encode_in_chunks,
     posterior_sd,
     sample_pairs,
@@ -88,9 +85,8 @@ COLLAPSES = {
 def test_a_planted_collapse_is_repaired(case, sd):
     source, noise, _ = _pairs(sd=sd)
     objective = _objective(COLLAPSES[case])
-    report = AlignToLines()(objective, source, 0)
+    report = Initialize()(objective, source, 0)
     found = _encode(objective, source)
-    assert report["accepted"] == 1
     # A small move and the noise are of one size, which weighs much more than sd^2 on average.
     assert report["lines_residual"] < (0.02 if sd else 1e-6)
     assert report["least_used_line"] > 0.15
@@ -102,26 +98,14 @@ def test_a_planted_collapse_is_repaired(case, sd):
 def test_an_aligned_encoder_stays_aligned():
     source, noise, _ = _pairs()
     objective = _objective()
-    AlignToLines()(objective, source, 0)
+    Initialize()(objective, source, 0)
     assert _one_to_one(_encode(objective, source), noise).min() > 0.99999
-
-
-def test_a_map_that_lowers_the_likelihood_is_refused(monkeypatch):
-    source, _, _ = _pairs(sd=0.01)
-    objective = _objective()
-    AlignToLines()(objective, source, 0)
-    before = {name: value.clone() for name, value in objective.state_dict().items()}
-    wrong = Lines(_turn(math.pi / 4).double().numpy(), np.full(DIM, 1 / DIM), 0.0)
-    monkeypatch.setattr("pyro_lcm.training.warmstart.find_lines", lambda *_, **__: wrong)
-    assert AlignToLines()(objective, source, 0)["accepted"] == 0
-    for name, value in objective.state_dict().items():
-        assert torch.equal(value, before[name]), name
 
 
 def test_a_variable_that_is_never_a_target_is_found_from_the_others():
     source, noise, _ = _pairs(20_000, weights=[1.0, 1.0, 1.0, 1.0, 0.0])
     objective = _objective(torch.eye(DIM))
-    report = AlignToLines()(objective, source, 0)
+    report = Initialize()(objective, source, 0)
     assert report["least_used_line"] < 0.2 / DIM
     # It is found from uncorrelatedness, with an error of the order of 1 / sqrt(20,000).
     assert _one_to_one(_encode(objective, source), noise).min() > 0.999
@@ -132,19 +116,10 @@ def test_known_targets_name_the_components():
     objective = _objective(torch.eye(DIM))
     known = torch.where(torch.arange(len(target)) % 10 == 0, target, -1)
     source = TensorSource(source.tensors | {"targets": known})
-    AlignToLines()(objective, source, 0)
-    report = MatchTargets()(objective, source, 0)
+    report = Initialize()(objective, source, 0)
     correlation = torch.corrcoef(torch.cat([noise, _encode(objective, source)], 1).T)[:DIM, DIM:].abs()
     assert correlation.diagonal().min() > 0.9999
     assert report["matched_share"] > 0.999
-
-
-def test_without_known_targets_components_keep_their_places():
-    source, _, _ = _pairs(500)
-    objective = _objective()
-    before = _encode(objective, source)
-    assert MatchTargets()(objective, source, 0) == {}
-    assert torch.equal(_encode(objective, source), before)
 
 
 def test_calibration_finds_the_linear_coefficients():
@@ -232,7 +207,7 @@ def test_pairs_are_sampled_without_repetition_by_seed():
     assert torch.equal(sample_pairs(source, 1000, 0)["x"], torch.arange(100.0))
 
 
-@pytest.mark.parametrize("hook", [AlignToLines(), MatchTargets(), Calibrate()])
+@pytest.mark.parametrize("hook", [Initialize(), Calibrate()])
 def test_hooks_give_the_same_result_each_time(hook):
     source, _, target = _pairs(1000, sd=0.01)
     source = TensorSource(source.tensors | {"targets": target})
@@ -303,25 +278,6 @@ def test_expectation_maximisation_recovers_tolerances_and_widths(share_known):
     best.log_width.copy_(width.log())
     accuracy, possible = ((probable(move).argmax(-1) == target).float().mean() for probable in (encoder, best))
     assert accuracy > possible - 0.005
-
-
-def test_the_unmixing_likelihood_integrates_to_one():
-    """p(u, u~) of one variable, summed over a grid of both sides."""
-    objective = RecipeObjective(*build(Architecture("ilcm", dim_x=1, dim_z=1, flow_layers=0))).double()
-    objective.guide.encoder.flow.weight.fill_(1.7)
-    objective.guide.encoder.flow.bias.fill_(0.4)
-    objective.guide.target_encoder.log_tolerance.fill_(math.log(0.2))
-    grid = torch.linspace(-5, 5, 41, dtype=torch.float64)
-    density = torch.tensor(
-        [
-            # The loss is a mean over pairs, so densities are read one at a time.
-            float(objective.unmix_loss({"x": before.view(1, 1), "x_after": after.view(1, 1)})[0].neg().exp())
-            for before in grid
-            for after in grid
-        ]
-    )
-    # Equal steps integrate normal densities to many digits, also the narrow one of "none", of width 0.2 / 1.7.
-    assert float(density.sum()) * 0.25**2 == pytest.approx(1.0, abs=0.02)
 
 
 def test_calibration_sets_the_sd_of_an_encoder_that_was_trained_before():
