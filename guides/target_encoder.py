@@ -6,13 +6,11 @@ that a target posterior needs of the observations (Brehmer, de Haan, Lippe, Cohe
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from pyro_lcm.causal.subsets import single_target
-from pyro_lcm.causal.targets import UNKNOWN, target_distribution
+from pyro_lcm.causal.targets import target_distribution
 
 
 class TargetEncoder(nn.Module):
@@ -55,30 +53,6 @@ class TargetEncoder(nn.Module):
     def hypothesis_of(self, known: Tensor) -> Tensor:
         """The row of :meth:`hypotheses` of each known target, -1 where it is unknown."""
         return single_target(known, len(self.log_width))
-
-    def log_evidence(self, move: Tensor, known: Tensor | None = None, *, shared: bool = False) -> Tensor:
-        """Log density sum_I p(I) p(m~ - m | I), uniform p(I), of the known target where one is; S diagonal.
-
-        Args:
-            move: (..., d) moves.
-            known: (...) long, known targets, -1 for unknown.
-            shared: whether all components share one tolerance, their geometric mean. With tolerances of their own
-                the likelihood is raised by letting one component go and sharpening the others.
-
-        Returns:
-            (...) log densities.
-        """
-        untouched, redrawn = self.variances(shared=shared)
-        hit = self.hypotheses().to(move.dtype)
-        # Each component once, as what it is: what a large move adds as an untouched one cannot be taken away again.
-        kept, drawn = (move.square() / v + (2 * math.pi * v).log() for v in (untouched, redrawn))
-        each = -0.5 * (kept @ (1 - hit).T + drawn @ hit.T)
-        density = each.logsumexp(-1)
-        if known is not None:
-            row = self.hypothesis_of(known)
-            told = each.gather(-1, row.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-            density = torch.where(row == UNKNOWN, density, told)
-        return density - math.log(len(hit))
 
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:

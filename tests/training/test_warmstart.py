@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+from torch.distributions import MultivariateNormal
 
 from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.networks import Architecture, build
@@ -240,22 +240,6 @@ def test_target_probabilities_are_posteriors_of_the_mixture(target_encoder):
     move = torch.randn(20, 3, dtype=torch.float64) * 0.3
     expected = _mixture(target_encoder).log_prob(move.unsqueeze(1)).softmax(-1)
     torch.testing.assert_close(target_encoder(move).softmax(-1), expected)
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_the_evidence_is_the_density_of_the_mixture(target_encoder, shared):
-    move = torch.randn(20, 3, dtype=torch.float64) * 0.3
-    if shared:
-        same = TargetEncoder(3).double()
-        same.load_state_dict(target_encoder.state_dict())
-        same.log_tolerance.fill_(target_encoder.log_tolerance.mean())
-    components = _mixture(same if shared else target_encoder)
-    expected = MixtureSameFamily(Categorical(probs=torch.ones(4).double()), components).log_prob(move)
-    torch.testing.assert_close(target_encoder.log_evidence(move, shared=shared), expected)
-    known = torch.arange(20) % 5 - 1
-    chosen = components.log_prob(move.unsqueeze(1)).gather(1, known.clamp(min=0).unsqueeze(1)).squeeze(1)
-    expected = torch.where(known == -1, expected, chosen - math.log(4))
-    torch.testing.assert_close(target_encoder.log_evidence(move, known, shared=shared), expected)
 
 
 @pytest.mark.parametrize("share_known", [0.0, 0.2])
