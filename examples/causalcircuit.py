@@ -15,8 +15,8 @@ import numpy as np
 
 import pyro_lcm as lcm
 from pyro_lcm.data.causal_circuit import NAMES, CausalCircuit, tiny_set
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.reduction import fit_reduction, reduce_images
+from pyro_lcm.images.reduction import fit_reduction, reduce_images
+from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.viz.circuit import save_circuit_figures
 
 

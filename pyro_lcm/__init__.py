@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from pyro_lcm.fitted import Encoding
     from pyro_lcm.lcm import LatentCausalModel
     from pyro_lcm.reasoning import Outcome, Range, Shift, Uncertainty
+    from pyro_lcm.recipes.budget import Budget
+    from pyro_lcm.recipes.initialize import initialize
+    from pyro_lcm.recipes.structure import find_order
     from pyro_lcm.training import Phase, TrainingDiverged
-    from pyro_lcm.training.initialize import initialize
-    from pyro_lcm.training.recipe import Budget
-    from pyro_lcm.training.structure import find_order
 
 __all__ = [
     "Budget",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Budget": "pyro_lcm.training.recipe",
+    "Budget": "pyro_lcm.recipes.implicit",
     "DimChoice": "pyro_lcm.dim_choice",
     "Encoding": "pyro_lcm.fitted",
     "InterventionPairs": "pyro_lcm.data",
@@ -48,8 +48,8 @@ _HOMES = {
     "TrainingDiverged": "pyro_lcm.training",
     "Uncertainty": "pyro_lcm.reasoning",
     "choose_dim_z": "pyro_lcm.dim_choice",
-    "find_order": "pyro_lcm.training.structure",
-    "initialize": "pyro_lcm.training.initialize",
+    "find_order": "pyro_lcm.recipes.structure",
+    "initialize": "pyro_lcm.recipes.initialize",
     "simulate_scaling": "pyro_lcm.data",
 }
 

@@ -17,14 +17,14 @@ import numpy as np
 from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
+from pyro_lcm.identify.directions import find_lines
+from pyro_lcm.identify.noisy_directions import fit_noisy_lines
+from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
 from pyro_lcm.networks import INVERTIBLE, MAX_SETS, Architecture, ModelName
-from pyro_lcm.training.lines import find_lines
-from pyro_lcm.training.noisy_lines import fit_noisy_lines
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.by_name import recipe_of
+from pyro_lcm.recipes.initialize import NOISE_FREE
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.recipes_by_model import recipe_of
-from pyro_lcm.training.shared import shared_directions, shared_of_any
-from pyro_lcm.training.warmstart import NOISE_FREE
 
 __all__ = ["Design", "choose_design", "fit_standardizer"]
 

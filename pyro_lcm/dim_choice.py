@@ -18,10 +18,10 @@ import numpy as np
 from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.design import fit_standardizer
+from pyro_lcm.identify.shared_subspace import shared_directions
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.training.driver import check_seed
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.shared import shared_directions
 
 __all__ = ["Candidate", "DimChoice", "candidate_dims", "choose_dim_z", "chosen_dim", "compare_dims"]
 

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pyro_lcm import random_state
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.training import random_state
-from pyro_lcm.training.recipe_objective import RecipeObjective
+from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 
 Array = NDArray[np.float32]

@@ -22,14 +22,14 @@ from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
 from pyro_lcm.reasoning.methods import ReasoningMethods
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.by_name import recipe_of
+from pyro_lcm.recipes.implicit import identify_own
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
-from pyro_lcm.training.describe import describe_phases
 from pyro_lcm.training.driver import Precision, check_seed, fit
-from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.logs import FitResult
+from pyro_lcm.training.phases import Phase, describe_phases
 from pyro_lcm.training.processes import barrier, is_first_process
-from pyro_lcm.training.recipe import Budget, identify_own
-from pyro_lcm.training.recipes_by_model import recipe_of
-from pyro_lcm.training.result import FitResult
 from pyro_lcm.training.sources import fingerprint
 from pyro_lcm.verdicts import VerdictMethods
 
@@ -121,7 +121,7 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             out: run folder for logs, checkpoints and the model; None writes nothing.
             budget: steps of the default recipe's phases.
             phases: a recipe of one's own instead; for a model of one's own it is
-                :func:`~pyro_lcm.training.recipe.identify_own` by default.
+                :func:`~pyro_lcm.recipes.implicit.identify_own` by default.
             device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
             precision: as Lightning Fabric names it.
             progress: whether to show a progress bar; by default on a terminal.

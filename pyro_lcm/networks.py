@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from pyro_lcm import random_state
 from pyro_lcm.causal.graph_sites import (
     EdgeOrderLogits,
     FixedOrder,
@@ -42,7 +43,6 @@ from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
 from pyro_lcm.nn.activations import Activation
 from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
-from pyro_lcm.training import random_state
 
 ModelName = Literal[
     "ilcm",

@@ -19,7 +19,7 @@ from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, RESULT, DataSet, Job, Method, Setting, run_job, takes
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.jobs import run_jobs
-from pyro_lcm.training.recipes_by_model import recipe_of
+from pyro_lcm.recipes.by_name import recipe_of
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 

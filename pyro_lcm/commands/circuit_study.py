@@ -25,10 +25,10 @@ from pyro_lcm.data.causal_circuit import CausalCircuit
 from pyro_lcm.data.causal_circuit.render import SIZES
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.images.reduction import ImageReduction, fit_reduction, reduce_images
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.reduction import ImageReduction, fit_reduction, reduce_images
 from pyro_lcm.viz.circuit import save_circuit_figures
 from pyro_lcm.viz.report import Section, report_html
 

@@ -14,7 +14,7 @@ from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.training.recipe import Budget
+from pyro_lcm.recipes.budget import Budget
 
 POSITIONAL = ()
 

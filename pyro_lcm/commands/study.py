@@ -20,10 +20,10 @@ from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.data.soft import SoftSystem
 from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.by_name import recipe_of
+from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.monitor import TrainingDiverged
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.recipes_by_model import recipe_of
-from pyro_lcm.training.result import FitResult
 
 RESULT = "result.json"
 COLUMNS = (

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.dci import dci
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.training.checkpoint import CheckpointFolder, read_tree
-from pyro_lcm.training.tensors import copy_tensors, load_tensors
+from pyro_lcm.training.checkpoint import CheckpointFolder, copy_tensors, load_tensors, read_tree
 
 Array = NDArray[Any]
 

@@ -26,9 +26,9 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.networks import GraphWay, ModelName
+from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.processes import is_first_process
-from pyro_lcm.training.recipe import Budget
 
 POSITIONAL = ("data",)
 

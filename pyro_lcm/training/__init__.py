@@ -5,10 +5,10 @@ named tensors to a loss.
 """
 
 from pyro_lcm.training.driver import fit
+from pyro_lcm.training.logs import FitResult, PhaseResult
 from pyro_lcm.training.monitor import TrainingDiverged
 from pyro_lcm.training.optimizers import adam
 from pyro_lcm.training.phases import Phase, Setting, StartHook
-from pyro_lcm.training.result import FitResult, PhaseResult
 from pyro_lcm.training.schedules import Constant, Cosine, Linear, Schedule, WarmUp
 from pyro_lcm.training.sources import DataSource, TensorSource
 

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.training import random_state
+from pyro_lcm import random_state
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
-from pyro_lcm.training.describe import describe, describe_phases
-from pyro_lcm.training.logs import MetricsTable, ProgressBar, make_loggers
+from pyro_lcm.training.logs import FitResult, MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop
 from pyro_lcm.training.optimizers import OptimizerFactory, check_prefixes
-from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.result import FitResult
+from pyro_lcm.training.phases import Phase, describe, describe_phases
 from pyro_lcm.training.sources import DataSource, PlacedSource, as_source, fingerprint
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pyro_lcm.training import random_state
-from pyro_lcm.training.checkpoint import CheckpointFolder
-from pyro_lcm.training.logs import MetricsTable, ProgressBar
+from pyro_lcm import random_state
+from pyro_lcm.training.batch_order import BatchOrder
+from pyro_lcm.training.checkpoint import CheckpointFolder, copy_tensors, load_tensors, named_tensors
+from pyro_lcm.training.logs import MetricsTable, PhaseResult, ProgressBar
 from pyro_lcm.training.monitor import StepWindow, TrainingDiverged, WindowSummary, non_finite
 from pyro_lcm.training.optimizers import (
     OptimizerFactory,
@@ -30,11 +31,8 @@ from pyro_lcm.training.optimizers import (
     optimizer_of,
     parameter_groups,
 )
-from pyro_lcm.training.order import BatchOrder
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.result import PhaseResult
 from pyro_lcm.training.sources import PlacedSource
-from pyro_lcm.training.tensors import copy_tensors, load_tensors, named_tensors
 from pyro_lcm.training.validation import split_output, validate
 
 __all__ = ["Cadence", "TrainingLoop"]

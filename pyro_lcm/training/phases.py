@@ -7,9 +7,10 @@ written as phases, none of that is a flag inside a model, and a recipe can be ke
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from pyro_lcm.training.schedules import SCHEDULES, Schedule, schedule_from_dict, schedule_to_dict
 from pyro_lcm.training.sources import DataSource
 
-__all__ = ["Phase", "Setting", "StartHook"]
+__all__ = ["Phase", "Setting", "StartHook", "describe", "describe_phases"]
 
 Setting = float | int | bool | str | None | Schedule
 StartHook = Callable[[Any, DataSource, int], Mapping[str, float | Tensor] | None]
@@ -194,3 +195,38 @@ def _is_number(value: object) -> bool:
 
 def _is_integer(value: object, least: int) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def describe(function: Any) -> str | None:
+    """Say which callable this is, and with which plain options.
+
+    Args:
+        function: a function, a partial, an instance of a class, or None.
+
+    Returns:
+        The text; None for None.
+
+    Example:
+        >>> describe(functools.partial(sorted, reverse=True))
+        'builtins.sorted(reverse=True)'
+    """
+    if function is None:
+        return None
+    if isinstance(function, functools.partial):
+        return f"{describe(function.func)}({_plain(function.keywords)})"
+    if hasattr(function, "__qualname__"):
+        return f"{function.__module__}.{function.__qualname__}"
+    kind = type(function)
+    options = {item.name: getattr(function, item.name) for item in fields(kind)} if is_dataclass(kind) else {}
+    return f"{kind.__module__}.{kind.__qualname__}({_plain(options)})"
+
+
+def describe_phases(phases: Sequence[Phase]) -> list[dict[str, Any]]:
+    """Phases as plain data, their hooks in words."""
+    return [phase.to_dict() | {"start": describe(phase.start)} for phase in phases]
+
+
+def _plain(options: Mapping[str, Any]) -> str:
+    """Return those options whose text is the same in another process."""
+    plain = {key: value for key, value in options.items() if isinstance(value, bool | int | float | str)}
+    return ", ".join(f"{key}={value!r}" for key, value in plain.items())

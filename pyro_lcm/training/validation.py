@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.random_state import isolated
 from pyro_lcm.training.monitor import widest
-from pyro_lcm.training.random_state import isolated
 from pyro_lcm.training.sources import PlacedSource
 
 __all__ = ["split_output", "validate"]

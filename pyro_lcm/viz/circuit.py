@@ -13,8 +13,8 @@ from torch import Tensor
 from pyro_lcm.data.causal_circuit import NAMES, CausalCircuit
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
+from pyro_lcm.images.reduction import ImageReduction, shrink
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.training.reduction import ImageReduction, shrink
 from pyro_lcm.viz.images import graph_over_thumbnails, image_grid
 from pyro_lcm.viz.style import save_figure
 

@@ -8,7 +8,7 @@ import pytest
 from pyro_lcm.cli import main
 from pyro_lcm.data.causal_circuit import tiny_set
 from pyro_lcm.data.files import read_arrays, write_arrays
-from pyro_lcm.training.reduction import ImageReduction
+from pyro_lcm.images.reduction import ImageReduction
 
 FEW = [f"--budget.{name}=6" for name in ("reconstruct", "unmix", "refine", "solutions")]
 

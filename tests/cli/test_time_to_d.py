@@ -8,8 +8,7 @@ import torch
 from pyro_lcm import Budget, LatentCausalModel, ScalingSystem
 from pyro_lcm.commands.study import fit_and_score
 from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
-from pyro_lcm.training.checkpoint import CheckpointFolder
-from pyro_lcm.training.tensors import copy_tensors
+from pyro_lcm.training.checkpoint import CheckpointFolder, copy_tensors
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from pyro_lcm import LatentCausalModel
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.training.recipe import Budget
+from pyro_lcm.recipes.budget import Budget
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import yaml
 
 from pyro_lcm import LatentCausalModel
 from pyro_lcm.networks import Architecture, build
-from pyro_lcm.training.recipe import annealed
-from pyro_lcm.training.warmstart import Calibrate
+from pyro_lcm.recipes.calibrate import Calibrate
+from pyro_lcm.recipes.published import annealed
 
 
 def _state(lcm):

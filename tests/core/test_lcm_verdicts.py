@@ -17,7 +17,7 @@ from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.networks import Architecture, build
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
-from pyro_lcm.training.recipe import annealed
+from pyro_lcm.recipes.published import annealed
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.networks import MODELS, Architecture
-from pyro_lcm.training.recipe import Budget
-from pyro_lcm.training.recipes_by_model import recipe_of
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.by_name import recipe_of
 
 WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
 CASES = {name: {} for name in MODELS} | {

@@ -12,12 +12,12 @@ from pyro_lcm.causal.subsets import all_subsets
 from pyro_lcm.guides.set_encoder import SetEncoder
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
+from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, peel_sinks
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.testing import PairProgramTests, brute_force_elbo
-from pyro_lcm.training.peel import causal_order_of_redrawn, peel_sinks
 
 DIM, DIM_X, ROWS = 2, 3, 6
 

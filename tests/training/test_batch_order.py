@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pyro_lcm.training.order import BatchOrder
+from pyro_lcm.training.batch_order import BatchOrder
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(10, 3), (12, 4), (7, 5), (5, 1)])

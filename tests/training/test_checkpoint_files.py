@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_lcm.training import checkpoint, random_state
+from pyro_lcm import random_state
+from pyro_lcm.training import checkpoint
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree, write_tree
 
 CPU = torch.device("cpu")

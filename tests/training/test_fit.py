@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from pyro_lcm.random_state import derive_seed
 from pyro_lcm.training import Cosine, Linear, Phase, TensorSource, fit
-from pyro_lcm.training.order import BatchOrder
-from pyro_lcm.training.random_state import derive_seed
+from pyro_lcm.training.batch_order import BatchOrder
 
 SEED = 3
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyro_lcm import random_state
 from pyro_lcm.data.causal_circuit import program
 from pyro_lcm.data.causal_circuit.layout import Split, encode_jpeg
 from pyro_lcm.data.causal_circuit.render import SIZES, Renderer
 from pyro_lcm.data.files import read_arrays, write_arrays
 from pyro_lcm.jobs import run_jobs
-from pyro_lcm.training import random_state
 
 SHARD = 1000
 """Pairs of a shard, by default."""

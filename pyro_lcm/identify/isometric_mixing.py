@@ -1,0 +1,94 @@
+"""Causal variables from an isometric mixing x = Q z + b of soft interventions, in closed form.
+
+Noise encodings e of both sides and the targets are known by then. What is left are the causal variables
+(:mod:`pyro_lcm.models.soft_ilcm` says why Q has to be an isometry):
+
+- e~_i depends on e_j only if j is an ancestor of i, unless the two mechanisms of i agree on it: a causal order;
+- an intervention on i moves x within the span of the columns of i and its descendants. So the moves of the last
+  variable lie on a line, its column of Q; those of the one before, projected away from that, lie on a line again; and
+  so on to the first (for linear mechanisms this is a QR decomposition);
+- mechanisms before and after are regressions of z = Q'(x - b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> list[int]:
+    """Variables 0..d-1 from causes to effects, by how well e before predicts e~ of the target.
+
+    Args:
+        before: (N, d) noise encodings before.
+        after: (N, d) noise encodings after.
+        target: (N,) long, 0..d.
+
+    Returns:
+        Each time the variable that those left predict least.
+
+    Raises:
+        ValueError: If a variable is the target of too few pairs to tell.
+    """
+    dim = before.shape[1]
+    dependence = np.zeros((dim, dim))
+    for i in range(dim):
+        rows = target == i + 1
+        if int(rows.sum()) <= 4 * dim:
+            raise ValueError(f"targets: variable {i + 1} is the target of {int(rows.sum())} pairs, expected more")
+        others = [j for j in range(dim) if j != i]
+        # The second half of the features sees even functions, which a slope does not.
+        features = torch.cat([before[rows], before[rows].abs()], 1)
+        response = after[rows, i] / after[rows, i].std()
+        chosen = others + [j + dim for j in others]
+        _, rest, _, _ = least_squares(features, chosen, response)
+        strength = rest.square().view(2, -1).sum(0).sqrt()
+        dependence[i, others] = strength.cpu().numpy()
+    left, order = list(range(dim)), list[int]()
+    while left:
+        order.append(left.pop(int(dependence[np.ix_(left, left)].max(axis=1).argmin())))
+    return order
+
+
+def peel_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
+    """Columns of an isometry x = Q z from moves of x under interventions on single variables.
+
+    Args:
+        moves: (N, dim_x) differences x~ - x.
+        target: (N,) long, target of each, 0..d.
+        order: variables 0..d-1 from causes to effects.
+
+    Returns:
+        Q, (dim_x, d) with orthonormal columns of arbitrary signs; and the smallest share of a variable's moves that
+        was on its line when it was peeled off, 1 if all is as assumed.
+
+    Example:
+        >>> target = torch.tensor([1, 1, 2, 2])
+        >>> z = torch.tensor([[1.0, 2.0], [-3.0, 1.0], [0.0, 1.0], [0.0, 2.0]])   # moves under z1 -> z2
+        >>> columns, straightness = peel_sinks(z @ torch.tensor([[0.6, 0.8], [0.8, -0.6]]), target, [0, 1])
+        >>> columns.abs().round(decimals=3).tolist(), round(straightness, 3)
+        ([[0.6..., 0.8...], [0.8..., 0.6...]], 1.0)
+    """
+    columns = moves.new_zeros(moves.shape[1], len(order))
+    straightness = 1.0
+    for variable in reversed(order):
+        own = moves[target == variable + 1]
+        own = own - own @ columns @ columns.T
+        values, vectors = torch.linalg.eigh(own.T @ own)
+        straightness = min(straightness, float(values[-1] / values.clamp(min=0).sum()))
+        columns[:, variable] = vectors[:, -1]
+    return columns, straightness
+
+
+def least_squares(
+    features: Tensor, chosen: Sequence[int], response: Tensor, *, split: bool = False
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Coefficient of the first feature (if ``split``), of the rest, constant, and the residual's deviation."""
+    design = torch.cat([features[:, list(chosen)], torch.ones_like(features[:, :1])], 1).double()
+    solved = torch.linalg.lstsq(design, response.double().unsqueeze(1)).solution.squeeze(1)
+    sd = (response.double() - design @ solved).square().mean().sqrt()
+    first = 1 if split else 0
+    return solved[0], solved[first:-1], solved[-1], sd

@@ -1,0 +1,1 @@
+"""What is special to pixels: codes of images, and training on the images themselves."""

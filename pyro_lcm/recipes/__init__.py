@@ -1,0 +1,1 @@
+"""How each family of models is trained: what is initialised how, and which phases of the driver follow."""

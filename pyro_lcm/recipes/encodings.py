@@ -1,0 +1,56 @@
+"""What the hooks of recipes begin with: a sample of pairs, their encodings, and the targets that the guide infers.
+
+A hook is the ``start`` of a phase: called once as ``hook(objective, source, seed)``, without gradients, and
+deterministic given the seed. None sees anything but pairs of observations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_lcm.causal.subsets import as_hit, single_target
+from pyro_lcm.causal.targets import UNKNOWN
+from pyro_lcm.training.sources import DataSource
+
+
+def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor]:
+    """At most ``number`` pairs of a source, a fixed random choice."""
+    size = len(source)
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randperm(size, generator=generator)[:number].sort().values
+    return dict(source.batch(index))
+
+
+def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
+    """Means of the encoder for (N, ...) observations, (N, d)."""
+    return torch.cat([encoder(part)[0] for part in x.split(rows)])
+
+
+def hard_targets(guide: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, (N,), or the known one, from noise encodings (N, d) of both sides."""
+    target: Tensor = guide.target_encoder(after - before).argmax(-1)
+    if known is None:
+        return target
+    known = single_target(known, before.shape[-1])
+    return torch.where(known == UNKNOWN, target, known)
+
+
+def single_targets(objective: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
+    """The most probable target of each pair, or the known one, (N,) long; -1 where there are several.
+
+    Args:
+        objective: holds a guide with a ``target_encoder``.
+        before: (N, d) noise encodings before.
+        after: (N, d) noise encodings after.
+        known: (N,) or (N, d) long, known targets, -1 for unknown; None if none is.
+    """
+    encoder, dim = objective.guide.target_encoder, before.shape[1]
+    target = encoder(after - before).argmax(-1)
+    if hasattr(encoder, "sets"):
+        target = single_target(encoder.sets[target].long(), dim)
+    if known is None:
+        return target
+    return torch.where(as_hit(known, dim)[1], single_target(known, dim), target)

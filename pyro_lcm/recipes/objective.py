@@ -1,0 +1,121 @@
+"""The ELBO of a model and guide, with what a recipe adds to it.
+
+A recipe may begin with a simpler program that has the same encoder and decoder, the autoencoder of single
+observations for a code to start from; and where causal variables can be read off linearly
+(:mod:`pyro_lcm.identify.linear_readouts`), the solution functions are drawn to these as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.ilcm import ILCMGuide
+from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.training.objective import PairObjective
+
+AUTOENCODER = "autoencoder"
+"""The program of :class:`~pyro_lcm.models.beta_vae.BetaVAE` with the model's decoder and the guide's encoder."""
+
+
+_READOUT_WEIGHT = 10.0
+"""Nats that a squared distance of one standard deviation to the readouts costs: all rows have one, few
+have a target, and it comes from a dozen numbers instead of a network."""
+
+
+class RecipeObjective(PairObjective):
+    """Negative ELBO per pair, of the programs or of an autoencoder, and the distance to readouts where there are any.
+
+    Args:
+        model: an ILCM or a model with its parts: ``decoder``, ``solution``, ``redrawn_dist``.
+        guide: its guide, with ``encoder`` (``code``, ``flow``) and ``target_encoder``.
+    """
+
+    readout_weight: Tensor
+    """(d, d): linear readouts of the code, a column for each causal variable."""
+    readout_bias: Tensor
+    has_readouts: Tensor
+    """1 once the readouts are set, 0 until then."""
+
+    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
+        super().__init__(model, guide)
+        dim = self.model.dim_z
+        # They belong to the training and its checkpoints, not to the model that is saved.
+        self.register_buffer("readout_weight", torch.zeros(dim, dim), persistent=False)
+        self.register_buffer("readout_bias", torch.zeros(dim), persistent=False)
+        self.register_buffer("has_readouts", torch.zeros(()), persistent=False)
+        self._reads: bool | None = None
+
+    @torch.no_grad()
+    def set_readouts(self, weight: Tensor, bias: Tensor) -> None:
+        """Have the solution functions fitted to ``code @ weight + bias``, (d, d) and (d,), as well."""
+        self.readout_weight.copy_(weight)
+        self.readout_bias.copy_(bias)
+        self.has_readouts.fill_(1.0)
+        self._reads = True
+
+    def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """A generative program and its guide: those of the objective, or :data:`AUTOENCODER`."""
+        if name != AUTOENCODER:
+            return super().programs(name)
+        dim, device = self.model.dim_z, self.has_readouts.device
+        with device:  # a buffer of the program; encoder and decoder are where they are
+            return BetaVAE(dim, self.model.decoder), BetaVAEGuide(dim, self.guide.encoder)
+
+    def forward(
+        self, tensors: Mapping[str, Tensor], *, size: int, index: Tensor, program: str | None = None, **settings: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch; the settings are those of :class:`PairObjective`."""
+        loss, metrics = super().forward(tensors, size=size, index=index, program=program, **settings)
+        if program is not None or not self._has_readouts():
+            return loss, metrics
+        error = self.readout_error(torch.cat([tensors["x"], tensors["x_after"]]))
+        return loss + _READOUT_WEIGHT * error, metrics | {"readout_error": error.detach()}
+
+    def _has_readouts(self) -> bool:
+        if self._reads is None:  # read once: from the device, and after a checkpoint has been loaded
+            self._reads = not self.has_readouts.is_meta and bool(self.has_readouts)
+        return self._reads
+
+    def readout_error(self, x: Tensor) -> Tensor:
+        """Squared distance of the solution functions to the readouts, the mean over (rows, ...) observations.
+
+        At the encoder's means, it held fixed.
+        """
+        with torch.no_grad():
+            noise = self.guide.encoder(x)[0]
+            read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
+        error: Tensor = (self.model.solution(noise) - read).square().sum(-1).mean()
+        return error
+
+
+IMPLICIT = "implicit"
+
+
+class ImplicitFirst(RecipeObjective):
+    """The ELBO of a model and guide, or that of the implicit model with the same encoder and decoder.
+
+    A threshold that says which factors changed, or a graph that is not known yet, is a poor guide to noise encodings.
+    Begun at the lines of four nonlinear variables, the Ada-GVAE's own ELBO ends at a mean correlation of .74 with them;
+    the explicit model's, given the empty graph, warps them to what it takes for the density of redrawn ones. The
+    implicit model needs to know neither and finds them (.999). Its solution functions belong to the training alone.
+    """
+
+    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
+        super().__init__(model, guide)
+        dim = self.model.dim_z
+        solution = SolutionFunctions(dim, activation="leaky_relu")
+        self.implicit = ILCM(dim, self.model.decoder, solution)
+        self.implicit_guide = ILCMGuide(
+            dim, self.guide.encoder, self.guide.target_encoder, redrawn_dist=self.implicit.redrawn_dist
+        )
+
+    def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """The implicit model and its guide for :data:`IMPLICIT`, else the objective's own."""
+        return (self.implicit, self.implicit_guide) if name == IMPLICIT else super().programs(name)

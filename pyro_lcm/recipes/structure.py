@@ -1,0 +1,222 @@
+"""Order, graph and mechanisms, found from the pairs themselves.
+
+Nothing makes learned solution functions acyclic, and a graph read off their Jacobian inherits the errors of d
+regressions at once. This hook goes through the variables in a causal order instead. For variable i, only the pairs
+whose target it is say anything, and what they say is a regression on the *causal variables* of its predecessors,
+
+    e~_i = scale_i z~_i + shift_i(z_pred),      z~_i independent of z_pred,
+
+in which only the parents matter. Where everything is linear, parents are chosen by evidence at once, and the solution
+functions are recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on
+all noise encodings. Elsewhere solution functions are trained first, and :class:`FindParents` looks at the mechanisms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyro_lcm.causal.readout import causal_order
+from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
+from pyro_lcm.identify.nested_directions import find_nested_lines
+from pyro_lcm.identify.parents import MIN_ROWS, mechanism_parents, sparse_regression
+from pyro_lcm.recipes.calibrate import regress_solutions
+from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.training.sources import DataSource
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FindGraph:
+    """Mask each solution function to its predecessors and choose its parents among them.
+
+    Sets the buffers ``context`` (predecessors, so that solution functions have an exact inverse) and ``adjacency``
+    of the solution functions, and, if ``linear``, their coefficients; else all predecessors count as parents until
+    :class:`FindParents` says more.
+
+    Attributes:
+        linear: whether mechanisms are linear, so that the solution functions can be recomposed.
+        pairs: how many pairs to use at most.
+    """
+
+    linear: bool = False
+    pairs: int = 200_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffers; see the class."""
+        solution = objective.model.solution
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        if self.linear:
+            # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
+            regress_solutions(objective.model.solution, before, after, target)
+        order = causal_order(solution, before[:2000])
+        adjacency = torch.zeros_like(solution.context)
+        context = torch.zeros_like(solution.context)
+        for position, variable in enumerate(order):
+            earlier = order[:position]
+            context[earlier, variable] = 1.0
+            # Masked at once: later variables are regressed on the causal variables that the masks leave.
+            solution.context[:, variable] = context[:, variable]
+            hit = target == variable + 1
+            rows = before[hit]
+            if not self.linear or len(rows) < MIN_ROWS + 2 * len(earlier):
+                adjacency[earlier, variable] = 1.0
+                continue
+            causal = solution(rows)[:, earlier].cpu().double().numpy()
+            response = after[hit, variable].cpu().double().numpy()
+            chosen, coefficients, sd = sparse_regression(causal, response)
+            parents = [earlier[k] for k in chosen]
+            _compose_linear(objective, variable, parents, coefficients, sd)
+            adjacency[parents, variable] = 1.0
+        solution.adjacency.copy_(adjacency)
+        return {"edges": float(adjacency.sum())}
+
+
+@torch.no_grad()
+def find_order(model: Any, guide: Any, x: Tensor) -> list[int]:
+    """Put the variables in a causal order, and let solution functions see the causal variables of predecessors.
+
+    Sets the buffers ``order``, ``context`` and ``resolved`` of the solution functions
+    (:meth:`pyro_lcm.causal.solution.SolutionFunctions.set_order`); all predecessors count as parents until
+    :class:`FindParents` says more. Their networks have to be trained on after it, since they see something else.
+
+    Args:
+        model: with a ``solution`` of :class:`~pyro_lcm.causal.solution.SolutionFunctions`, trained for a while.
+        guide: with an ``encoder``.
+        x: (rows, ...) observations to read the order from; 2,000 are enough.
+
+    Returns:
+        Variables 0..d-1 from causes to effects.
+    """
+    order = causal_order(model.solution, encode_in_chunks(guide.encoder, x))
+    model.solution.set_order(order)
+    model.solution.adjacency.copy_(model.solution.context)
+    return order
+
+
+@dataclass(frozen=True)
+class FindOrder:
+    """:func:`find_order` as the beginning of a phase.
+
+    Attributes:
+        rows: how many noise encodings to read the order from.
+    """
+
+    rows: int = 2_000
+
+    def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
+        """Set the buffers of the objective's model."""
+        find_order(objective.model, objective.guide, sample_pairs(source, self.rows, seed)["x"])
+
+
+@dataclass(frozen=True)
+class FindParents:
+    """Choose each variable's parents among its predecessors, by the evidence of nonlinear regressions.
+
+    By nature z_i depends on its parents, given all predecessors on nothing else, and redrawn it depends on nothing. A
+    solution function that is not exact leaves a dependence in both, so what counts is how much better predecessors
+    explain z_i before than z~_i after an intervention on i, in nats per row.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+        rows: how many of them for one regression at most.
+    """
+
+    pairs: int = 100_000
+    rows: int = 2_000
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffer ``adjacency`` of the solution functions; see the class."""
+        solution = objective.model.solution
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        natural = solution(before[: self.rows]).cpu().double().numpy()
+        adjacency = torch.zeros_like(solution.context)
+        for variable in range(solution.dim):
+            earlier = solution.context[:, variable].nonzero().squeeze(1).tolist()
+            hit = (target == variable + 1).nonzero().squeeze(1)[: self.rows]
+            if len(hit) < MIN_ROWS + 2 * len(earlier):
+                adjacency[earlier, variable] = 1.0
+                continue
+            redrawn = solution(after[hit]).cpu().double().numpy()
+            chosen = mechanism_parents(
+                natural[:, earlier], natural[:, variable], redrawn[:, earlier], redrawn[:, variable]
+            )
+            adjacency[[earlier[k] for k in chosen], variable] = 1.0
+        solution.adjacency.copy_(adjacency)
+        return {"edges": float(adjacency.sum())}
+
+
+def _compose_linear(
+    objective: RecipeObjective, variable: int, parents: list[int], coefficients: Array, sd: float
+) -> None:
+    """Set s_i from shift_i = b + sum_k c_k z_k, the z_k of the parents being affine in the noise encodings already."""
+    solution = objective.model.solution
+    networks = solution.networks
+    probe = torch.cat([torch.zeros(1, solution.dim), torch.eye(solution.dim)]).to(solution.context)
+    causal = solution(probe)[:, parents].double()
+    constant, slopes = causal[0], causal[1:] - causal[:1]
+    weights = torch.as_tensor(coefficients[:-1], device=causal.device)
+    scale = max((sd - solution.min_scale) / (1 - solution.min_scale), 1e-3)
+    networks.affine[variable] = 0.0
+    networks.affine[variable, :, 0] = (slopes @ weights).to(networks.affine)
+    networks.bias[variable, 0, 0] = float(constant @ weights + coefficients[-1])
+    networks.bias[variable, 0, 1] = float(np.log(scale))
+    if len(networks.weights):
+        networks.weights[-1][variable].zero_()
+        networks.biases[-1][variable].zero_()
+
+
+@dataclass(frozen=True)
+class FindReadouts:
+    """Set the linear readouts that the solution functions are fitted to, if every variable has one.
+
+    They are believed if there is a line for each target that the guide infers, and nearly all of the target's
+    larger moves belong to it; else nothing is set, and the solution functions learn from densities alone.
+
+    Attributes:
+        pairs: how many pairs to use at most.
+        tolerance: of the lines.
+    """
+
+    pairs: int = 50_000
+    tolerance: float = 0.02
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the objective's readouts; see the class."""
+        batch = sample_pairs(source, self.pairs, seed)
+        encoder = objective.guide.encoder
+        before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
+        target = hard_targets(objective.guide, before, after, batch.get("targets")).cpu().numpy()
+        sides = [encoder.code(batch[side]).cpu().double().numpy() for side in ("x", "x_after")]
+        moves = sides[1] - sides[0]
+        dim = moves.shape[1]
+        lines = find_nested_lines(moves, dim, tolerance=self.tolerance, seed=seed)
+        of_line = match_targets(lines, target, np.linalg.norm(moves, axis=1))
+        if of_line is None:
+            return {"readouts": 0.0}
+        weight, bias = linear_readouts(lines.directions, of_line, sides[1], target)
+        rising = ((after - before).cpu().double().numpy() * (moves @ weight)).sum(0)
+        sign = np.where(rising < 0, -1.0, 1.0)
+        objective.set_readouts(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
+        return {"readouts": float(dim)}
+
+
+@dataclass(frozen=True)
+class FindOrderAndReadouts:
+    """:class:`~pyro_lcm.recipes.structure.FindOrder`, then :class:`FindReadouts`."""
+
+    def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
+        """Set the buffers of the model and of the objective."""
+        FindOrder()(objective, source, seed)
+        return FindReadouts()(objective, source, seed)
