@@ -20,7 +20,8 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.registry import build
 from pyro_lcm.training.objective import PairObjective
 from pyro_lcm.training.optimizers import adam
 

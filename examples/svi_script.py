@@ -14,8 +14,9 @@ import torch
 from pyro.infer import SVI, TraceEnum_ELBO
 
 import pyro_lcm as lcm
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.evaluation import evaluate_latents
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.registry import build
 
 
 def main(pairs: int, steps: int, batch_size: int, mixing: str) -> None:

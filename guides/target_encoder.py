@@ -40,6 +40,11 @@ class TargetEncoder(nn.Module):
         self.log_width = nn.Parameter(torch.zeros(dim))
         self.min_tolerance = min_tolerance
 
+    @property
+    def single_share(self) -> float:
+        """Which part of what may have been redrawn, nothing left out of account, is one component alone."""
+        return 1.0
+
     def forward(self, move: Tensor) -> Tensor:
         """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
         move, (untouched, redrawn) = move @ self.weighting, self.variances()

@@ -14,23 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from pyro_lcm.causal.subsets import all_subsets, single_share
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
 from pyro_lcm.identify.directions import find_lines
 from pyro_lcm.identify.noisy_directions import fit_noisy_lines
 from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
-from pyro_lcm.networks import INVERTIBLE, MAX_SETS, Architecture, ModelName
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.by_name import recipe_of
 from pyro_lcm.recipes.initialize import NOISE_FREE
+from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 
 __all__ = ["Design", "choose_design", "fit_standardizer"]
 
 logger = logging.getLogger(__name__)
 
-MAX_BEND = 1.2
+MAX_CURVATURE = 1.2
 """Squared distance of long moves from their lines, in units of the noise, up to which lines are straight.
 
 Linear systems with noise of 0.1 % to 10 % had .98 to 1.01, and nonlinear ones 1.56 to 2.5, with noise or without."""
@@ -53,7 +52,7 @@ class Design:
 
 
 def choose_design(
-    name: ModelName,
+    spec: ModelSpec,
     pairs: InterventionPairs,
     standardizer: Standardizer,
     *,
@@ -65,11 +64,11 @@ def choose_design(
     """Choose widths and phases by what the pairs look like.
 
     Args:
-        name: of the model.
+        spec: of the model.
         pairs: training pairs.
         standardizer: fitted to them.
         dim_z: number of causal variables; by default as many as x has directions in which it varies.
-        options: fields of :class:`~pyro_lcm.networks.Architecture` that are not to be chosen.
+        options: fields of :class:`~pyro_lcm.architecture.Architecture` that are not to be chosen.
         budget: steps of the phases.
         seed: of the choice of pairs to look at.
 
@@ -80,34 +79,38 @@ def choose_design(
     dim_x = int(standardizer.output_shape[0])
     dim_z = dim_x if dim_z is None else dim_z
     wide = dim_z < dim_x
-    share = single_share(all_subsets(dim_z)) if name == "soft_ilcm_subsets" and dim_z <= MAX_SETS else 1.0
-    linear = "flow_layers" not in given and _is_linear(pairs, standardizer, share, seed)
+    linear = "flow_layers" not in given and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
     curved = wide and not linear and not is_flat(pairs, standardizer, dim_z)
     defaults: dict[str, Any] = {"hidden": (128, 128) if curved else ()}
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
     else:
-        defaults |= {"activation": "leaky_relu", "invertible": not wide and name in INVERTIBLE}
-    architecture = Architecture(name, dim_x, dim_z, **(defaults | given))
+        defaults |= {"activation": "leaky_relu", "invertible": not wide and spec.invertible}
+    architecture = Architecture(spec.name, dim_x, dim_z, **(defaults | given))
+    spec.check(architecture)
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
-    recipe = recipe_of(name)
-    if recipe.known_targets and pairs.known_targets is None:
-        raise ValueError(f"targets: got none that are known, expected some for {name}; ada_{name} needs none")
-    if not recipe.sets and pairs.known_targets is not None and pairs.known_targets.ndim > 1:
+    if spec.known_targets and pairs.known_targets is None:
+        raise ValueError(f"targets: got none that are known, expected some for {spec.name}; ada_{spec.name} needs none")
+    if not spec.sets and pairs.known_targets is not None and pairs.known_targets.ndim > 1:
         raise ValueError(
-            f"targets: got sets of variables, expected single ones for {name}; soft_ilcm_subsets takes sets"
+            f"targets: got sets of variables, expected single ones for {spec.name}; soft_ilcm_subsets takes sets"
         )
-    return Design(architecture, recipe.phases(architecture, budget, linear))
+    return Design(architecture, spec.phases(architecture, budget, linear))
 
 
-def fit_standardizer(pairs: InterventionPairs, *, own_model: bool, units: Mode = "whiten") -> Standardizer:
-    """Bring vectors to the units that a model asks for; for one of one's own standardise vectors and scale images.
+def fit_standardizer(pairs: InterventionPairs, *, units: Mode | None) -> Standardizer:
+    """Bring x to the units that a model asks for.
+
+    Args:
+        pairs: training pairs.
+        units: how vectors are standardised; None for a model of one's own, which gets standardised vectors or scaled
+            images.
 
     Raises:
         ValueError: if x are images and the model is one of those with a name.
     """
     images = len(pairs.observation_shape) > 1
-    if own_model:
+    if units is None:
         return Standardizer.fit(pairs, "image" if images else "standardize")
     if images:
         raise ValueError(
@@ -146,6 +149,6 @@ def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: floa
     if shared.number == 0:
         return False
     differences = (after - before) @ shared.directions[: shared.number].T
-    bend = fit_noisy_lines(differences, find_lines(differences, seed=seed)).bend
-    logger.info("%d directions of x are shared by both sides; moves bend by %.2f", shared.number, bend)
-    return bend < MAX_BEND
+    curvature = fit_noisy_lines(differences, find_lines(differences, seed=seed)).curvature
+    logger.info("%d directions of x are shared by both sides; moves bend by %.2f", shared.number, curvature)
+    return curvature < MAX_CURVATURE

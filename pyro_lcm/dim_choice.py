@@ -95,7 +95,7 @@ def choose_dim_z(
         pairs: training pairs; truth in them is not used.
         candidates: numbers to try, each from 1 to the number of directions in which x varies; by default the number
             of directions that both sides of a pair share, and its neighbours.
-        model: a name in :data:`pyro_lcm.networks.MODELS`.
+        model: a name in :data:`pyro_lcm.registry.SPECS`.
         validation: held-out pairs, or the fraction of the pairs to hold out.
         seed: of everything random.
         budget: steps of each fit.
@@ -135,7 +135,7 @@ def candidate_dims(pairs: InterventionPairs, given: Sequence[int] | None = None,
     Raises:
         ValueError: if a given one is out of range; the message names ``candidates``.
     """
-    standardizer = fit_standardizer(pairs, own_model=False)
+    standardizer = fit_standardizer(pairs, units="whiten")
     most = int(standardizer.output_shape[0])
     if given is not None:
         numbers = tuple(sorted(given))

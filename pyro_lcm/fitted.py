@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm import random_state
+from pyro_lcm.causal.abilities import generative_program, sets_of
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
@@ -147,15 +148,15 @@ class FittedModel:
         if known is not None and bool(((known < UNKNOWN) | (known > self.dim_z)).any()):
             raise ValueError(f"targets: got {int(known.min())} to {int(known.max())}, expected -1 to {self.dim_z}")
         with random_state.isolated(seed, self.device), pyro.get_param_store().scope():
-            program = getattr(self.model, "given_graph", self.model)  # an explicit graph: that found, not a new one
-            trace = pyro.poutine.trace(program).get_trace(None, None, targets=known, size=n)
+            trace = pyro.poutine.trace(generative_program(self.model)).get_trace(None, None, targets=known, size=n)
         values = {name: site["value"].cpu() for name, site in trace.nodes.items() if site["type"] == "sample"}
         target = values.get("target")
         if target is None and known is not None:
             raise ValueError("targets: got some for a model without targets, expected none")
         hit = torch.tensor(True) if target is None else target.unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
-        if hasattr(self.model, "subsets"):
-            hit = self.model.subsets.cpu()[target]
+        sets = sets_of(self.model)
+        if sets is not None:
+            hit = sets.cpu()[target]
             target = hit.long()
         return InterventionPairs(
             self.standardizer.inverse(values["before/x"].float()).numpy(),

@@ -11,43 +11,44 @@ import numpy as np
 import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.assessment import AssessmentMethods
+from pyro_lcm.causal.abilities import graph_of, infers_targets, solution_of
 from pyro_lcm.causal.readout import read_graph
 from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import choose_design, fit_standardizer, is_flat
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.networks import MODELS, Architecture, build
 from pyro_lcm.reasoning.interventions import Outcome
 from pyro_lcm.reasoning.methods import ReasoningMethods
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.by_name import recipe_of
 from pyro_lcm.recipes.implicit import identify_own
+from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.registry import build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases
 from pyro_lcm.training.processes import barrier, is_first_process
 from pyro_lcm.training.sources import fingerprint
-from pyro_lcm.verdicts import VerdictMethods
 
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
 
 
-class LatentCausalModel(VerdictMethods, ReasoningMethods):
+class LatentCausalModel(AssessmentMethods, ReasoningMethods):
     """A latent causal model of pairs before and after unknown interventions.
 
     How to reason with it, once fitted, is in :class:`~pyro_lcm.reasoning.methods.ReasoningMethods`.
 
     Args:
-        model: a name in :data:`pyro_lcm.networks.MODELS` such as ``"ilcm"``, or a Pyro model of one's own (see
+        model: a name in :data:`pyro_lcm.registry.SPECS` such as ``"ilcm"``, or a Pyro model of one's own (see
             ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
         dim_z: number of causal variables; by default as many as x has directions in which it varies.
         names: of the causal variables; z1, z2, ... by default.
-        options: fields of :class:`pyro_lcm.networks.Architecture` to set, such as ``solution_hidden``.
+        options: fields of :class:`pyro_lcm.architecture.Architecture` to set, such as ``solution_hidden``.
 
     Raises:
         ValueError: if the arguments do not fit each other.
@@ -70,8 +71,7 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(model, str):
-            if model not in MODELS:
-                raise ValueError(f"model: got {model!r}, expected one of {', '.join(MODELS)} or a Pyro model")
+            spec_of(model)
             if guide is not None:
                 raise ValueError("guide: got one beside the name of a model, expected none")
         elif guide is None:
@@ -141,13 +141,13 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
         if out is not None and (Path(out) / CONFIG).exists() and not resume:
             raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
         training, held_out = hold_out(pairs, validation, seed=seed)
-        recipe = recipe_of(self._name)
-        standardizer = fit_standardizer(training, own_model=self._given is not None, units=recipe.units)
+        spec = spec_of(self._name) if self._given is None else None
+        standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
         model: Any
         guide: Any
-        if self._given is None:
+        if spec is not None:
             design = choose_design(
-                self._name,  # type: ignore[arg-type]
+                spec,
                 training,
                 standardizer,
                 dim_z=self._dim_z,
@@ -158,6 +158,7 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             self._architecture, chosen = design.architecture, design.phases
             model, guide = build(self._architecture, seed=seed)
         else:
+            assert self._given is not None
             self._architecture, (model, guide) = None, self._given
             flat = is_flat(training, standardizer, int(model.dim_z))
             chosen = identify_own(model, guide, budget, flat=flat)
@@ -166,7 +167,8 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
             raise ValueError(
                 f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
             )
-        fitted = FittedModel(recipe.objective(model, guide), standardizer, names)
+        objective = RecipeObjective if spec is None else spec.objective
+        fitted = FittedModel(objective(model, guide), standardizer, names)
         phases = chosen if phases is None else tuple(phases)
         facts = self._facts(fitted, training, held_out)
         double = precision == "64-true"
@@ -291,12 +293,12 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
     @property
     def has_targets(self) -> bool:
         """Whether the model has intervention targets; the beta-VAE has none."""
-        return bool(getattr(self.guide, "infers_targets", True))
+        return infers_targets(self.guide)
 
     @property
     def has_graph(self) -> bool:
         """Whether the model has a graph, a learned one or, for the dVAE, the empty one."""
-        return hasattr(self.model, "adjacency") or hasattr(self.model, "solution")
+        return graph_of(self.model) is not None or solution_of(self.model) is not None
 
     def decode(self, noise: ArrayLike) -> Array:
         """Observations, in the units of the data, of (N, d) noise encodings."""
@@ -310,12 +312,11 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
         Raises:
             ValueError: if the model has neither a graph nor solution functions.
         """
-        if not self.has_graph:
+        explicit, solution = graph_of(self.model), solution_of(self.model)
+        if explicit is not None:
+            return np.asarray(explicit.cpu(), dtype=np.int8)
+        if solution is None:
             raise ValueError(f"model: got {self._name}, which has no graph and no solution functions")
-        if hasattr(self.model, "adjacency"):
-            explicit: NDArray[np.int8] = self.model.adjacency.cpu().numpy().astype(np.int8)
-            return explicit
-        solution = self.model.solution
         if bool(((solution.context + solution.context.T) == 2).any()):
             noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
             return read_graph(solution, noise.to(self.fitted.device, self.fitted.dtype))
@@ -338,10 +339,13 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
-        tensors: dict[str, Tensor] = {}
-        for part in ("objective", "standardizer"):
-            state = getattr(self.fitted, part).state_dict()
-            tensors |= {f"{part}.{name}": value for name, value in state.items()}
+        # Not what belongs to the training alone, beside the two in the objective.
+        parts = {
+            "objective.model": self.fitted.model,
+            "objective.guide": self.fitted.guide,
+            "standardizer": self.fitted.standardizer,
+        }
+        tensors = {f"{part}.{name}": value for part, held in parts.items() for name, value in held.state_dict().items()}
         save_run(folder, self._config, tensors)
 
     @classmethod
@@ -371,7 +375,7 @@ class LatentCausalModel(VerdictMethods, ReasoningMethods):
         else:
             loaded = cls(model, guide, names=config["names"])  # type: ignore[arg-type]
         fitted = FittedModel(
-            recipe_of(config["model"]).objective(model, guide),
+            RecipeObjective(model, guide),
             Standardizer(**config["standardizer"]),
             tuple(config["names"]),
         )

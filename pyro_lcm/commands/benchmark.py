@@ -16,10 +16,21 @@ from pyro_lcm.commands.circuit_study import CircuitJob, CircuitSetting, run_circ
 from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
 from pyro_lcm.commands.files import claim_folder, read_json, write_csv
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.study import COLUMNS, DATA_SETS, METHODS, RESULT, DataSet, Job, Method, Setting, run_job, takes
+from pyro_lcm.commands.study import (
+    COLUMNS,
+    DATA_SETS,
+    METHODS,
+    RESULT,
+    DataSet,
+    Job,
+    Method,
+    Setting,
+    needs_known_targets,
+    run_job,
+    takes,
+)
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.jobs import run_jobs
-from pyro_lcm.recipes.by_name import recipe_of
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 
@@ -101,7 +112,7 @@ class Options:
         for name, instead in (("dims", ""), ("data", ""), ("data_seeds", ", see circuit.image_seed")):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: got {list(getattr(self, name))}, expected none for causalcircuit{instead}")
-        if wrong := [name for name in self.methods or () if name == "true_noise" or recipe_of(name).known_targets]:
+        if wrong := [name for name in self.methods or () if needs_known_targets(name)]:
             raise ValueError(f"methods: got {wrong[0]}, expected models of unknown targets for causalcircuit")
         plain = Setting(dci_rows=self.setting.dci_rows, budget=self.setting.budget)
         for entry in fields(Setting):

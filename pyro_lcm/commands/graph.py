@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import load_pairs, refuse_existing, write_csv, write_text
 from pyro_lcm.commands.fits import other_fits
+from pyro_lcm.commands.parsing import grouped
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.tables import parse_edges, read_edges, read_graph_data
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
-from pyro_lcm.discovery.doubts import posterior_doubts
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.summary import GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.viz.graphs import graph_figure
@@ -26,6 +27,8 @@ from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_g
 from pyro_lcm.viz.style import save_figure
 
 POSITIONAL = ("run",)
+TABLES = grouped("tables of observed variables")
+PRIOR = grouped("the prior over graphs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +67,23 @@ class Options:
     data: str | None = None
     out: str | None = None
     overwrite: bool = False
-    targets: str | None = None
-    drop: str | None = None
-    only: str | None = None
-    log: bool = False
-    standardize: bool = False
-    truth: str | None = None
+    targets: str | None = field(default=None, metadata=TABLES)
+    drop: str | None = field(default=None, metadata=TABLES)
+    only: str | None = field(default=None, metadata=TABLES)
+    log: bool = field(default=False, metadata=TABLES)
+    standardize: bool = field(default=False, metadata=TABLES)
+    truth: str | None = field(default=None, metadata=TABLES)
     score: Literal["auto", "bge", "linear", "nonlinear"] = "auto"
     method: Method = "auto"
     draws: int = 1000
     chains: int = 4
     rows: int = 10_000
     seed: int = 0
-    edge_probability: float | None = None
-    max_parents: int | None = None
-    required: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
-    tiers: tuple[str, ...] = ()
+    edge_probability: float | None = field(default=None, metadata=PRIOR)
+    max_parents: int | None = field(default=None, metadata=PRIOR)
+    required: tuple[str, ...] = field(default=(), metadata=PRIOR)
+    forbidden: tuple[str, ...] = field(default=(), metadata=PRIOR)
+    tiers: tuple[str, ...] = field(default=(), metadata=PRIOR)
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -112,8 +115,8 @@ def run(options: Options) -> int:
     write_results(folder, container, summary, truth)
     say(f"method: {summary.method}" + (f", log evidence {evidence:.1f}" if evidence is not None else ""))
     say(summary.to_text())
-    for doubt in posterior_doubts(container, summary):
-        say(f"note: {doubt}")
+    for problem in posterior_problems(container, summary):
+        say(f"note: {problem}")
     say(f"wrote {folder / 'posterior.nc'}, {folder / 'edges.csv'} and {folder / 'report.html'}")
     return 0
 

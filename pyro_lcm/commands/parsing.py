@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,13 @@ T = TypeVar("T")
 
 INLINED = {"inlined": True}
 """Metadata of a field that is a dataclass whose fields are options of their own, without a prefix."""
+
+
+def grouped(title: str) -> dict[str, str]:
+    """Metadata of a field whose option stands apart in the help, under a title; the first ten or so are enough."""
+    return {"group": title}
+
+
 REPEATED = {"repeated": True}
 """Metadata of a tuple of texts whose option comes once for each: ``--set a=1 --set b=2``."""
 
@@ -38,6 +45,7 @@ class _Option:
     help: str
     repeated: bool
     positional: bool
+    group: str | None
 
     @property
     def flag(self) -> str:
@@ -85,6 +93,7 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     parser = ArgumentParser(
         prog=program,
         description=f"{summary}.",
+        usage=" ".join([program, *(_usage(table[name]) for name in positional), "[options]"]),
         exit_on_error=False,
         print_config="--print-config",
         formatter_class=argparse.HelpFormatter,
@@ -92,9 +101,10 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     for name in positional:
         _add_positional(parser, table[name])
     parser.add_argument("--config", action="config", help="YAML file of options; its keys are these options")
+    groups = {title: parser.add_argument_group(title) for title in _titles(table.values())}
     for option in table.values():
         if not option.positional:
-            _add_option(parser, option)
+            _add_option(parser if option.group is None else groups[option.group], option)
     try:
         found = parser.parse_args(list(argv))
     except argparse.ArgumentError as error:
@@ -124,20 +134,31 @@ def to_plain(options: Any) -> dict[str, Any]:
     return result
 
 
-def _options(options: type, positional: Sequence[str], prefix: str = "") -> Iterator[_Option]:
-    """List the options of a dataclass, those of nested dataclasses included."""
+def _usage(option: _Option) -> str:
+    return option.flag if option.required else f"[{option.flag}]"
+
+
+def _titles(options: Iterable[_Option]) -> list[str]:
+    """Titles of groups, each once, in the order of the options."""
+    return list(dict.fromkeys(option.group for option in options if option.group is not None))
+
+
+def _options(options: type, positional: Sequence[str], prefix: str = "", group: str | None = None) -> Iterator[_Option]:
+    """List the options of a dataclass, those of nested dataclasses included, which are groups of their own."""
     hints = get_type_hints(options)
     documented = docstring_parser.parse(options.__doc__ or "").params
     texts = {item.arg_name: " ".join((item.description or "").replace("``", "").split()) for item in documented}
     for item in fields(options):
         hint = hints[item.name]
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from _options(hint, (), _inner_prefix(item, prefix))
+            title = (hint.__doc__ or "").strip().splitlines()[0].rstrip(".").lower()
+            yield from _options(hint, (), _inner_prefix(item, prefix), item.metadata.get("group", title))
         else:
             text = texts.get(item.name, "")
             repeated = bool(item.metadata.get("repeated"))
             by_place = item.name in positional
-            yield _Option(prefix + item.name, hint, _default(item), text, repeated, by_place)
+            apart = item.metadata.get("group", group)
+            yield _Option(prefix + item.name, hint, _default(item), text, repeated, by_place, apart)
 
 
 def _default(item: Field[Any]) -> Any:
@@ -152,7 +173,7 @@ def _add_positional(parser: ArgumentParser, option: _Option) -> None:
     parser.add_argument(option.key, type=_single(option.type)[0], metavar=option.key.upper(), help=option.help, **extra)
 
 
-def _add_option(parser: ArgumentParser, option: _Option) -> None:
+def _add_option(parser: Any, option: _Option) -> None:
     default = None if option.required else option.default
     text = option.help.replace("%", "%%")
     if option.required:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pyro_lcm.commands.files import write_json
 from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
@@ -21,7 +21,7 @@ from pyro_lcm.data.soft import SoftSystem
 from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.by_name import recipe_of
+from pyro_lcm.registry import SPECS
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.monitor import TrainingDiverged
 
@@ -46,25 +46,16 @@ COLUMNS = (
 that of the last phase with steps; ``problems`` is what a check without truth named; ``error`` is why a run
 has no scores."""
 
-Method = Literal[
-    "ilcm",
-    "elcm",
-    "elcm_permutations",
-    "elcm_edges",
-    "elcm_all",
-    "dvae",
-    "ada_gvae",
-    "ada_ml_vae",
-    "gvae",
-    "ml_vae",
-    "beta_vae",
-    "soft_ilcm",
-    "soft_elcm",
-    "soft_ilcm_subsets",
-    "true_noise",
-]
-METHODS: tuple[Method, ...] = get_args(Method)
-"""Models by name, ``elcm`` with its ways to draw a graph, and the true noise encodings: what an ideal dVAE finds."""
+TRUE_NOISE = "true_noise"
+"""The true noise encodings, what an ideal dVAE finds: a method without a model."""
+_OPTIONS = {name: (spec, options) for spec in SPECS.values() for name, options in spec.methods.items()}
+"""The specification of each method, and the options that it sets."""
+METHODS = (*_OPTIONS, TRUE_NOISE)
+"""Models by name, ``elcm`` with its ways to draw a graph, and the true noise encodings."""
+if TYPE_CHECKING:
+    Method = str
+else:  # the choices that a command shows
+    Method = Literal[METHODS]
 DataSet = Literal["scaling", "independent", "soft", "soft_unknown", "soft_sets"]
 DATA_SETS: tuple[DataSet, ...] = get_args(DataSet)
 """The scaling data, these without any edge, and soft interventions: known targets, unknown ones, unknown sets."""
@@ -179,13 +170,18 @@ class Job:
 
 def takes(method: Method, data: DataSet) -> bool:
     """Whether a method is made for a data set: several targets at a time are not for models of one."""
-    return data != "soft_sets" or method == "true_noise" or recipe_of(method).sets
+    return data != "soft_sets" or method == TRUE_NOISE or _OPTIONS[method][0].sets
+
+
+def needs_known_targets(method: Method) -> bool:
+    """Whether a method needs to be told of targets, or of more."""
+    return method == TRUE_NOISE or _OPTIONS[method][0].known_targets
 
 
 def new_model(method: Method, dim_z: int | None) -> LatentCausalModel:
-    """A model by the name of a method, which for ``elcm`` may have the way to draw a graph in it."""
-    name, _, graph = method.partition("_") if method.startswith("elcm_") else (method, "", "")
-    return LatentCausalModel(name, dim_z=dim_z, options={"graph": graph} if graph else None)
+    """A model by the name of a method."""
+    spec, options = _OPTIONS[method]
+    return LatentCausalModel(spec.name, dim_z=dim_z, options=options)
 
 
 def run_job(job: Job) -> None:
@@ -201,11 +197,11 @@ def run_job(job: Job) -> None:
         "data_seed": job.data_seed,
         "model_seed": job.model_seed,
     }
-    if job.method == "true_noise":
+    if job.method == TRUE_NOISE:
         scores = evaluate_latents(test, causal=test.noise, noise=test.noise, dci_rows=setting.dci_rows)
         write_json(job.folder / RESULT, row | scores)
         return
-    if job.data == "soft" or recipe_of(job.method).known_targets:
+    if job.data == "soft" or _OPTIONS[job.method][0].known_targets:
         pairs = pairs.with_known_targets()
     row |= fit_and_score(
         job.model(),

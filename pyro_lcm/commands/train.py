@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
-from pyro_lcm.commands.parsing import to_plain
+from pyro_lcm.commands.parsing import grouped, to_plain
 from pyro_lcm.commands.runs import (
     holds_run,
     is_finished,
@@ -25,14 +26,21 @@ from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.networks import GraphWay, ModelName
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.registry import SPECS
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.processes import is_first_process
 
 POSITIONAL = ("data",)
+CHOICE = grouped("several fits, and the number of variables")
+MACHINE = grouped("memory, precision, logs")
 
 logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    ModelName = str
+else:  # the choices that the command shows
+    ModelName = Literal[tuple(SPECS)]
 
 
 @dataclass(frozen=True)
@@ -98,18 +106,18 @@ class Options:
     out: str
     model: ModelName = "ilcm"
     dim_z: int | Literal["auto"] | None = None
-    candidates: tuple[int, ...] | None = None
+    candidates: tuple[int, ...] | None = field(default=None, metadata=CHOICE)
     names: tuple[str, ...] | None = None
     seed: int = 0
     validation: str | None = None
     known_targets: bool = False
-    mmap: bool = False
-    fits: int = 1
+    mmap: bool = field(default=False, metadata=MACHINE)
+    fits: int = field(default=1, metadata=CHOICE)
     resume: bool = False
     device: str = "auto"
-    precision: Precision = "32-true"
-    loggers: tuple[str, ...] = ()
-    threads: int | None = None
+    precision: Precision = field(default="32-true", metadata=MACHINE)
+    loggers: tuple[str, ...] = field(default=(), metadata=MACHINE)
+    threads: int | None = field(default=None, metadata=MACHINE)
     budget: Budget = field(default_factory=Budget)
     networks: Networks = field(default_factory=Networks)
 

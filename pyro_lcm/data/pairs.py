@@ -134,6 +134,9 @@ class InterventionPairs:
         """
         arrays = read_arrays(Path(path), mmap=mmap)
         for key in ("x", "x_after"):
+            if key not in arrays and (files := sorted(Path(path).glob("*.npz"))):
+                listed = ", ".join(str(file) for file in files)
+                raise ValueError(f"{path}: got a folder of pairs files, expected one of them: {listed}")
             if key not in arrays:
                 raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after")
         ignored = sorted(set(arrays) - set(KEYS))

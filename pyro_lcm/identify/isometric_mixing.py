@@ -53,7 +53,7 @@ def causal_order_of_redrawn(before: Tensor, after: Tensor, target: Tensor) -> li
     return order
 
 
-def peel_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
+def isometry_from_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
     """Columns of an isometry x = Q z from moves of x under interventions on single variables.
 
     Args:
@@ -68,7 +68,7 @@ def peel_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Ten
     Example:
         >>> target = torch.tensor([1, 1, 2, 2])
         >>> z = torch.tensor([[1.0, 2.0], [-3.0, 1.0], [0.0, 1.0], [0.0, 2.0]])   # moves under z1 -> z2
-        >>> columns, straightness = peel_sinks(z @ torch.tensor([[0.6, 0.8], [0.8, -0.6]]), target, [0, 1])
+        >>> columns, straightness = isometry_from_sinks(z @ torch.tensor([[0.6, 0.8], [0.8, -0.6]]), target, [0, 1])
         >>> columns.abs().round(decimals=3).tolist(), round(straightness, 3)
         ([[0.6..., 0.8...], [0.8..., 0.6...]], 1.0)
     """

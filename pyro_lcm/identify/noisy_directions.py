@@ -32,14 +32,14 @@ class NoisyLines:
         moves: (d, d) rows a_k, the direction of each line times the standard deviation of the moves along it.
         noise: (d, d) covariance S of what is not on a line.
         shares: (d + 1,) share of pairs of each line, those without intervention first.
-        bend: mean squared distance from the line of the pairs with the longest moves, in units of the noise: 1 where
-            noise is all that keeps them off it, more where lines are curved.
+        curvature: mean squared distance from the line of the pairs with the longest moves, in units of the noise: 1
+            where noise is all that keeps them off it, more where lines are curved.
     """
 
     moves: Array
     noise: Array
     shares: Array
-    bend: float
+    curvature: float
 
 
 def fit_noisy_lines(differences: Array, lines: Lines, *, iterations: int = 100) -> NoisyLines:
@@ -79,7 +79,7 @@ def fit_noisy_lines(differences: Array, lines: Lines, *, iterations: int = 100) 
         # With little noise the scale of a_k would stay what it was: a factor of free variance, brought back to one
         # (parameter-expanded EM, Liu, Rubin and Wu 1998).
         moves = moves * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
-    return NoisyLines(moves * scale, noise * scale**2, shares, _bend(values, moves, noise, shares))
+    return NoisyLines(moves * scale, noise * scale**2, shares, _curvature(values, moves, noise, shares))
 
 
 def _expect(values: Array, moves: Array, noise: Array, shares: Array) -> tuple[Array, Array, Array]:
@@ -94,7 +94,7 @@ def _expect(values: Array, moves: Array, noise: Array, shares: Array) -> tuple[A
     return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
 
 
-def _bend(values: Array, moves: Array, noise: Array, shares: Array) -> float:
+def _curvature(values: Array, moves: Array, noise: Array, shares: Array) -> float:
     """Mean squared distance from its line, per degree of freedom, of the third of the pairs with the longest moves."""
     dim = len(moves)
     if dim == 1:

@@ -124,6 +124,11 @@ class FlowEncoder(nn.Module):
         """t, a scalar."""
         return _tolerance(self.log_tolerance)
 
+    @torch.no_grad()
+    def set_tolerance(self, value: float) -> None:
+        """Set t, in units of the noise encodings."""
+        self.log_tolerance.fill_(value).log_()
+
     def code(self, x: Tensor) -> Tensor:
         """What the flow is applied to: x, (..., d)."""
         return x

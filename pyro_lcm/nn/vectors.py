@@ -53,7 +53,7 @@ def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequen
     return nn.Sequential(*layers, last)
 
 
-class _AffinePlusMLP(nn.Module):
+class AffinePlusMLP(nn.Module):
     """A u + b + MLP(u): the first coordinates at first; no MLP where ``hidden`` is empty."""
 
     def __init__(self, in_features: int, out_features: int, hidden: Sequence[int]) -> None:
@@ -65,6 +65,7 @@ class _AffinePlusMLP(nn.Module):
         self.rest = mlp(in_features, out_features, hidden) if hidden else None
 
     def forward(self, value: Tensor) -> Tensor:
+        """Values (..., out_features) of inputs (..., in_features)."""
         out: Tensor = self.affine(value)
         return out if self.rest is None else out + self.rest(value)
 
@@ -94,11 +95,16 @@ class VectorEncoder(nn.Module):
         min_sd: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.body = _AffinePlusMLP(dim_x, dim_z, hidden)
+        self.body = AffinePlusMLP(dim_x, dim_z, hidden)
         self.flow = Flow(dim_z, layers=0) if flow is None else flow
         self.spread = mlp(dim_x, dim_z, hidden_sd)
         self.log_sd = nn.Parameter(torch.full((dim_z,), initial_sd).log())
         self.min_sd = min_sd
+
+    @torch.no_grad()
+    def set_tolerance(self, value: float) -> None:
+        """Begin with posteriors of this standard deviation, in units of the noise encodings."""
+        self.log_sd.fill_(value).log_()
 
     def code(self, x: Tensor) -> Tensor:
         """The code u, (..., dim_z), of (..., dim_x) observations."""
@@ -136,7 +142,7 @@ class VectorDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.flow = Flow(dim_z, layers=0) if flow is None else flow
-        self.body = _AffinePlusMLP(dim_z, dim_x, hidden)
+        self.body = AffinePlusMLP(dim_z, dim_x, hidden)
         self.log_sd = nn.Parameter(torch.full((dim_x,), initial_sd).log())
         self.min_sd = min_sd
 

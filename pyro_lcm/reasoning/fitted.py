@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
+from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
@@ -50,8 +51,8 @@ class FittedStructure(StructuralModel):
 
     def __init__(self, lcm: Fitted) -> None:
         fitted = lcm.fitted
-        solution: Any = getattr(fitted.model, "solution", None)
-        if solution is None and not hasattr(fitted.model, "mechanisms"):
+        solution = solution_of(fitted.model)
+        if solution is None and mechanisms_of(fitted.model) is None:
             raise ValueError(
                 f"lcm: got a {type(fitted.model).__name__}, expected a model with solution functions or mechanisms"
             )

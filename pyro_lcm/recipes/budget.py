@@ -10,12 +10,12 @@ class Budget:
     """Optimizer steps of each phase; 0 leaves a phase out.
 
     Args:
-        fit: of the ELBO of an implicit model that is not linear; as ``unmix`` if None, and if that is None too 1,000
-            and 170 for each variable.
+        fit: of the ELBO that finds noise encodings where mixing or mechanisms are not linear; as ``unmix`` if None, and
+            if that is None too 1,200 and 170 for each variable.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
-        unmix: of the flow of the other models, for mixings or mechanisms that are not linear; 5,000 if None.
-        solutions: of the mechanisms of the other models.
+        unmix: an older name of ``fit``; and of the beta-VAE's ELBO, 5,000 if None.
+        solutions: of the mechanisms of the models beside the implicit one.
         batch_size: pairs in a step.
 
     Raises:
@@ -39,10 +39,10 @@ class Budget:
 
     @property
     def steps_of_unmix(self) -> int:
-        """Those of the flow of the other models, the default resolved."""
+        """Those of the beta-VAE, the default resolved."""
         return 5000 if self.unmix is None else self.unmix
 
     def steps_of_fit(self, dim: int) -> int:
-        """Those of the implicit model's ELBO for ``dim`` variables, the default resolved."""
+        """Those that find the noise encodings of ``dim`` variables, the default resolved."""
         given = self.unmix if self.fit is None else self.fit
-        return 1000 + 170 * dim if given is None else given
+        return 1200 + 170 * dim if given is None else given

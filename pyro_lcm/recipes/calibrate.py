@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.nn.vectors import AffinePlusMLP
 from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
@@ -45,8 +47,9 @@ class Calibrate:
         if self.straight:
             guide.target_encoder.fit_weighting(after - before, known)
         target = hard_targets(objective.guide, before, after, known)
-        if self.solutions and hasattr(model, "solution"):
-            regress_solutions(objective.model.solution, before, after, target)
+        solution = solution_of(model)
+        if self.solutions and solution is not None:
+            regress_solutions(solution, before, after, target)
         if affine_code(guide.encoder.body) and affine_code(model.decoder.body) and batch["x"].shape[1] > model.dim_z:
             regress_decoder(model.decoder.body.affine, guide.encoder, batch)
         residual = decoder_residual(objective, batch, before, after, target)
@@ -80,7 +83,7 @@ def regress_solutions(solution: SolutionFunctions, before: Tensor, after: Tensor
 
 def affine_code(body: Any) -> bool:
     """Whether an encoder's or decoder's body is affine, so that it can be set in closed form."""
-    return getattr(body, "affine", None) is not None and body.rest is None
+    return isinstance(body, AffinePlusMLP) and body.rest is None
 
 
 def regress_decoder(affine: torch.nn.Linear, encoder: Any, batch: Mapping[str, Tensor]) -> None:

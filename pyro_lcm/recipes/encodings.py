@@ -48,9 +48,8 @@ def single_targets(objective: Any, before: Tensor, after: Tensor, known: Tensor 
         known: (N,) or (N, d) long, known targets, -1 for unknown; None if none is.
     """
     encoder, dim = objective.guide.target_encoder, before.shape[1]
-    target = encoder(after - before).argmax(-1)
-    if hasattr(encoder, "sets"):
-        target = single_target(encoder.sets[target].long(), dim)
+    redrawn = encoder.hypotheses()[encoder(after - before).argmax(-1)]
+    target = single_target(redrawn.long(), dim)
     if known is None:
         return target
     return torch.where(as_hit(known, dim)[1], single_target(known, dim), target)

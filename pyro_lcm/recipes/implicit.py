@@ -34,7 +34,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import Calibrate, TakeTolerance, affine_code
@@ -119,7 +119,7 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: 
     if not isinstance(encoder, VectorEncoder) or not hasattr(guide, "target_encoder"):
         return annealed()
     b = Budget() if budget is None else budget
-    causal = isinstance(getattr(model, "solution", None), SolutionFunctions)
+    causal = solution_of(model) is not None
     curved = not flat and not affine_code(encoder.body)
     phases = [_autoencoder(b)] if curved and b.reconstruct else []
     phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal, flat=flat)

@@ -17,7 +17,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.identify.directions import Lines, complete_lines, find_lines
 from pyro_lcm.identify.noisy_directions import fit_noisy_lines
@@ -72,7 +72,8 @@ def initialize(
 
     Example:
         >>> from pyro_lcm import simulate_scaling
-        >>> from pyro_lcm.networks import Architecture, build
+        >>> from pyro_lcm.architecture import Architecture
+        >>> from pyro_lcm.registry import build
         >>> data = simulate_scaling(dim=2, n=2000, seed=0)
         >>> model, guide = build(Architecture("ilcm", dim_x=2, dim_z=2, invertible=True))
         >>> x, x_after = (torch.as_tensor(side).float() for side in (data.x, data.x_after))
@@ -95,14 +96,11 @@ def initialize(
         found["matched_share"] = name_by_targets(guide.encoder, pairs)
     before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
     guide.target_encoder.fit(after - before, known)
-    solution = getattr(model, "solution", None)
-    if isinstance(solution, SolutionFunctions):
+    solution = solution_of(model)
+    if solution is not None:
         regress_solutions(solution, before, after, hard_targets(guide, before, after, known))
     tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))
-    if hasattr(guide.encoder, "log_tolerance"):
-        guide.encoder.log_tolerance.fill_(tolerance).log_()
-    else:
-        guide.encoder.log_sd.fill_(tolerance).log_()
+    guide.encoder.set_tolerance(tolerance)
     return found | {"tolerance": tolerance}
 
 
@@ -149,8 +147,7 @@ def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = F
     encoder = guide.encoder
     before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
     differences = (after - before).cpu().double().numpy()
-    share = getattr(guide.target_encoder, "single_share", 1.0)
-    lines = find_lines(differences, share=share, seed=seed)
+    lines = find_lines(differences, share=guide.target_encoder.single_share, seed=seed)
     if straight and lines.residual >= NOISE_FREE:
         noisy = fit_noisy_lines(differences, lines)
         directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)

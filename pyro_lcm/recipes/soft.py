@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.causal.solution import SolutionFunctions
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, least_squares, peel_sinks
+from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, isometry_from_sinks, least_squares
 from pyro_lcm.identify.parents import choose_parents
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import set_spreads
@@ -34,7 +35,7 @@ ISOMETRY = ("model.decoder.free", "model.decoder.log_scale")
 
 
 @dataclass(frozen=True)
-class PeelSinks:
+class FindSoftMechanisms:
     """Find the isometric decoder, and solution functions and changed mechanisms as far as they are affine.
 
     Attributes:
@@ -46,7 +47,7 @@ class PeelSinks:
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set decoder, solution functions, changed mechanisms and standard deviations; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
-        model, found = objective.model, peel(objective, batch)
+        model, found = objective.model, unmix_isometry(objective, batch)
         for place, i in enumerate(found.order):
             earlier, rows = found.order[:place], found.target == i + 1
             own, rest, constant, _ = least_squares(found.noise, [i, *earlier], found.causal[:, i], split=True)
@@ -57,7 +58,7 @@ class PeelSinks:
 
 
 @dataclass(frozen=True)
-class PeelMechanisms:
+class FindSoftGraphMechanisms:
     """Find the isometric decoder, and the explicit model's mechanisms, before and after, as far as they are affine.
 
     Mechanisms are of all predecessors. Where one is no parent its coefficient is zero, so they serve every graph that
@@ -73,7 +74,7 @@ class PeelMechanisms:
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set decoder, mechanisms, order and standard deviations; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
-        model, found = objective.model, peel(objective, batch)
+        model, found = objective.model, unmix_isometry(objective, batch)
         dim = model.dim_z
         both = torch.cat([found.causal, found.noise], 1)
         for place, i in enumerate(found.order):
@@ -110,7 +111,8 @@ class ReadParents:
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
         target = single_targets(objective, before, after, batch.get("targets")).cpu().numpy()
         causal, causal_after = (model.decoder.inverse(batch[side]).double().cpu().numpy() for side in ("x", "x_after"))
-        allowed = model.solution.context if hasattr(model, "solution") else model.graphs.adjacency
+        solution = solution_of(model)
+        allowed = model.graphs.adjacency if solution is None else solution.context
         adjacency = torch.zeros_like(allowed)
         for i in range(model.dim_z):
             earlier = allowed[:, i].nonzero().flatten()
@@ -138,7 +140,7 @@ def soft(budget: Budget | None = None, *, dim: int = 4, linear: bool = False, se
     b = Budget() if budget is None else budget
     phases = [
         *coordinates(budget, dim=dim, linear=linear, program=None if sets else IMPLICIT),
-        Phase("peel", 0, settings=HARD, start=PeelSinks()),
+        Phase("isometry", 0, settings=HARD, start=FindSoftMechanisms()),
     ]
     if not linear and b.solutions:
         freeze = ("guide", *ISOMETRY)
@@ -169,7 +171,7 @@ def soft_explicit(
     fixed = ("guide.encoder", "guide.target_encoder", *ISOMETRY)
     phases = [
         *coordinates(budget, dim=dim, linear=linear, program=IMPLICIT),
-        Phase("peel", 0, settings=HARD, start=PeelMechanisms()),
+        Phase("isometry", 0, settings=HARD, start=FindSoftGraphMechanisms()),
     ]
     if not latent:
         phases.append(Phase("parents", 0, settings=HARD, start=ReadParents(linear=linear)))
@@ -211,8 +213,9 @@ def _among(dim: int, places: Sequence[int], values: Tensor) -> Tensor:
 def _set_graph(objective: Any, adjacency: Tensor) -> None:
     """Set the graph of the solution functions, or those of an explicit model: its own, and fixed ones."""
     model = objective.model
-    if hasattr(model, "solution"):
-        model.solution.adjacency.copy_(adjacency)
+    solution = solution_of(model)
+    if solution is not None:
+        solution.adjacency.copy_(adjacency)
         return
     model.adjacency.copy_(adjacency)
     for graphs in (model.graphs, objective.guide.graphs):
@@ -220,7 +223,7 @@ def _set_graph(objective: Any, adjacency: Tensor) -> None:
             graphs.adjacency.copy_(adjacency)
 
 
-def _calibrate(objective: Any, x: Tensor, found: Peeled) -> dict[str, float]:
+def _calibrate(objective: Any, x: Tensor, found: UnmixedPairs) -> dict[str, float]:
     """Set the standard deviations of decoder and encoder to what affine mechanisms leave."""
     model, encoder = objective.model, objective.guide.encoder
     residual = (model.x_dist(found.noise).mean - x).square().mean(0).sqrt()
@@ -229,7 +232,7 @@ def _calibrate(objective: Any, x: Tensor, found: Peeled) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Peeled:
+class UnmixedPairs:
     """Pairs in their causal variables, and what they were found from.
 
     Attributes:
@@ -238,7 +241,7 @@ class Peeled:
         causal_after: (N, d) causal variables after.
         target: (N,) long, 0 none, i variable i, -1 where several variables were hit.
         order: variables 0..d-1 from causes to effects.
-        straightness: see :func:`peel_sinks`.
+        straightness: see :func:`isometry_from_sinks`.
     """
 
     noise: Tensor
@@ -249,7 +252,7 @@ class Peeled:
     straightness: float
 
 
-def peel(objective: Any, batch: Mapping[str, Tensor]) -> Peeled:
+def unmix_isometry(objective: Any, batch: Mapping[str, Tensor]) -> UnmixedPairs:
     """Set the isometric decoder and the target encoder; targets are the known ones, or those that moves tell.
 
     Args:
@@ -264,7 +267,7 @@ def peel(objective: Any, batch: Mapping[str, Tensor]) -> Peeled:
     guide.target_encoder.fit(after - before, batch.get("targets"))
     target = single_targets(objective, before, after, batch.get("targets"))
     order = causal_order_of_redrawn(before, after, target)
-    columns, straightness = peel_sinks((batch["x_after"] - batch["x"]).double(), target, order)
+    columns, straightness = isometry_from_sinks((batch["x_after"] - batch["x"]).double(), target, order)
     decoder.free.copy_(columns.to(decoder.free))
     decoder.bias.copy_(batch["x"].mean(0))
     decoder.log_scale.zero_()
@@ -272,4 +275,4 @@ def peel(objective: Any, batch: Mapping[str, Tensor]) -> Peeled:
     moved = decoder.inverse(batch["x_after"]) - decoder.inverse(batch["x"])
     decoder.free.mul_(((after - before) * moved).sum(0).sign())
     causal, causal_after = (decoder.inverse(batch[side]) for side in ("x", "x_after"))
-    return Peeled(before, causal, causal_after, target, order, straightness)
+    return UnmixedPairs(before, causal, causal_after, target, order, straightness)

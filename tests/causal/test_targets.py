@@ -50,7 +50,8 @@ def test_programs_know_when_they_are_only_scored():
 def test_scored_programs_leave_out_values_without_density():
     import pyro
 
-    from pyro_lcm.networks import Architecture, build
+    from pyro_lcm.architecture import Architecture
+    from pyro_lcm.registry import build
 
     model, _ = build(Architecture("ilcm", dim_x=2, dim_z=2))
 

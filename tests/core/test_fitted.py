@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.fitted import FittedModel
-from pyro_lcm.networks import Architecture, build
 from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.registry import build
 
 ROTATION = np.array([[0.6, 0.8], [-0.8, 0.6]])
 OFFSET, SCALE = np.array([100.0, -3.0]), np.array([2.0, 0.5])

@@ -9,9 +9,10 @@ import torch
 import yaml
 
 from pyro_lcm import LatentCausalModel
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.calibrate import Calibrate
 from pyro_lcm.recipes.published import annealed
+from pyro_lcm.registry import build
 
 
 def _state(lcm):

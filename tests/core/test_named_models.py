@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
-from pyro_lcm.networks import MODELS, Architecture
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.by_name import recipe_of
+from pyro_lcm.registry import SPECS, build, spec_of
 
 WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
-CASES = {name: {} for name in MODELS} | {
+CASES = {name: {} for name in SPECS} | {
     f"elcm, {graph}": {"graph": graph} for graph in ("permutations", "edges", "all")
 }
 CASES["soft_elcm, all"] = {"graph": "all"}
@@ -19,7 +19,7 @@ CASES["soft_elcm, all"] = {"graph": "all"}
 def named(request, train):
     """A name and a short fit."""
     name = request.param.split(",")[0]
-    pairs = train.with_known_targets() if recipe_of(name).known_targets else train
+    pairs = train.with_known_targets() if spec_of(name).known_targets else train
     budget = Budget(unmix=60, refine=40, solutions=200, batch_size=256)
     model = LatentCausalModel(name, options=CASES[request.param])
     return name, model.fit(pairs, budget=budget, seed=0, progress=False)
@@ -156,4 +156,4 @@ def test_sets_of_targets_are_for_models_that_take_them(train):
 )
 def test_options_that_do_not_suit_a_model_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
-        Architecture(**({"dim_x": 3, "dim_z": 3} | fields))
+        build(Architecture(**({"dim_x": 3, "dim_z": 3} | fields)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyro_lcm.design import MAX_BEND
+from pyro_lcm.design import MAX_CURVATURE
 from pyro_lcm.identify.directions import find_lines
 from pyro_lcm.identify.noisy_directions import fit_noisy_lines
 
@@ -41,9 +41,9 @@ def test_moves_noise_and_shares_are_recovered(dim):
 
 @pytest.mark.parametrize("noise", [0.0, 0.003, 0.1])
 def test_noise_alone_does_not_bend_lines_and_curves_do(noise):
-    assert _fit(_noisy(3, noise=noise)[0]).bend < 1.1
-    assert _fit(_noisy(3, noise=noise, curve=0.5)[0]).bend > MAX_BEND
+    assert _fit(_noisy(3, noise=noise)[0]).curvature < 1.1
+    assert _fit(_noisy(3, noise=noise, curve=0.5)[0]).curvature > MAX_CURVATURE
 
 
 def test_a_single_variable_has_a_straight_line():
-    assert _fit(_noisy(1)[0]).bend == 1.0
+    assert _fit(_noisy(1)[0]).curvature == 1.0

@@ -9,7 +9,7 @@ from pyro_lcm.identify.shared_subspace import shared_directions
 
 
 def _whitened(pairs):
-    standardizer = fit_standardizer(pairs, own_model=False)
+    standardizer = fit_standardizer(pairs, units="whiten")
     return [standardizer.transform(side).astype(np.float64) for side in (pairs.x, pairs.x_after)]
 
 

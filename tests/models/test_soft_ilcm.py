@@ -12,7 +12,7 @@ from pyro_lcm.causal.subsets import all_subsets
 from pyro_lcm.guides.set_encoder import SetEncoder
 from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, peel_sinks
+from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, isometry_from_sinks
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder
@@ -148,14 +148,14 @@ def test_order_and_columns_are_found_from_the_moves():
     noise, encoding, target, moves, rotation = _soft_pairs()
     order = causal_order_of_redrawn(noise, encoding, target)
     assert order == [0, 1, 2]
-    columns, straightness = peel_sinks(moves, target, order)
+    columns, straightness = isometry_from_sinks(moves, target, order)
     assert straightness > 1 - 1e-9
     torch.testing.assert_close((columns * rotation).sum(0).abs(), torch.ones(3, dtype=torch.float64))
 
 
 def test_a_wrong_order_is_not_straight():
     *_, target, moves, _ = _soft_pairs()
-    assert peel_sinks(moves, target, [2, 1, 0])[1] < 0.99
+    assert isometry_from_sinks(moves, target, [2, 1, 0])[1] < 0.99
 
 
 def test_isometric_decoder_keeps_distances_and_has_an_inverse():

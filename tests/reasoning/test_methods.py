@@ -10,8 +10,9 @@ from pyro.infer import Predictive
 
 import pyro_lcm as lcm
 from pyro_lcm import reasoning
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.discovery.arviz_compat import make_container
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.registry import build
 
 FEW = lcm.Uncertainty(draws=2, rows=20)
 

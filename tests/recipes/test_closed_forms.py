@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.guides.target_encoder import TargetEncoder
-from pyro_lcm.networks import Architecture, build
 from pyro_lcm.recipes.calibrate import Calibrate, posterior_sd
 from pyro_lcm.recipes.encodings import encode_in_chunks, sample_pairs
 from pyro_lcm.recipes.initialize import Initialize
 from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.registry import build
 from pyro_lcm.training.sources import TensorSource
 
 DIM = 4

@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import AUTOENCODER, IMPLICIT, ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.published import annealed, published
 from pyro_lcm.recipes.structure import FindGraph
+from pyro_lcm.registry import build
 from pyro_lcm.training.phases import Phase
 
 ROWS = 30
@@ -39,7 +40,7 @@ def test_codes_stand_for_observations_until_the_decoder_is_fitted():
 
 def test_the_rate_goes_on_over_the_order():
     first, second = (phase for phase in identify(dim=4) if phase.steps)
-    assert first.steps + second.steps == 1680
+    assert first.steps + second.steps == 1880
     assert first.learning_rate_at(1.0) == second.learning_rate_at(0.0)
     assert not second.reset_optimizer
 

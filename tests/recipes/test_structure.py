@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.identify.parents import mechanism_parents, nonlinear_parents, sparse_regression
-from pyro_lcm.networks import Architecture, build
 from pyro_lcm.recipes.calibrate import Calibrate
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.recipes.structure import FindGraph, FindParents
+from pyro_lcm.registry import build
 from pyro_lcm.training.sources import TensorSource
 
 

@@ -7,8 +7,9 @@ from pyro import poutine
 from pyro.distributions import Categorical, Normal
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.scoring import Scoring
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.registry import build
 from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
 from pyro_lcm.training.objective import PairObjective
 

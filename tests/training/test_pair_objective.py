@@ -5,12 +5,13 @@ import pytest
 import torch
 from pyro import poutine
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.graph_sites import TableLogits, TablePrior
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.models.elcm import ELCM
-from pyro_lcm.networks import Architecture, build
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
+from pyro_lcm.registry import build
 from pyro_lcm.training.handlers import TopHypotheses
 from pyro_lcm.training.objective import PairObjective
 

@@ -8,6 +8,7 @@ import torch
 from pyro.distributions import Normal
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import latents
 from pyro_lcm.discovery.arviz_compat import group
@@ -15,9 +16,9 @@ from pyro_lcm.evaluation import METRICS
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
-from pyro_lcm.networks import Architecture, build
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.recipes.published import annealed
+from pyro_lcm.registry import build
 
 
 @pytest.fixture(scope="module")

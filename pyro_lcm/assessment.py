@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.fitted import Encoding, FittedModel
-from pyro_lcm.networks import Architecture
+from pyro_lcm.registry import spec_of
 
 if TYPE_CHECKING:
     from pyro_lcm.discovery.arviz_compat import Container
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pyro_lcm.discovery.priors import GraphPrior
 
 
-class VerdictMethods(ABC):
+class AssessmentMethods(ABC):
     """What one can ask about a fitted model."""
 
     _architecture: Architecture | None
@@ -66,7 +67,7 @@ class VerdictMethods(ABC):
         number = min(self.fitted.dim_z + 1, 4) if hypotheses is None else hypotheses
         return self.fitted.elbo(pairs, hypotheses=number, seed=seed)
 
-    def check(self, pairs: InterventionPairs, *, fits: Sequence[VerdictMethods] = ()) -> CheckReport:
+    def check(self, pairs: InterventionPairs, *, fits: Sequence[AssessmentMethods] = ()) -> CheckReport:
         """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
 
         Args:
@@ -126,7 +127,7 @@ class VerdictMethods(ABC):
         method: Method = "auto",
         score: ScoreName | Literal["auto"] = "auto",
         prior: GraphPrior | None = None,
-        fits: Sequence[VerdictMethods] = (),
+        fits: Sequence[AssessmentMethods] = (),
         rows: int = 10_000,
         draws: int = 1000,
         chains: int = 4,
@@ -161,7 +162,7 @@ class VerdictMethods(ABC):
         own = self.encode(part.x)
         built = self._architecture
         linear = built is not None and built.flow_layers == 0
-        redrawn = linear or (built is not None and built.model in ("ilcm", "elcm"))
+        redrawn = linear or (built is not None and spec_of(built.model).both_sides)
         found = [self._latent_rows(part, redrawn)]
         for other in fits:
             matching = align(other.encode(part.x).noise, own.noise)

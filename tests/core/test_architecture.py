@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from pyro_lcm.networks import Architecture, build
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.registry import build
 
 
 def test_a_built_model_has_the_widths_asked_for():
@@ -42,7 +43,6 @@ def test_architectures_survive_as_json():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("model", "icm"),
         ("dim_z", 0),
         ("dim_z", 6),
         ("hidden", (0,)),
@@ -65,3 +65,8 @@ def test_a_field_out_of_range_is_named(field, value):
 def test_unknown_fields_of_a_run_folder_are_named():
     with pytest.raises(ValueError, match="unknown field 'depth'"):
         Architecture.from_dict({"model": "ilcm", "dim_x": 3, "dim_z": 3, "depth": 2})
+
+
+def test_a_model_without_a_specification_is_named():
+    with pytest.raises(ValueError, match=r"^model: got 'icm', expected one of ilcm, elcm, dvae"):
+        build(Architecture("icm", dim_x=3, dim_z=3))

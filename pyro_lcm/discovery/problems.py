@@ -12,7 +12,7 @@ _MISSED_EDGES = 0.5
 _LEAST_EFFICIENCY = 0.1
 
 
-def posterior_doubts(container: Container, summary: GraphSummary) -> tuple[str, ...]:
+def posterior_problems(container: Container, summary: GraphSummary) -> tuple[str, ...]:
     """Say in what respect draws are not to be trusted, and what helps.
 
     Args:
@@ -28,7 +28,7 @@ def posterior_doubts(container: Container, summary: GraphSummary) -> tuple[str, 
         >>> from pyro_lcm.discovery.posterior import graph_posterior
         >>> exact = graph_posterior(np.random.default_rng(0).normal(size=(50, 3)), draws=100)
         >>> from pyro_lcm.discovery.summary import graph_summary
-        >>> posterior_doubts(exact, graph_summary(exact))
+        >>> posterior_problems(exact, graph_summary(exact))
         ()
     """
     found = []

@@ -1,0 +1,114 @@
+"""What a model by name is built from: its name, widths and options, as plain data that goes into the run folder.
+
+Which of them suit a model, its specification says (:mod:`pyro_lcm.registry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from pyro_lcm.nn.activations import Activation
+
+GraphWay = Literal["order", "permutations", "edges", "all"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model and its guide are built from; :func:`pyro_lcm.registry.build` builds them.
+
+    Args:
+        model: a name in :data:`pyro_lcm.registry.SPECS`.
+        dim_x: width of the observation after standardisation.
+        dim_z: number of causal variables d.
+        hidden: widths of the hidden layers between x and the code; empty makes the code affine in x.
+        flow_layers: couplings of the flow between code and noise encodings; 0 makes it affine. By default 12, and
+            two a variable beyond 6 variables.
+        flow_hidden: width of the hidden layers of each coupling.
+        solution_hidden: widths of the hidden layers of each solution function.
+        spline_bins: of the monotone spline behind each solution function, for interventions that are not Gaussian;
+            0 for affine solution functions.
+        min_scale: lower bound of the solution functions' scale, in units of the noise encodings.
+        min_sd: lower bound of the standard deviation of x given e, in units of x after standardisation.
+        graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
+            orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
+            of every DAG, both summed over all DAGs, for at most 5 variables.
+        invertible: of ``ilcm``, ``dvae`` and ``elcm``: whether the decoder is the encoder's inverse
+            (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
+            of its own gives.
+        activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
+        edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
+
+    Raises:
+        ValueError: if a field is out of range; the message names it.
+    """
+
+    model: str
+    dim_x: int
+    dim_z: int
+    hidden: tuple[int, ...] = ()
+    flow_layers: int | None = None
+    flow_hidden: int = 64
+    solution_hidden: tuple[int, ...] = (64, 64)
+    spline_bins: int = 0
+    min_scale: float = 0.05
+    min_sd: float = 0.01
+    graph: GraphWay = "order"
+    edge_penalty: float = 5.0
+    invertible: bool = False
+    activation: Activation = "silu"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dim_z <= self.dim_x:
+            raise ValueError(
+                f"dim_z: got {self.dim_z}, expected 1 to {self.dim_x}, the number of directions in which x varies"
+            )
+        for name in ("hidden", "solution_hidden"):
+            widths = tuple(getattr(self, name))
+            if any(width < 1 for width in widths):
+                raise ValueError(f"{name}: got {widths}, expected positive widths")
+            object.__setattr__(self, name, widths)
+        if self.spline_bins < 0 or self.spline_bins == 1:
+            raise ValueError(f"spline_bins: got {self.spline_bins}, expected 0 or at least 2")
+        if not 0 < self.min_scale < 1:
+            raise ValueError(f"min_scale: got {self.min_scale}, expected a number in (0, 1)")
+        if not self.min_sd > 0:
+            raise ValueError(f"min_sd: got {self.min_sd}, expected a positive number")
+        if self.couplings < 0 or self.flow_hidden < 1:
+            raise ValueError(
+                f"flow_layers, flow_hidden: got {self.flow_layers}, {self.flow_hidden}, expected >= 0 and >= 1"
+            )
+
+        if self.activation not in get_args(Activation):
+            raise ValueError(f"activation: got {self.activation!r}, expected one of {', '.join(get_args(Activation))}")
+        if self.invertible and self.dim_z != self.dim_x:
+            raise ValueError(
+                f"invertible: got True for {self.dim_z} variables in {self.dim_x} directions, expected as many of both"
+            )
+        if self.graph not in get_args(GraphWay):
+            raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
+        if not self.edge_penalty >= 0:
+            raise ValueError(f"edge_penalty: got {self.edge_penalty}, expected a number of at least 0")
+
+    @property
+    def wide(self) -> bool:
+        """Whether x has more directions than there are variables."""
+        return self.dim_z < self.dim_x
+
+    @property
+    def couplings(self) -> int:
+        """Number of couplings of the flow, the default resolved."""
+        return min(max(12, 2 * self.dim_z), 32) if self.flow_layers is None else self.flow_layers
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Architecture:
+        """The inverse of :meth:`to_dict`; an unknown field is a ValueError."""
+        unknown = sorted(set(plain) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"architecture: unknown field {unknown[0]!r}")
+        return cls(**plain)

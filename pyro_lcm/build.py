@@ -1,0 +1,145 @@
+"""Models and guides from an architecture, with fresh parameters: one function for each, of shared parts."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.causal.graph_sites import (
+    EdgeOrderLogits,
+    FixedOrder,
+    PermutationLogits,
+    PermutationPrior,
+    TableLogits,
+    TablePrior,
+)
+from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, Average
+from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.dvae import DVAEGuide
+from pyro_lcm.guides.elcm import ELCMGuide
+from pyro_lcm.guides.ilcm import ILCMGuide
+from pyro_lcm.guides.soft_elcm import SoftELCMGuide
+from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
+from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
+from pyro_lcm.models.ada_gvae import AdaGVAE
+from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.dvae import DVAE
+from pyro_lcm.models.elcm import ELCM
+from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.models.soft_elcm import SoftELCM
+from pyro_lcm.models.soft_ilcm import SoftILCM
+from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
+from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
+from pyro_lcm.nn.isometry import IsometricDecoder
+
+Programs = tuple[nn.Module, nn.Module]
+DRAWS = 16
+"""Graphs in a step of an explicit model: all 543 DAGs of four variables take twenty times as long."""
+
+
+def ilcm(a: Architecture) -> Programs:
+    """The implicit model."""
+    encoder, decoder = coder(a)
+    model = ILCM(a.dim_z, decoder, solution(a, bins=a.spline_bins))
+    return model, ILCMGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
+
+
+def dvae(a: Architecture) -> Programs:
+    """The implicit model without causal relations."""
+    encoder, decoder = coder(a)
+    model = DVAE(a.dim_z, decoder)
+    return model, DVAEGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
+
+
+def elcm(a: Architecture) -> Programs:
+    """The explicit model."""
+    encoder, decoder = coder(a)
+    prior, posterior = graphs(a)
+    return ELCM(a.dim_z, decoder, prior, mechanisms(a)), ELCMGuide(a.dim_z, encoder, posterior)
+
+
+def beta_vae(a: Architecture) -> Programs:
+    """The beta-VAE of pairs."""
+    encoder, decoder = coder(a)
+    return BetaVAE(a.dim_z, decoder), BetaVAEGuide(a.dim_z, encoder)
+
+
+def ada_gvae(a: Architecture) -> Programs:
+    """The Ada-GVAE, and the GVAE of known targets."""
+    return _shared_factors(a, "gvae")
+
+
+def ada_ml_vae(a: Architecture) -> Programs:
+    """The Ada-ML-VAE, and the ML-VAE of known targets."""
+    return _shared_factors(a, "ml-vae")
+
+
+def soft_ilcm(a: Architecture) -> Programs:
+    """The implicit model of soft interventions."""
+    model = SoftILCM(a.dim_z, isometry(a), solution(a), solution(a))
+    return model, SoftILCMGuide(a.dim_z, vector_encoder(a), redrawn_dist=model.redrawn_dist)
+
+
+def soft_elcm(a: Architecture) -> Programs:
+    """The explicit model of soft interventions."""
+    prior, posterior = graphs(a)
+    model = SoftELCM(a.dim_z, isometry(a), prior, mechanisms(a), mechanisms(a))
+    return model, SoftELCMGuide(a.dim_z, vector_encoder(a), posterior)
+
+
+def soft_ilcm_subsets(a: Architecture) -> Programs:
+    """The implicit model of soft interventions on sets of variables."""
+    model = SubsetILCM(a.dim_z, isometry(a), solution=solution(a), changed=solution(a))
+    return model, SubsetILCMGuide(a.dim_z, vector_encoder(a))
+
+
+def _shared_factors(a: Architecture, average: Average) -> Programs:
+    encoder, decoder = coder(a)
+    return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, average)
+
+
+def coder(a: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder: one flow and its inverse, or a body and a flow each."""
+    if a.invertible:
+        encoder = FlowEncoder(flow(a))
+        return encoder, FlowDecoder(encoder)
+    return vector_encoder(a), VectorDecoder(a.dim_z, a.dim_x, a.hidden, flow=flow(a), min_sd=a.min_sd)
+
+
+def vector_encoder(a: Architecture) -> VectorEncoder:
+    """An encoder of a body and a flow."""
+    return VectorEncoder(a.dim_x, a.dim_z, a.hidden, flow=flow(a))
+
+
+def isometry(a: Architecture) -> IsometricDecoder:
+    """A decoder that keeps distances."""
+    return IsometricDecoder(a.dim_z, a.dim_x, min_sd=a.min_sd)
+
+
+def flow(a: Architecture) -> Flow:
+    """A flow between code and noise encodings."""
+    return Flow(a.dim_z, layers=a.couplings, hidden=a.flow_hidden, activation=a.activation)
+
+
+def solution(a: Architecture, *, bins: int = 0) -> SolutionFunctions:
+    """Solution functions, or mechanisms in noise encodings."""
+    return SolutionFunctions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, bins=bins, activation=a.activation)
+
+
+def mechanisms(a: Architecture) -> Mechanisms:
+    """Mechanisms given a graph."""
+    return Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
+
+
+def graphs(a: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Prior and posterior of an explicit model's graph."""
+    dim, penalty = a.dim_z, a.edge_penalty
+    if a.graph == "order":
+        return FixedOrder(dim), FixedOrder(dim)
+    if a.graph == "permutations":
+        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim, draws=DRAWS)
+    logits = EdgeOrderLogits if a.graph == "edges" else TableLogits
+    return TablePrior(dim, penalty=penalty), logits(dim, draws=DRAWS)

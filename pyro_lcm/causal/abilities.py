@@ -1,0 +1,52 @@
+"""What models and guides can do beyond the contract, read in one place.
+
+A program need only have the signature and the sites of a pair program. What else it has is an ability: solution
+functions bring an order, a graph and reasoning, mechanisms with a graph the same, a list of sets several targets at a
+time, an encoder whose last part is invertible the search for variables (the page on models of one's own has the
+table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.causal.solution import SolutionFunctions
+
+
+def solution_of(model: Any) -> SolutionFunctions | None:
+    """The solution functions, ``model.solution``; None without."""
+    solution = getattr(model, "solution", None)
+    return solution if isinstance(solution, SolutionFunctions) else None
+
+
+def mechanisms_of(model: Any) -> Mechanisms | None:
+    """The mechanisms of an explicit model, ``model.mechanisms``, which has ``model.adjacency`` too; None without."""
+    mechanisms = getattr(model, "mechanisms", None)
+    return mechanisms if isinstance(mechanisms, Mechanisms) else None
+
+
+def graph_of(model: Any) -> Tensor | None:
+    """The graph that a model holds itself, (d, d), ``[parent, child]``; None without."""
+    adjacency = getattr(model, "adjacency", None)
+    return adjacency if isinstance(adjacency, Tensor) else None
+
+
+def sets_of(model: Any) -> Tensor | None:
+    """The sets of targets that can occur, (K, d) bool; None for a model of single targets."""
+    subsets = getattr(model, "subsets", None)
+    return subsets if isinstance(subsets, Tensor) else None
+
+
+def generative_program(model: Any) -> Callable[..., Any]:
+    """The program to sample pairs from: with the graph that was found, where a graph is latent."""
+    program: Callable[..., Any] = getattr(model, "given_graph", model)
+    return program
+
+
+def infers_targets(guide: Any) -> bool:
+    """Whether a guide tells targets; one that does not says so by ``infers_targets = False``."""
+    return bool(getattr(guide, "infers_targets", True))
