@@ -14,6 +14,15 @@ two,
     2,
 
 or the k components of largest delta_j where the number k of changed factors is known.
+
+The objective that was published is the mean of two beta-VAE losses,
+
+    E log p(x | e) + E log p(x~ | e~) - beta KL(q(e | x, x~) | N(0, 1)) - beta KL(q(e~ | x, x~) | N(0, 1)),
+
+the evidence lower bound of the beta-VAE's program of independent sides (:class:`pyro_lcm.models.beta_vae.BetaVAE`): the
+pair is used by the guide alone. A program with one shared site for each unchanged factor would pay its KL once
+instead of twice; with the changed factor summed out that program is the dVAE (:mod:`pyro_lcm.models.dvae`), so both
+exist side by side.
 """
 
 from __future__ import annotations
@@ -32,7 +41,7 @@ Average = Literal["gvae", "ml-vae"]
 
 
 class AdaGVAEGuide(BetaVAEGuide):
-    """The guide of :class:`pyro_lcm.models.ada_gvae.AdaGVAE`; sites as the beta-VAE's.
+    """A guide of :class:`pyro_lcm.models.beta_vae.BetaVAE`.
 
     Known ``targets`` may be single ones, (pairs,), or sets, (pairs, d), see :mod:`pyro_lcm.causal.subsets`;
     pairs whose targets are unknown are treated adaptively.

@@ -23,16 +23,17 @@ import pyro
 import torch
 from pyro.contrib.autoname import scope
 from pyro.distributions import Normal, TorchDistribution
+from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from pyro_lcm.causal.dag import topological_order
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.targets import hit_mask, target_distribution
-from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.nn.vectors import observation
 
 
-class ELCM(BetaVAE):
+class ELCM(PyroModule):
     """The generative program of pairs with an explicit graph.
 
     Sites: the graph's (:mod:`pyro_lcm.causal.graph_sites`); plate ``pairs``; ``target``, ``noise``, ``redrawn``; in
@@ -58,12 +59,15 @@ class ELCM(BetaVAE):
         mechanisms: Mechanisms | None = None,
         target_prior: Tensor | None = None,
     ) -> None:
-        super().__init__(dim_z, decoder)
+        super().__init__()
+        self.dim_z = dim_z
+        self.decoder = decoder
         self.graphs = graphs
         self.mechanisms = Mechanisms(dim_z) if mechanisms is None else mechanisms
         prior = torch.ones(dim_z + 1) if target_prior is None else target_prior
         self.register_buffer("target_prior", prior / prior.sum())
         self.register_buffer("adjacency", torch.zeros(dim_z, dim_z))
+        self.register_buffer("zero", torch.zeros(()))
 
     def forward(
         self,
@@ -121,7 +125,7 @@ class ELCM(BetaVAE):
 
     def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> TorchDistribution:
         """p(x | e) for noise encodings (..., d); here it does not depend on the graph."""
-        return super().x_dist(noise)
+        return observation(self.decoder(noise), noise)
 
     def causal(self, noise: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Causal variables f_G(e), (..., d), of noise encodings (..., d); G is ``adjacency``, the buffer if None."""

@@ -17,13 +17,9 @@ from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, Average
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
-from pyro_lcm.guides.dvae import DVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
-from pyro_lcm.guides.soft_elcm import SoftELCMGuide
-from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
-from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
@@ -51,7 +47,7 @@ def dvae(a: Architecture) -> Programs:
     """The implicit model without causal relations."""
     encoder, decoder = coder(a)
     model = DVAE(a.dim_z, decoder)
-    return model, DVAEGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
+    return model, ILCMGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
 
 
 def elcm(a: Architecture) -> Programs:
@@ -80,14 +76,14 @@ def ada_ml_vae(a: Architecture) -> Programs:
 def soft_ilcm(a: Architecture) -> Programs:
     """The implicit model of soft interventions."""
     model = SoftILCM(a.dim_z, isometry(a), solution(a), solution(a))
-    return model, SoftILCMGuide(a.dim_z, vector_encoder(a), redrawn_dist=model.redrawn_dist)
+    return model, ILCMGuide(a.dim_z, vector_encoder(a), redrawn_dist=model.redrawn_dist)
 
 
 def soft_elcm(a: Architecture) -> Programs:
     """The explicit model of soft interventions."""
     prior, posterior = graphs(a)
     model = SoftELCM(a.dim_z, isometry(a), prior, mechanisms(a), mechanisms(a))
-    return model, SoftELCMGuide(a.dim_z, vector_encoder(a), posterior)
+    return model, ELCMGuide(a.dim_z, vector_encoder(a), posterior)
 
 
 def soft_ilcm_subsets(a: Architecture) -> Programs:
@@ -98,7 +94,7 @@ def soft_ilcm_subsets(a: Architecture) -> Programs:
 
 def _shared_factors(a: Architecture, average: Average) -> Programs:
     encoder, decoder = coder(a)
-    return AdaGVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, average)
+    return BetaVAE(a.dim_z, decoder), AdaGVAEGuide(a.dim_z, encoder, average)
 
 
 def coder(a: Architecture) -> tuple[nn.Module, nn.Module]:

@@ -197,3 +197,13 @@ def test_other_keys_are_ignored_with_a_warning(pairs, tmp_path, caplog):
         loaded = InterventionPairs.load(tmp_path / "p.npz")
     assert loaded.targets is None
     assert "ignored the keys ['target']" in caplog.text
+
+
+def test_a_folder_of_pairs_files_is_told_from_one_of_arrays(tmp_path):
+    pairs = InterventionPairs(np.zeros((3, 2)), np.ones((3, 2)))
+    for name in ("train", "test"):
+        pairs.save(tmp_path / f"{name}.npz")
+    with pytest.raises(
+        ValueError, match=r"got a folder of pairs files, expected one of them: .*test\.npz, .*train\.npz"
+    ):
+        InterventionPairs.load(tmp_path)

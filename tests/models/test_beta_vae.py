@@ -8,15 +8,14 @@ from pyro.distributions import Normal
 
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
-from pyro_lcm.models.ada_gvae import AdaGVAE
 from pyro_lcm.models.beta_vae import BetaVAE
 
 DIM, DIM_X, ROWS = 2, 3, 5
 PAIRS = {
     "beta-vae": (BetaVAE, BetaVAEGuide, {}),
-    "ada-gvae": (AdaGVAE, AdaGVAEGuide, {}),
-    "ada-ml-vae": (AdaGVAE, AdaGVAEGuide, {"average": "ml-vae"}),
-    "one changed": (AdaGVAE, AdaGVAEGuide, {"changed": 1}),
+    "ada-gvae": (BetaVAE, AdaGVAEGuide, {}),
+    "ada-ml-vae": (BetaVAE, AdaGVAEGuide, {"average": "ml-vae"}),
+    "one changed": (BetaVAE, AdaGVAEGuide, {"changed": 1}),
 }
 
 

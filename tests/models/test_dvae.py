@@ -6,7 +6,7 @@ import torch
 from pyro import poutine
 from pyro.distributions import Normal
 
-from pyro_lcm.guides.dvae import DVAEGuide
+from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.dvae import DVAE
 
 DIM, DIM_X, ROWS = 2, 3, 5
@@ -16,7 +16,7 @@ DIM, DIM_X, ROWS = 2, 3, 5
 def programs(networks, shaken, float64):
     encoder, decoder = networks(DIM_X, DIM)
     model = DVAE(DIM, decoder)
-    guide = DVAEGuide(DIM, encoder, averaging="random", redrawn_dist=model.redrawn_dist)
+    guide = ILCMGuide(DIM, encoder, averaging="random", redrawn_dist=model.redrawn_dist)
     shaken(model.solution)
     shaken(guide.target_encoder)
     return model, guide

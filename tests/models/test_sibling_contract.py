@@ -6,9 +6,8 @@ from pyro_lcm.causal.graph_sites import EdgeOrderLogits, FixedOrder, TableLogits
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
-from pyro_lcm.guides.dvae import DVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
-from pyro_lcm.models.ada_gvae import AdaGVAE
+from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
@@ -42,7 +41,7 @@ class TestAdaGVAE(_Vectors):
 
     def make(self):
         encoder, decoder = self.networks()
-        return AdaGVAE(DIM, decoder), AdaGVAEGuide(DIM, encoder)
+        return BetaVAE(DIM, decoder), AdaGVAEGuide(DIM, encoder)
 
 
 class TestDVAE(_Vectors):
@@ -52,7 +51,7 @@ class TestDVAE(_Vectors):
     def make(self):
         encoder, decoder = self.networks()
         model = DVAE(DIM, decoder)
-        return model, DVAEGuide(DIM, encoder, redrawn_dist=model.redrawn_dist)
+        return model, ILCMGuide(DIM, encoder, redrawn_dist=model.redrawn_dist)
 
 
 class _Explicit(_Vectors):

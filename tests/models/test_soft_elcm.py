@@ -8,7 +8,7 @@ from pyro.distributions import Normal
 
 from pyro_lcm.causal.graph_sites import EdgeOrderLogits, FixedOrder, TableLogits, TablePrior
 from pyro_lcm.causal.mechanisms import Mechanisms
-from pyro_lcm.guides.soft_elcm import SoftELCMGuide
+from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.nn import VectorEncoder
@@ -27,7 +27,7 @@ def _programs(way, dim):
     prior, posterior = WAYS[way]
     mechanisms, changed = Mechanisms(dim, (3,)), Mechanisms(dim, (3,))
     model = SoftELCM(dim, IsometricDecoder(dim, DIM_X), prior(dim), mechanisms, changed)
-    return model, SoftELCMGuide(dim, VectorEncoder(DIM_X, dim, (), hidden_sd=(3,)), posterior(dim))
+    return model, ELCMGuide(dim, VectorEncoder(DIM_X, dim, (), hidden_sd=(3,)), posterior(dim))
 
 
 class TestSoftELCM(PairProgramTests):

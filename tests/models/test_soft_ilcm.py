@@ -9,8 +9,8 @@ from pyro.distributions import Normal
 from pyro_lcm.causal.redrawn import RedrawnInOrder
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import all_subsets
+from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.set_encoder import SetEncoder
-from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, isometry_from_sinks
 from pyro_lcm.models.soft_ilcm import SoftILCM
@@ -28,7 +28,7 @@ class TestSoftILCM(PairProgramTests):
     def make(self):
         solution, changed = SolutionFunctions(DIM, (4,)), SolutionFunctions(DIM, (4,))
         model = SoftILCM(DIM, IsometricDecoder(DIM, DIM_X), solution, changed)
-        return model, SoftILCMGuide(DIM, VectorEncoder(DIM_X, DIM, (4,)), redrawn_dist=model.redrawn_dist)
+        return model, ILCMGuide(DIM, VectorEncoder(DIM_X, DIM, (4,)), redrawn_dist=model.redrawn_dist)
 
     def batch(self):
         return {"x": torch.randn(ROWS, DIM_X), "x_after": torch.randn(ROWS, DIM_X)}

@@ -13,10 +13,9 @@ from pyro_lcm.data import ScalingSystem, Standardizer
 from pyro_lcm.data.soft import SoftSystem
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide
 from pyro_lcm.guides.elcm import ELCMGuide
-from pyro_lcm.guides.soft_elcm import SoftELCMGuide
-from pyro_lcm.guides.soft_ilcm import SoftILCMGuide
+from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
-from pyro_lcm.models.ada_gvae import AdaGVAE
+from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
@@ -55,7 +54,7 @@ def _correlations(learned, true):
 def test_shared_factors_are_kept_where_variables_are_independent(average):
     pairs, tensors = _pairs(0.0)
     objective = RecipeObjective(
-        AdaGVAE(DIM, VectorDecoder(DIM, DIM, ())), AdaGVAEGuide(DIM, VectorEncoder(DIM, DIM, ()), average)
+        BetaVAE(DIM, VectorDecoder(DIM, DIM, ())), AdaGVAEGuide(DIM, VectorEncoder(DIM, DIM, ()), average)
     )
     phases = share_factors(Budget(refine=50, batch_size=256), linear=True)
     fit(objective, tensors, phases, validation=tensors, seed=0, device="cpu", progress=False)
@@ -98,13 +97,13 @@ def _soft_pairs(known):
 def _implicit():
     solution, changed = SolutionFunctions(DIM, ()), SolutionFunctions(DIM, ())
     model = SoftILCM(DIM, IsometricDecoder(DIM, DIM), solution, changed)
-    return RecipeObjective(model, SoftILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))), soft(Budget(refine=20), linear=True)
+    return RecipeObjective(model, ILCMGuide(DIM, VectorEncoder(DIM, DIM, ()))), soft(Budget(refine=20), linear=True)
 
 
 def _explicit(prior, posterior):
     mechanisms, changed = Mechanisms(DIM, ()), Mechanisms(DIM, ())
     model = SoftELCM(DIM, IsometricDecoder(DIM, DIM), prior(DIM), mechanisms, changed)
-    guide = SoftELCMGuide(DIM, VectorEncoder(DIM, DIM, ()), posterior(DIM))
+    guide = ELCMGuide(DIM, VectorEncoder(DIM, DIM, ()), posterior(DIM))
     latent = prior is not FixedOrder
     return RecipeObjective(model, guide), soft_explicit(
         Budget(refine=20, solutions=1000, batch_size=64), linear=True, latent=latent
@@ -150,7 +149,7 @@ def test_a_parent_that_matters_after_the_intervention_only_is_found():
     tensors = {name: torch.tensor(side @ rotation).float() for name, side in (("x", z), ("x_after", z_after))}
     mechanisms, changed = Mechanisms(2, ()), Mechanisms(2, ())
     model = SoftELCM(2, IsometricDecoder(2, 2), FixedOrder(2), mechanisms, changed)
-    objective = RecipeObjective(model, SoftELCMGuide(2, VectorEncoder(2, 2, ()), FixedOrder(2)))
+    objective = RecipeObjective(model, ELCMGuide(2, VectorEncoder(2, 2, ()), FixedOrder(2)))
     tensors["targets"] = torch.as_tensor(targets)
     fit(objective, tensors, soft_explicit(Budget(refine=0), linear=True), seed=0, device="cpu", progress=False)
     assert model.adjacency.tolist() == [[0, 1], [0, 0]]
