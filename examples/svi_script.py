@@ -39,7 +39,7 @@ def main(pairs: int, steps: int, batch_size: int, mixing: str) -> None:
         index = torch.randint(pairs, (batch_size,))
         loss = svi.step(x[index], x_after[index], size=pairs, index=index)
         if step == steps // 3:
-            lcm.find_order(model, guide, x[:2000])
+            lcm.find_order(model, guide, {"x": x, "x_after": x_after})
         if step % max(1, steps // 5) == 0:
             print(f"step {step:>5}  ELBO per pair {-loss / pairs:.3f}")
 
