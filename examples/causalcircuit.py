@@ -34,7 +34,7 @@ def main() -> None:
     pairs = images.with_vectors(*reduce_images(reduction, images))
     training, test = pairs.split((0.8, 0.2), seed=options.seed)
 
-    budget = Budget(unmix=options.steps, refine=options.steps // 3, solutions=options.steps // 3)
+    budget = Budget(fit=options.steps, refine=options.steps // 3, solutions=options.steps // 3)
     model = lcm.LatentCausalModel("ilcm").fit(training, seed=options.seed, budget=budget)
     scores = model.evaluate(test, dci_rows=500)
     for name in ("disentanglement", "mcc", "intervention_accuracy", "shd"):

@@ -55,10 +55,6 @@ class TargetEncoder(nn.Module):
         """What may have been redrawn: (d + 1, d), nothing or one component."""
         return nn.functional.pad(torch.eye(len(self.log_width), device=self.log_width.device), (0, 0, 1, 0))
 
-    def hypothesis_of(self, known: Tensor) -> Tensor:
-        """The row of :meth:`hypotheses` of each known target, -1 where it is unknown."""
-        return single_target(known, len(self.log_width))
-
     @torch.no_grad()
     def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
         """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform.

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Budget": "pyro_lcm.recipes.implicit",
+    "Budget": "pyro_lcm.recipes.budget",
     "DimChoice": "pyro_lcm.dim_choice",
     "Encoding": "pyro_lcm.fitted",
     "InterventionPairs": "pyro_lcm.data",

@@ -32,8 +32,8 @@ class Architecture:
         min_scale: lower bound of the solution functions' scale, in units of the noise encodings.
         min_sd: lower bound of the standard deviation of x given e, in units of x after standardisation.
         graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
-            orders and edges drawn by differentiable sorting; ``edges``, logits of edges and orientations, and ``all``,
-            of every DAG, both summed over all DAGs, for at most 5 variables.
+            logits of orders and edges; ``edges``, logits of edges and orientations, and ``all``, of every DAG, for at
+            most 5 variables. Of logits several graphs are drawn in a step and compared.
         invertible: of ``ilcm``, ``dvae`` and ``elcm``: whether the decoder is the encoder's inverse
             (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
             of its own gives.

@@ -79,7 +79,8 @@ def choose_design(
     dim_x = int(standardizer.output_shape[0])
     dim_z = dim_x if dim_z is None else dim_z
     wide = dim_z < dim_x
-    linear = "flow_layers" not in given and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
+    chosen = "flow_layers" in given or given.get("invertible")
+    linear = not chosen and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
     curved = wide and not linear and not is_flat(pairs, standardizer, dim_z)
     defaults: dict[str, Any] = {"hidden": (128, 128) if curved else ()}
     if linear:

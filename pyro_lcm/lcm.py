@@ -12,6 +12,7 @@ import pyro
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.assessment import AssessmentMethods
 from pyro_lcm.causal.abilities import graph_of, infers_targets, solution_of
@@ -167,8 +168,9 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
             raise ValueError(
                 f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
             )
-        objective = RecipeObjective if spec is None else spec.objective
-        fitted = FittedModel(objective(model, guide), standardizer, names)
+        with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
+            objective = (RecipeObjective if spec is None else spec.objective)(model, guide)
+        fitted = FittedModel(objective, standardizer, names)
         phases = chosen if phases is None else tuple(phases)
         facts = self._facts(fitted, training, held_out)
         double = precision == "64-true"

@@ -147,12 +147,12 @@ def _autoencode(a: Architecture, budget: Budget | None, linear: bool) -> tuple[P
 
 
 def _share(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    return share_factors(budget, dim=a.dim_z, wide=a.wide, linear=linear)
+    return share_factors(budget, dim=a.dim_z, wide=a.wide, flat=not a.hidden, linear=linear)
 
 
 def _explicit(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
-    how = {"wide": a.wide, "linear": linear, "latent": a.graph != "order", "invertible": a.invertible}
-    return explicit(budget, dim=a.dim_z, **how)
+    how = {"wide": a.wide, "flat": not a.hidden, "linear": linear, "invertible": a.invertible}
+    return explicit(budget, dim=a.dim_z, latent=a.graph != "order", **how)
 
 
 def _soft(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:

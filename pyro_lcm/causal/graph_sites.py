@@ -7,13 +7,14 @@ outside of any plate, either declares its sample sites and returns an adjacency 
 way                sites               prior                          guide
 =================  ==================  =============================  ==========================================
 fixed order        none                :class:`FixedOrder`            :class:`FixedOrder`
-all DAGs           ``graph``           :class:`TablePrior`            :class:`TableLogits`, enumerated (d <= 5)
-edges and orders   ``graph``           :class:`TablePrior`            :class:`EdgeOrderLogits`, enumerated (d <= 5)
+all DAGs           ``graph``           :class:`TablePrior`            :class:`TableLogits`, d <= 5
+edges and orders   ``graph``           :class:`TablePrior`            :class:`EdgeOrderLogits`, d <= 5
 permutations       ``order, edges``    :class:`PermutationPrior`      :class:`PermutationLogits`, any d
 =================  ==================  =============================  ==========================================
 
-The priors are uniform over DAGs, or over orders times edges for the last (a DAG then weighs as many times as it has
-orders), with a factor exp(-penalty) for each edge.
+Tables are enumerated, or drawn from several times a step as permutations are. The priors are uniform over DAGs, or over
+orders times edges for the last (a DAG then weighs as many times as it has orders), with a factor exp(-penalty) for each
+edge.
 """
 
 from __future__ import annotations

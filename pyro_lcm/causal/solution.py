@@ -85,16 +85,13 @@ class SolutionFunctions(nn.Module):
         self.register_buffer("adjacency", 1 - torch.eye(dim))
         self.register_buffer("resolved", torch.zeros(dim, dim))
         self.register_buffer("order", torch.arange(dim))
-        # Whether there is a resolved context, so that variables are computed one after another. It follows from the
-        # buffer and is kept beside it, so that no step has to ask the device.
-        self._sequential = False
+        self._known: tuple[int, bool] | None = None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take models that were saved before there was an order: they see noise encodings."""
         for name in ("resolved", "order"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
-        self._sequential = bool(state_dict[prefix + "resolved"].any())
 
     @torch.no_grad()
     def set_order(self, order: Sequence[int]) -> None:
@@ -109,9 +106,19 @@ class SolutionFunctions(nn.Module):
         self.context.zero_()
         for place, variable in enumerate(order):
             self.context[list(order[:place]), variable] = 1.0
-        self._sequential = len(self.networks.weights) > 0
-        if self._sequential:
+        if len(self.networks.weights) > 0:
             self.resolved.copy_(self.context)
+
+    @property
+    def _sequential(self) -> bool:
+        """Whether there is a resolved context, so that variables are computed one after another.
+
+        The buffer is asked when it has changed, whoever changed it, so that no step waits for the device.
+        """
+        version = self.resolved._version
+        if self._known is None or self._known[0] != version:
+            self._known = version, not self.resolved.is_meta and bool(self.resolved.any())
+        return self._known[1]
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable's solution function in each row.

@@ -11,12 +11,11 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 
 
-def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phase, ...]:
-    """The recipe of the beta-VAE: the ELBO with beta before its KL part, for as long as :func:`identify` takes.
+def autoencode(budget: Budget | None = None) -> tuple[Phase, ...]:
+    """The recipe of the beta-VAE: its ELBO, from the start to the end.
 
     Args:
-        budget: its ``unmix`` and ``refine`` steps are taken.
-        beta: weight of the KL part, positive.
+        budget: steps; those of ``unmix``, or of ``fit``, and of ``refine`` are added up.
 
     Returns:
         The phases.
@@ -24,15 +23,15 @@ def autoencode(budget: Budget | None = None, *, beta: float = 1.0) -> tuple[Phas
     b = Budget() if budget is None else budget
     rate = Cosine(2e-3, 1e-5)
     steps = b.steps_of_unmix + b.refine
-    return (Phase("autoencode", steps, rate, b.batch_size, {"kl_weight": beta}, gradient_clip=10.0, keep="best"),)
+    return (Phase("autoencode", steps, rate, b.batch_size, gradient_clip=10.0, keep="best"),)
 
 
 def share_factors(
-    budget: Budget | None = None, *, dim: int = 4, wide: bool = False, linear: bool = False
+    budget: Budget | None = None, *, dim: int = 4, wide: bool = False, flat: bool = False, linear: bool = False
 ) -> tuple[Phase, ...]:
-    """The recipe of the guides that share unchanged factors, for a :class:`ImplicitFirst`."""
+    """The recipe of guides that share unchanged factors, for :class:`~pyro_lcm.recipes.objective.ImplicitFirst`."""
     b = Budget() if budget is None else budget
-    phases = [*coordinates(budget, dim=dim, wide=wide, linear=linear, program=IMPLICIT)]
+    phases = [*coordinates(budget, dim=dim, wide=wide, flat=flat, linear=linear, program=IMPLICIT)]
     phases.append(Phase("calibrate", 0, settings=HARD, start=Calibrate(straight=linear)))
     if b.refine:
         rate = Cosine(1e-3, 1e-5)

@@ -14,7 +14,7 @@ class Budget:
             if that is None too 1,000 and 220 for each variable.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
-        unmix: an older name of ``fit``; and of the beta-VAE's ELBO, 5,000 if None.
+        unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.
         solutions: of the mechanisms of the models beside the implicit one.
         batch_size: pairs in a step.
 
@@ -40,7 +40,8 @@ class Budget:
     @property
     def steps_of_unmix(self) -> int:
         """Those of the beta-VAE, the default resolved."""
-        return 5000 if self.unmix is None else self.unmix
+        given = self.fit if self.unmix is None else self.unmix
+        return 5000 if given is None else given
 
     def steps_of_fit(self, dim: int) -> int:
         """Those that find the noise encodings of ``dim`` variables, the default resolved."""

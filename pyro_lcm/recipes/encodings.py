@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from pyro_lcm.causal.subsets import as_hit, single_target
-from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.training.sources import DataSource
 
 
@@ -30,24 +29,15 @@ def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> T
 
 
 def hard_targets(guide: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
-    """The most probable target of each pair, (N,), or the known one, from noise encodings (N, d) of both sides."""
-    target: Tensor = guide.target_encoder(after - before).argmax(-1)
-    if known is None:
-        return target
-    known = single_target(known, before.shape[-1])
-    return torch.where(known == UNKNOWN, target, known)
-
-
-def single_targets(objective: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:
     """The most probable target of each pair, or the known one, (N,) long; -1 where there are several.
 
     Args:
-        objective: holds a guide with a ``target_encoder``.
+        guide: with a ``target_encoder``.
         before: (N, d) noise encodings before.
         after: (N, d) noise encodings after.
         known: (N,) or (N, d) long, known targets, -1 for unknown; None if none is.
     """
-    encoder, dim = objective.guide.target_encoder, before.shape[1]
+    encoder, dim = guide.target_encoder, before.shape[1]
     redrawn = encoder.hypotheses()[encoder(after - before).argmax(-1)]
     target = single_target(redrawn.long(), dim)
     if known is None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pyro_lcm.causal.graph_sites import FixedOrder
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, least_squares
+from pyro_lcm.identify.causal_order import causal_order_of_redrawn, least_squares
 from pyro_lcm.identify.parents import choose_parents
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import Calibrate
@@ -73,16 +73,22 @@ class ReadGraph:
 
     Attributes:
         linear: whether mechanisms are linear.
+        evidence: whether edges are left out. After a soft intervention a redrawn noise encoding depends on what has
+            changed of the mechanism, which says nothing of parents that matter as before.
         pairs: how many pairs to use at most.
         rows: how many of them for one nonlinear regression at most.
     """
 
     linear: bool = False
+    evidence: bool = True
     pairs: int = 20_000
     rows: int = 2_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the model's buffer, and a graph that is fixed; see the class."""
+        if not self.evidence:
+            objective.model.adjacency.copy_(objective.guide.graph())
+            return {"edges": float(objective.model.adjacency.sum())}
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
         graph = guide.graph()
@@ -108,6 +114,7 @@ def explicit(
     *,
     dim: int = 4,
     wide: bool = False,
+    flat: bool = False,
     linear: bool = False,
     latent: bool = True,
     invertible: bool = False,
@@ -122,15 +129,18 @@ def explicit(
             of them elsewhere, the logits alone a tenth, the last phase half of ``refine``.
         dim: number of causal variables.
         wide: whether x has more directions than there are variables.
+        flat: whether an affine code is enough.
         linear: whether mixing and mechanisms are linear.
         latent: whether something about the graph has logits; not so for a fixed order.
         invertible: whether the decoder is the encoder's inverse.
 
     Returns:
-        The phases, for a :class:`ImplicitFirst`.
+        The phases, for a :class:`~pyro_lcm.recipes.objective.ImplicitFirst`.
     """
     b = Budget() if budget is None else budget
-    phases = [*coordinates(budget, dim=dim, wide=wide, linear=linear, invertible=invertible, program=IMPLICIT)]
+    phases = [
+        *coordinates(budget, dim=dim, wide=wide, flat=flat, linear=linear, invertible=invertible, program=IMPLICIT)
+    ]
     if linear:
         phases.append(Phase("calibrate", 0, settings=HARD, start=Calibrate(straight=True)))
     phases.append(Phase("regress", 0, settings=HARD, start=RegressMechanisms()))

@@ -222,6 +222,7 @@ def coordinates(
     *,
     dim: int = 4,
     wide: bool = False,
+    flat: bool = False,
     linear: bool = False,
     invertible: bool = False,
     program: str | None = None,
@@ -232,6 +233,7 @@ def coordinates(
         budget: steps.
         dim: number of causal variables.
         wide: whether x has more directions than there are variables.
+        flat: whether an affine code is enough.
         linear: whether lines and noise explain the differences as they are, so that no flow is needed.
         invertible: whether the decoder is the encoder's inverse.
         program: which program of the objective's finds them.
@@ -239,7 +241,7 @@ def coordinates(
     b = Budget() if budget is None else budget
     if linear:
         return (_lines(),)
-    phases = [_autoencoder(b)] if wide and b.reconstruct else []
+    phases = [_autoencoder(b)] if wide and not flat and b.reconstruct else []
     first = fit_phases(b, dim=dim, through_encoder=not invertible, causal=False)[0]
     named = {} if program is None else {"program": program}
     return (*phases, replace(first, settings={**first.settings, **named}, start=Initialize(program=program)))

@@ -162,15 +162,12 @@ def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = F
     return lines
 
 
-def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> dict[str, float]:
+def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> None:
     """Set an encoder's code to the directions of x that the two sides share most, and nothing else.
 
     Args:
         encoder: with a ``body`` that has an ``affine`` part of d rows, and a ``rest`` that becomes zero.
         batch: ``x`` and ``x_after``, (pairs, D).
-
-    Returns:
-        How much they share.
     """
     affine = encoder.body.affine
     shared, centre, whitener = shared_of_any(*(batch[side].cpu().double().numpy() for side in ("x", "x_after")))
@@ -180,8 +177,6 @@ def find_code(encoder: Any, batch: Mapping[str, Tensor]) -> dict[str, float]:
     if encoder.body.rest is not None:
         encoder.body.rest[-1].weight.zero_()
         encoder.body.rest[-1].bias.zero_()
-    least = float(shared.correlations[min(len(rows), len(shared.correlations)) - 1])
-    return {"least_correlation": least, "shared_directions": float(shared.number)}
 
 
 def name_by_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
@@ -115,6 +116,15 @@ class ImplicitFirst(RecipeObjective):
         self.implicit_guide = ILCMGuide(
             dim, self.guide.encoder, self.guide.target_encoder, redrawn_dist=self.implicit.redrawn_dist
         )
+
+    def forward(
+        self, tensors: Mapping[str, Tensor], *, size: int, index: Tensor, program: str | None = None, **settings: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch; of known sets of targets the implicit model takes those of one variable at most."""
+        known = tensors.get("targets")
+        if program == IMPLICIT and known is not None:
+            tensors = {**tensors, "targets": single_target(known, self.model.dim_z)}
+        return super().forward(tensors, size=size, index=index, program=program, **settings)
 
     def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """The implicit model and its guide for :data:`IMPLICIT`, else the objective's own."""

@@ -18,11 +18,12 @@ from torch import Tensor
 from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.causal.solution import SolutionFunctions
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, isometry_from_sinks, least_squares
+from pyro_lcm.identify.causal_order import causal_order_of_redrawn, least_squares
+from pyro_lcm.identify.isometric_mixing import isometry_from_sinks
 from pyro_lcm.identify.parents import choose_parents
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import set_spreads
-from pyro_lcm.recipes.encodings import encode_in_chunks, sample_pairs, single_targets
+from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
 from pyro_lcm.recipes.explicit import HARD, ReadGraph
 from pyro_lcm.recipes.implicit import coordinates
 from pyro_lcm.recipes.objective import IMPLICIT
@@ -109,7 +110,7 @@ class ReadParents:
         batch = sample_pairs(source, self.pairs, seed)
         model = objective.model
         before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = single_targets(objective, before, after, batch.get("targets")).cpu().numpy()
+        target = hard_targets(objective.guide, before, after, batch.get("targets")).cpu().numpy()
         causal, causal_after = (model.decoder.inverse(batch[side]).double().cpu().numpy() for side in ("x", "x_after"))
         solution = solution_of(model)
         allowed = model.graphs.adjacency if solution is None else solution.context
@@ -185,7 +186,7 @@ def soft_explicit(
     if b.refine > 1:
         rate = Cosine(1e-3, 1e-5)
         phases.append(Phase("refine", b.refine // 2, rate, size, HARD, freeze=ISOMETRY, gradient_clip=10.0))
-    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph(linear=linear)))
+    return (*phases, Phase("read", 0, settings=HARD, start=ReadGraph(evidence=False)))
 
 
 def _set_affine(
@@ -265,7 +266,7 @@ def unmix_isometry(objective: Any, batch: Mapping[str, Tensor]) -> UnmixedPairs:
     decoder, guide = objective.model.decoder, objective.guide
     before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
     guide.target_encoder.fit(after - before, batch.get("targets"))
-    target = single_targets(objective, before, after, batch.get("targets"))
+    target = hard_targets(objective.guide, before, after, batch.get("targets"))
     order = causal_order_of_redrawn(before, after, target)
     columns, straightness = isometry_from_sinks((batch["x_after"] - batch["x"]).double(), target, order)
     decoder.free.copy_(columns.to(decoder.free))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyro_lcm.causal.readout import causal_order
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn
+from pyro_lcm.identify.causal_order import causal_order_of_redrawn
 from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_lines
 from pyro_lcm.identify.parents import MIN_ROWS, mechanism_parents, sparse_regression
@@ -92,7 +92,7 @@ def find_order(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> 
     :class:`FindParents` says more. Their networks have to be trained on after it, since they see something else.
 
     The order is that of regressions of redrawn noise encodings on all others
-    (:func:`~pyro_lcm.identify.isometric_mixing.causal_order_of_redrawn`), which are right before solution functions
+    (:func:`~pyro_lcm.identify.causal_order.causal_order_of_redrawn`), which are right before solution functions
     are: after 30 % of a fit of eight variables no edge of three systems went backwards, where the Jacobian of the
     solution functions turned two edges of one of them (disentanglement .91 in place of .97).
 
@@ -131,7 +131,7 @@ def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> l
         return causal_order(model.solution, encode_in_chunks(guide.encoder, pairs))
     before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
     target = hard_targets(guide, before, after, pairs.get("targets"))
-    seen = torch.bincount(target, minlength=model.dim_z + 1)[1:]
+    seen = torch.bincount(target.clamp(min=0), minlength=model.dim_z + 1)[1:]
     if int(seen.min()) < MIN_ROWS + 4 * model.dim_z:
         return causal_order(model.solution, before[:2000])
     return causal_order_of_redrawn(before, after, target)

@@ -89,12 +89,17 @@ class PairELBO(ELBO):  # type: ignore[misc]
 def _weight(q: Trace) -> Tensor | None:
     """q_k, (values, ..., pairs), of the enumerated site; None if there is none."""
     site = _only(q, "enumerated", lambda infer: infer.get("num_samples") is None)
+    if site is not None and not site["cond_indep_stack"]:
+        raise ValueError(f"guide: got {site['name']!r} enumerated outside the plate; use TraceEnum_ELBO")
     return None if site is None else site["fn"].log_prob(site["value"]).exp()
 
 
 def _draws(q: Trace) -> dict[str, Any] | None:
     """The site that is drawn several times; None if there is none."""
-    return _only(q, "repeated", lambda infer: infer.get("num_samples") is not None)
+    site = _only(q, "repeated", lambda infer: infer.get("num_samples") is not None)
+    if site is not None and site["infer"]["num_samples"] < 2:
+        raise ValueError(f"guide: got one draw of {site['name']!r}, expected num_samples of at least 2")
+    return site
 
 
 def _only(q: Trace, kind: str, chosen: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Normal
 
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.training.checkpoint import copy_tensors, load_tensors
 
 DIM = 3
 
@@ -208,3 +209,18 @@ def test_shapes_need_no_values(bins):
 def test_affine_solution_functions_have_no_spline():
     with pytest.raises(ValueError, match="bins: got 0"):
         SolutionFunctions(2).spline(torch.tensor(0))
+
+
+def test_an_order_that_is_copied_into_the_buffers_counts():
+    """As a run that goes on from a checkpoint does it."""
+    first, second = SolutionFunctions(3, (4,)), SolutionFunctions(3, (4,))
+    noise = torch.randn(5, 3)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(torch.randn_like(parameter))
+        second(noise)
+        first.set_order([2, 0, 1])
+        load_tensors(second, copy_tensors(first))
+    torch.testing.assert_close(second(noise), first(noise))
+    first.resolved.zero_()
+    assert not torch.allclose(second(noise), first(noise))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from pyro_lcm import InterventionPairs, LatentCausalModel
+from pyro_lcm import InterventionPairs, LatentCausalModel, simulate_scaling
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS, build, spec_of
@@ -157,3 +158,13 @@ def test_sets_of_targets_are_for_models_that_take_them(train):
 def test_options_that_do_not_suit_a_model_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         build(Architecture(**({"dim_x": 3, "dim_z": 3} | fields)))
+
+
+def test_the_same_seed_gives_the_same_model_whatever_was_drawn_before():
+    pairs = simulate_scaling(dim=2, n=1500, seed=0, mixing="leaky_relu", mechanisms="nonlinear")
+    codes = []
+    for before in (1, 2):
+        torch.manual_seed(before)
+        model = LatentCausalModel("ada_gvae").fit(pairs, budget=Budget(fit=5, refine=2), seed=0, progress=False)
+        codes.append(model.encode(pairs.x[:20]).noise)
+    np.testing.assert_array_equal(*codes)

@@ -12,7 +12,8 @@ from pyro_lcm.causal.subsets import all_subsets
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.set_encoder import SetEncoder
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
-from pyro_lcm.identify.isometric_mixing import causal_order_of_redrawn, isometry_from_sinks
+from pyro_lcm.identify.causal_order import causal_order_of_redrawn
+from pyro_lcm.identify.isometric_mixing import isometry_from_sinks
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder

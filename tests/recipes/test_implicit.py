@@ -159,3 +159,10 @@ def test_shared_factors_begin_with_the_implicit_model(batch):
     assert any(name.startswith("implicit.solution") for name in trained)
     own, _ = objective(batch, size=ROWS, index=torch.arange(ROWS))
     assert torch.isfinite(own)
+
+
+def test_the_implicit_program_takes_single_ones_of_known_sets():
+    objective = ImplicitFirst(*build(Architecture("gvae", dim_x=3, dim_z=3, flow_layers=2, flow_hidden=6)))
+    batch = {name: torch.randn(ROWS, 3) for name in ("x", "x_after")} | {"targets": torch.randint(0, 2, (ROWS, 3))}
+    for how in ({"program": IMPLICIT, "hypotheses": 2, "through_encoder": True}, {"hypotheses": 1}):
+        assert torch.isfinite(_loss(objective, batch, **how))

@@ -178,3 +178,22 @@ def test_soft_interventions_on_sets(known):
     assert (hits[:, match] == (pairs.targets == 1)).all(1).mean() > 0.98
     if known:
         assert match.tolist() == [0, 1, 2]
+
+
+def test_a_parent_that_matters_as_before_is_kept():
+    """z2 = .8 z1 + noise before and after an intervention on it: what is redrawn does not tell of z1."""
+    generator = torch.Generator().manual_seed(0)
+    noise, fresh = torch.randn(2, 4000, 2, generator=generator)
+    target = torch.randint(0, 3, (4000,), generator=generator)
+    hit = target.unsqueeze(1) == torch.arange(1, 3)
+    drawn = torch.where(hit, 0.5 * fresh + 1.0, noise)
+
+    def observed(e):
+        z = torch.stack([e[:, 0], 0.8 * e[:, 0] + e[:, 1]], 1)
+        return z @ torch.tensor([[0.6, 0.8], [-0.8, 0.6]])
+
+    tensors = {"x": observed(noise), "x_after": observed(drawn), "targets": target}
+    model = SoftELCM(2, IsometricDecoder(2, 2), FixedOrder(2), Mechanisms(2, ()), Mechanisms(2, ()))
+    objective = RecipeObjective(model, ELCMGuide(2, VectorEncoder(2, 2, ()), FixedOrder(2)))
+    fit(objective, tensors, soft_explicit(Budget(refine=0), dim=2, linear=True), seed=0, device="cpu", progress=False)
+    assert model.adjacency.sum() == 1
