@@ -53,6 +53,7 @@ types: $(STAMP) ## Check types (mypy --strict)
 	MYPYPATH=build/links $(BIN)/mypy -p pyro_lcm
 
 docs: $(VENV)/.docs ## Build the manual into docs/_build/html
+	@rm -rf docs/api  # pages of modules that are gone would be warned of
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 $(VENV)/.docs: $(STAMP)
