@@ -9,36 +9,34 @@ table).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
 
+Part = TypeVar("Part")
+
 
 def solution_of(model: Any) -> SolutionFunctions | None:
     """The solution functions, ``model.solution``; None without."""
-    solution = getattr(model, "solution", None)
-    return solution if isinstance(solution, SolutionFunctions) else None
+    return _part(model, "solution", SolutionFunctions)
 
 
 def mechanisms_of(model: Any) -> Mechanisms | None:
     """The mechanisms of an explicit model, ``model.mechanisms``, which has ``model.adjacency`` too; None without."""
-    mechanisms = getattr(model, "mechanisms", None)
-    return mechanisms if isinstance(mechanisms, Mechanisms) else None
+    return _part(model, "mechanisms", Mechanisms)
 
 
 def graph_of(model: Any) -> Tensor | None:
     """The graph that a model holds itself, (d, d), ``[parent, child]``; None without."""
-    adjacency = getattr(model, "adjacency", None)
-    return adjacency if isinstance(adjacency, Tensor) else None
+    return _part(model, "adjacency", Tensor)
 
 
 def sets_of(model: Any) -> Tensor | None:
     """The sets of targets that can occur, (K, d) bool; None for a model of single targets."""
-    subsets = getattr(model, "subsets", None)
-    return subsets if isinstance(subsets, Tensor) else None
+    return _part(model, "subsets", Tensor)
 
 
 def generative_program(model: Any) -> Callable[..., Any]:
@@ -50,3 +48,8 @@ def generative_program(model: Any) -> Callable[..., Any]:
 def infers_targets(guide: Any) -> bool:
     """Whether a guide tells targets; one that does not says so by ``infers_targets = False``."""
     return bool(getattr(guide, "infers_targets", True))
+
+
+def _part(model: Any, name: str, kind: type[Part]) -> Part | None:
+    part = getattr(model, name, None)
+    return part if isinstance(part, kind) else None

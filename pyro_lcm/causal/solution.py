@@ -33,6 +33,7 @@ from pyro.distributions.transforms import AffineTransform
 from torch import Tensor, nn
 
 from pyro_lcm.nn.activations import Activation
+from pyro_lcm.nn.buffer_flag import BufferFlag
 from pyro_lcm.nn.grouped import GroupedMLP
 from pyro_lcm.nn.spline import MonotoneSpline
 
@@ -85,7 +86,7 @@ class SolutionFunctions(nn.Module):
         self.register_buffer("adjacency", 1 - torch.eye(dim))
         self.register_buffer("resolved", torch.zeros(dim, dim))
         self.register_buffer("order", torch.arange(dim))
-        self._known: tuple[int, bool] | None = None
+        self._resolves = BufferFlag()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take models that were saved before there was an order: they see noise encodings."""
@@ -111,14 +112,8 @@ class SolutionFunctions(nn.Module):
 
     @property
     def _sequential(self) -> bool:
-        """Whether there is a resolved context, so that variables are computed one after another.
-
-        The buffer is asked when it has changed, whoever changed it, so that no step waits for the device.
-        """
-        version = self.resolved._version
-        if self._known is None or self._known[0] != version:
-            self._known = version, not self.resolved.is_meta and bool(self.resolved.any())
-        return self._known[1]
+        """Whether there is a resolved context, so that variables are computed one after another."""
+        return self._resolves(self.resolved)
 
     def coefficients(self, noise: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of one variable's solution function in each row.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import Calibrate
-from pyro_lcm.recipes.explicit import HARD
 from pyro_lcm.recipes.implicit import coordinates
-from pyro_lcm.recipes.objective import IMPLICIT
+from pyro_lcm.recipes.objective import HARD, IMPLICIT
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.nn.vectors import AffinePlusMLP
-from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.recipes.encodings import encode_sides, hard_targets, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
@@ -40,7 +40,7 @@ class Calibrate:
         """Set the parameters; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
-        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
+        before, after = encode_sides(guide.encoder, batch)
         model.decoder.flow.load_state_dict(guide.encoder.flow.state_dict())
         known = batch.get("targets")
         guide.target_encoder.fit(after - before, known)

@@ -6,6 +6,7 @@ deterministic given the seed. None sees anything but pairs of observations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,6 +27,22 @@ def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor
 def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
     """Means of the encoder for (N, ...) observations, (N, d)."""
     return torch.cat([encoder(part)[0] for part in x.split(rows)])
+
+
+def encode_sides(encoder: torch.nn.Module, pairs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Means of the encoder for ``x`` and ``x_after``, (N, d) each."""
+    return encode_in_chunks(encoder, pairs["x"]), encode_in_chunks(encoder, pairs["x_after"])
+
+
+def encode_pairs(guide: Any, pairs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise encodings before and after, (N, d) each, and targets by :func:`hard_targets`, (N,).
+
+    Args:
+        guide: with an ``encoder`` and a ``target_encoder``.
+        pairs: ``x`` and ``x_after``, (N, ...), and ``targets`` where some are known.
+    """
+    before, after = encode_sides(guide.encoder, pairs)
+    return before, after, hard_targets(guide, before, after, pairs.get("targets"))
 
 
 def hard_targets(guide: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:

@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyro_lcm.causal.graph_sites import FixedOrder
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn, least_squares
 from pyro_lcm.identify.parents import choose_parents
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import Calibrate
-from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.recipes.encodings import encode_pairs, sample_pairs
 from pyro_lcm.recipes.implicit import coordinates
-from pyro_lcm.recipes.objective import IMPLICIT
+from pyro_lcm.recipes.objective import HARD, IMPLICIT
 from pyro_lcm.training.phases import Phase, Setting
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
-
-HARD: dict[str, Setting] = {"hypotheses": 1}
-
 
 GIVEN: dict[str, Setting] = {"program": "given_graph"}
 """The program given the graph found."""
@@ -46,8 +44,7 @@ class RegressMechanisms:
         """Set the mechanisms, and the order where it is fixed; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
-        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        before, after, target = encode_pairs(objective.guide, batch)
         order = causal_order_of_redrawn(before, after, target)
         causal = torch.zeros_like(before)
         for place, i in enumerate(order):
@@ -92,21 +89,26 @@ class ReadGraph:
         batch = sample_pairs(source, self.pairs, seed)
         model, guide = objective.model, objective.guide
         graph = guide.graph()
-        before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        before, after, target = encode_pairs(objective.guide, batch)
         causal = model.causal(before, graph).double().cpu().numpy()
-        model.adjacency.zero_()
+        kept = torch.zeros_like(model.adjacency)
         for i in range(model.dim_z):
             parents = graph[:, i].nonzero().flatten()
             rows = (target == i + 1).cpu().numpy()
             features, response = causal[rows][:, parents.cpu().numpy()], after.double().cpu().numpy()[rows, i]
             chosen = choose_parents(features, response, linear=self.linear, rows=self.rows)
-            model.adjacency[parents[chosen], i] = 1.0
-        edges = {"edges": float(model.adjacency.sum()), "edges_of_guide": float(graph.sum())}
-        for graphs in (model.graphs, guide.graphs):
-            if isinstance(graphs, FixedOrder):
-                graphs.adjacency.copy_(model.adjacency)
+            kept[parents[chosen], i] = 1.0
+        edges = {"edges": float(kept.sum()), "edges_of_guide": float(graph.sum())}
+        set_graph(model, guide, kept)
         return edges
+
+
+def set_graph(model: Any, guide: Any, adjacency: Tensor) -> None:
+    """Set the graph of an explicit model's buffer, (d, d), and those that are fixed in model and guide."""
+    model.adjacency.copy_(adjacency)
+    for graphs in (model.graphs, guide.graphs):
+        if isinstance(graphs, FixedOrder):
+            graphs.adjacency.copy_(adjacency)
 
 
 def explicit(

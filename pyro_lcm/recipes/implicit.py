@@ -31,7 +31,6 @@ No part sees a true variable, target or graph, and none depends on the clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pyro_lcm.causal.abilities import solution_of
@@ -39,20 +38,14 @@ from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import Calibrate, TakeTolerance, affine_code
 from pyro_lcm.recipes.initialize import Initialize
-from pyro_lcm.recipes.objective import AUTOENCODER
+from pyro_lcm.recipes.objective import AUTOENCODER, HARD, TWO
 from pyro_lcm.recipes.published import annealed
 from pyro_lcm.recipes.structure import FindGraph, FindOrder, FindOrderAndReadouts, FindParents
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 
-TWO = {"hypotheses": 2}
-"""The two most probable targets of each pair are summed out."""
-
-
 RATE = 1e-2
 """Learning rate of SOAP at the start of a fit."""
-
-
 BEFORE_ORDER = 0.3
 """Share of the steps of a fit before there is an order."""
 
@@ -135,7 +128,9 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: 
     return tuple(phases)
 
 
-def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat: bool = False) -> list[Phase]:
+def fit_phases(
+    b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat: bool = False, program: str | None = None
+) -> list[Phase]:
     """SVI of everything at once from the lines' coordinates, without and then with an order.
 
     Args:
@@ -144,11 +139,13 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat
         through_encoder: whether to score codes instead of observations.
         causal: whether the model has solution functions of a context.
         flat: whether an affine code of x is enough.
+        program: which program of the objective's is fitted.
     """
     steps = b.steps_of_fit(dim)
     first = round(steps * BEFORE_ORDER) if causal else steps
     turn = Cosine(RATE, 1e-5).value(first / max(1, steps))
     settings = TWO | ({"through_encoder": True} if through_encoder else {})
+    settings |= {} if program is None else {"program": program}
     freeze = ("guide.encoder.body",) if through_encoder else ()
     shared: dict[str, Any] = {"freeze": freeze, "gradient_clip": 20.0, "optimizer": "soap"}
     phases = [
@@ -158,7 +155,7 @@ def fit_phases(b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat
             Cosine(RATE, turn if causal else 1e-5),
             b.batch_size,
             settings,
-            start=Initialize(flat=flat),
+            start=Initialize(program=program, flat=flat),
             keep="last" if causal else "best",
             **shared,
         )
@@ -191,14 +188,14 @@ def _linear(b: Budget, *, causal: bool) -> tuple[Phase, ...]:
                 b.refine,
                 Cosine(1e-3, 1e-5),
                 b.batch_size,
-                {"hypotheses": 1},
+                HARD,
                 weight_decay={"model.solution": 0.1},
                 gradient_clip=10.0,
                 keep="best",
             )
         )
     if causal:
-        phases.append(Phase("graph", 0, settings={"hypotheses": 1}, start=FindGraph(linear=True)))
+        phases.append(Phase("graph", 0, settings=HARD, start=FindGraph(linear=True)))
     return tuple(phases)
 
 
@@ -242,6 +239,4 @@ def coordinates(
     if linear:
         return (_lines(),)
     phases = [_autoencoder(b)] if wide and not flat and b.reconstruct else []
-    first = fit_phases(b, dim=dim, through_encoder=not invertible, causal=False)[0]
-    named = {} if program is None else {"program": program}
-    return (*phases, replace(first, settings={**first.settings, **named}, start=Initialize(program=program)))
+    return (*phases, *fit_phases(b, dim=dim, through_encoder=not invertible, causal=False, program=program))

@@ -24,7 +24,7 @@ from pyro_lcm.identify.noisy_directions import fit_noisy_lines
 from pyro_lcm.identify.shared_subspace import shared_of_any
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.recipes.calibrate import affine_code, regress_solutions
-from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.recipes.encodings import encode_sides, hard_targets, sample_pairs
 from pyro_lcm.training.sources import DataSource
 
 LEAST_TOLERANCE = 0.05
@@ -94,7 +94,7 @@ def initialize(
     found = {"lines_residual": lines.residual, "least_used_line": float(lines.usage.min())}
     if known is not None:
         found["matched_share"] = name_by_targets(guide.encoder, pairs)
-    before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
+    before, after = encode_sides(guide.encoder, pairs)
     guide.target_encoder.fit(after - before, known)
     solution = solution_of(model)
     if solution is not None:
@@ -145,7 +145,7 @@ def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = F
         seed: of the starting points.
     """
     encoder = guide.encoder
-    before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
+    before, after = encode_sides(encoder, batch)
     differences = (after - before).cpu().double().numpy()
     lines = find_lines(differences, share=guide.target_encoder.single_share, seed=seed)
     if straight and lines.residual >= NOISE_FREE:
@@ -186,7 +186,8 @@ def name_by_targets(encoder: Any, batch: Mapping[str, Tensor]) -> float:
         encoder: with a ``flow``.
         batch: ``x``, ``x_after`` and ``targets``, -1 for unknown.
     """
-    move = (encode_in_chunks(encoder, batch["x_after"]) - encode_in_chunks(encoder, batch["x"])).abs()
+    before, after = encode_sides(encoder, batch)
+    move = (after - before).abs()
     dim = move.shape[1]
     targets = single_target(batch["targets"], dim)
     # [component, target]: share of a target's moves that the component makes

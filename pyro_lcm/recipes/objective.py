@@ -19,12 +19,18 @@ from pyro_lcm.guides.beta_vae import BetaVAEGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.nn.buffer_flag import BufferFlag
 from pyro_lcm.training.objective import PairObjective
+from pyro_lcm.training.phases import Setting
 
 AUTOENCODER = "autoencoder"
 """The program of :class:`~pyro_lcm.models.beta_vae.BetaVAE` with the model's decoder and the guide's encoder."""
-
-
+IMPLICIT = "implicit"
+"""The program of :class:`ImplicitFirst` that is not its model's."""
+TWO: dict[str, Setting] = {"hypotheses": 2}
+"""The two most probable targets of each pair are summed out."""
+HARD: dict[str, Setting] = {"hypotheses": 1}
+"""The most probable target of each pair is taken for it."""
 _READOUT_WEIGHT = 10.0
 """Nats that a squared distance of one standard deviation to the readouts costs: all rows have one, few
 have a target, and it comes from a dozen numbers instead of a network."""
@@ -51,7 +57,7 @@ class RecipeObjective(PairObjective):
         self.register_buffer("readout_weight", torch.zeros(dim, dim), persistent=False)
         self.register_buffer("readout_bias", torch.zeros(dim), persistent=False)
         self.register_buffer("has_readouts", torch.zeros(()), persistent=False)
-        self._reads: bool | None = None
+        self._reads = BufferFlag()
 
     @torch.no_grad()
     def set_readouts(self, weight: Tensor, bias: Tensor) -> None:
@@ -59,7 +65,6 @@ class RecipeObjective(PairObjective):
         self.readout_weight.copy_(weight)
         self.readout_bias.copy_(bias)
         self.has_readouts.fill_(1.0)
-        self._reads = True
 
     def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """A generative program and its guide: those of the objective, or :data:`AUTOENCODER`."""
@@ -74,15 +79,10 @@ class RecipeObjective(PairObjective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch; the settings are those of :class:`PairObjective`."""
         loss, metrics = super().forward(tensors, size=size, index=index, program=program, **settings)
-        if program is not None or not self._has_readouts():
+        if program is not None or not self._reads(self.has_readouts):
             return loss, metrics
         error = self.readout_error(torch.cat([tensors["x"], tensors["x_after"]]))
         return loss + _READOUT_WEIGHT * error, metrics | {"readout_error": error.detach()}
-
-    def _has_readouts(self) -> bool:
-        if self._reads is None:  # read once: from the device, and after a checkpoint has been loaded
-            self._reads = not self.has_readouts.is_meta and bool(self.has_readouts)
-        return self._reads
 
     def readout_error(self, x: Tensor) -> Tensor:
         """Squared distance of the solution functions to the readouts, the mean over (rows, ...) observations.
@@ -94,9 +94,6 @@ class RecipeObjective(PairObjective):
             read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
         error: Tensor = (self.model.solution(noise) - read).square().sum(-1).mean()
         return error
-
-
-IMPLICIT = "implicit"
 
 
 class ImplicitFirst(RecipeObjective):

@@ -23,10 +23,10 @@ from pyro_lcm.identify.isometric_mixing import isometry_from_sinks
 from pyro_lcm.identify.parents import choose_parents
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.calibrate import set_spreads
-from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
-from pyro_lcm.recipes.explicit import HARD, ReadGraph
+from pyro_lcm.recipes.encodings import encode_pairs, encode_sides, hard_targets, sample_pairs
+from pyro_lcm.recipes.explicit import ReadGraph, set_graph
 from pyro_lcm.recipes.implicit import coordinates
-from pyro_lcm.recipes.objective import IMPLICIT
+from pyro_lcm.recipes.objective import HARD, IMPLICIT
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
@@ -109,8 +109,7 @@ class ReadParents:
         """Set the graph: of the solution functions, or of an explicit model whose order is fixed; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         model = objective.model
-        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets")).cpu().numpy()
+        target = encode_pairs(objective.guide, batch)[2].cpu().numpy()
         causal, causal_after = (model.decoder.inverse(batch[side]).double().cpu().numpy() for side in ("x", "x_after"))
         solution = solution_of(model)
         allowed = model.graphs.adjacency if solution is None else solution.context
@@ -218,10 +217,7 @@ def _set_graph(objective: Any, adjacency: Tensor) -> None:
     if solution is not None:
         solution.adjacency.copy_(adjacency)
         return
-    model.adjacency.copy_(adjacency)
-    for graphs in (model.graphs, objective.guide.graphs):
-        if isinstance(graphs, FixedOrder):
-            graphs.adjacency.copy_(adjacency)
+    set_graph(model, objective.guide, adjacency)
 
 
 def _calibrate(objective: Any, x: Tensor, found: UnmixedPairs) -> dict[str, float]:
@@ -264,7 +260,7 @@ def unmix_isometry(objective: Any, batch: Mapping[str, Tensor]) -> UnmixedPairs:
         The pairs in the causal variables found.
     """
     decoder, guide = objective.model.decoder, objective.guide
-    before, after = (encode_in_chunks(guide.encoder, batch[side]) for side in ("x", "x_after"))
+    before, after = encode_sides(guide.encoder, batch)
     guide.target_encoder.fit(after - before, batch.get("targets"))
     target = hard_targets(objective.guide, before, after, batch.get("targets"))
     order = causal_order_of_redrawn(before, after, target)

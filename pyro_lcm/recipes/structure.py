@@ -28,7 +28,7 @@ from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_lines
 from pyro_lcm.identify.parents import MIN_ROWS, mechanism_parents, sparse_regression
 from pyro_lcm.recipes.calibrate import regress_solutions
-from pyro_lcm.recipes.encodings import encode_in_chunks, hard_targets, sample_pairs
+from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
@@ -55,11 +55,10 @@ class FindGraph:
         """Set the buffers; see the class."""
         solution = objective.model.solution
         batch = sample_pairs(source, self.pairs, seed)
-        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        before, after, target = encode_pairs(objective.guide, batch)
         if self.linear:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
-            regress_solutions(objective.model.solution, before, after, target)
+            regress_solutions(solution, before, after, target)
         order = causal_order(solution, before[:2000])
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
@@ -129,8 +128,7 @@ class FindOrder:
 def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> list[int]:
     if isinstance(pairs, Tensor):
         return causal_order(model.solution, encode_in_chunks(guide.encoder, pairs))
-    before, after = (encode_in_chunks(guide.encoder, pairs[side]) for side in ("x", "x_after"))
-    target = hard_targets(guide, before, after, pairs.get("targets"))
+    before, after, target = encode_pairs(guide, pairs)
     seen = torch.bincount(target.clamp(min=0), minlength=model.dim_z + 1)[1:]
     if int(seen.min()) < MIN_ROWS + 4 * model.dim_z:
         return causal_order(model.solution, before[:2000])
@@ -157,8 +155,7 @@ class FindParents:
         """Set the buffer ``adjacency`` of the solution functions; see the class."""
         solution = objective.model.solution
         batch = sample_pairs(source, self.pairs, seed)
-        before, after = (encode_in_chunks(objective.guide.encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets"))
+        before, after, target = encode_pairs(objective.guide, batch)
         natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)
         for variable in range(solution.dim):
@@ -215,8 +212,8 @@ class FindReadouts:
         """Set the objective's readouts; see the class."""
         batch = sample_pairs(source, self.pairs, seed)
         encoder = objective.guide.encoder
-        before, after = (encode_in_chunks(encoder, batch[side]) for side in ("x", "x_after"))
-        target = hard_targets(objective.guide, before, after, batch.get("targets")).cpu().numpy()
+        before, after, told = encode_pairs(objective.guide, batch)
+        target = told.cpu().numpy()
         sides = [encoder.code(batch[side]).cpu().double().numpy() for side in ("x", "x_after")]
         moves = sides[1] - sides[0]
         dim = moves.shape[1]
