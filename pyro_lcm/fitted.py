@@ -18,7 +18,9 @@ from torch import Tensor
 from pyro_lcm import random_state
 from pyro_lcm.causal.abilities import generative_program, sets_of
 from pyro_lcm.causal.targets import UNKNOWN
+from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.recipes.objective import RecipeObjective
@@ -27,7 +29,8 @@ from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 Array = NDArray[np.float32]
 
 _ROWS = 4096
-"""Rows that are encoded at a time, which bounds memory."""
+_BYTES = 2**24
+"""Rows, and bytes of them, that are encoded at a time, which bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -183,15 +186,15 @@ class FittedModel:
 
     def explained(self, x: ArrayLike, noise: Array) -> float:
         """Share of the variance of x, the mean over its features, that decoded noise encodings explain."""
-        array = np.asarray(x)
+        array = numbers(x, "x")
         total = np.zeros(array.shape[1:])
         squares = np.zeros(array.shape[1:])
         mean = np.zeros(array.shape[1:])
-        for start in range(0, len(array), _ROWS):
-            mean += array[start : start + _ROWS].sum(axis=0, dtype=np.float64) / len(array)
-        for start in range(0, len(array), _ROWS):
-            part = array[start : start + _ROWS].astype(np.float64)
-            squares += np.square(part - self.decode(noise[start : start + _ROWS])).sum(0)
+        for rows in chunks(array, _BYTES, most=_ROWS):
+            mean += unit_range(array[rows], np.float64).sum(axis=0) / len(array)
+        for rows in chunks(array, _BYTES, most=_ROWS):
+            part = unit_range(array[rows], np.float64)
+            squares += np.square(part - self.decode(noise[rows])).sum(0)
             total += np.square(part - mean).sum(0)
         varying = total > 0
         return float(np.mean(1 - squares[varying] / total[varying]))
@@ -203,21 +206,22 @@ class FittedModel:
             raise ValueError(
                 f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self.standardizer.shape))})"
             )
-        for start in range(0, len(array), _ROWS):
-            rows = array[start : start + _ROWS]
-            values = self.standardizer.transform(rows, np.float64 if self.dtype == torch.float64 else np.float32)
+        for rows in chunks(array, _BYTES, most=_ROWS):
+            values = self.standardizer.transform(array[rows], np.float64 if self.dtype == torch.float64 else np.float32)
             if not np.isfinite(values).all():
                 bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
-                raise ValueError(f"{name}: got a value that is not finite in row {start + int(bad.argmax())}")
+                raise ValueError(f"{name}: got a value that is not finite in row {rows.start + int(bad.argmax())}")
             yield torch.as_tensor(values, device=self.device, dtype=self.dtype)
 
 
-def numbers(values: ArrayLike, name: str) -> NDArray[Any]:
-    """An argument as an array of real numbers; a tensor, wherever it is, too.
+def numbers(values: ArrayLike | LazyRows, name: str) -> Rows:
+    """An argument as an array of real numbers, a tensor, wherever it is, too; lazy rows stay lazy.
 
     Raises:
         ValueError: if it is none; the message names the argument.
     """
+    if isinstance(values, LazyRows):
+        return values
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
         raise ValueError(f"{name}: got values of type {array.dtype}, expected real numbers")

@@ -9,36 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.causal.dag import as_adjacency, topological_order
+from pyro_lcm.data.lazy import LazyRows, Rows, chunks
+from pyro_lcm.data.pixels import LIMIT, is_image_shape
 
-CHUNK_BYTES = 2**26
-"""Arrays are read in pieces of this size, so that checking a memory-mapped file does not load it."""
+PER_PAIR_KEYS = ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after")
+"""What has one row a pair."""
+KEYS = (*PER_PAIR_KEYS, "adjacency")
+"""All that a pairs file may hold; ``x`` and ``x_after`` are needed, the rest is truth."""
 
 _LATENT_KEYS = ("z", "z_after", "noise", "noise_after")
 
 
-def chunks(array: NDArray[Any], chunk_bytes: int = CHUNK_BYTES) -> list[slice]:
-    """Cut the rows of an array into slices of about ``chunk_bytes``.
-
-    Args:
-        array: Any array, at least 1-d.
-        chunk_bytes: Size of a piece in bytes; a piece has at least one row.
-
-    Returns:
-        Slices that cover all rows in order.
-
-    >>> chunks(np.zeros((5, 2)), chunk_bytes=32)
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    row_bytes = max(1, array.itemsize * int(np.prod(array.shape[1:], dtype=np.int64)))
-    step = max(1, chunk_bytes // row_bytes)
-    return [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
-
-
-def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+def check_arrays(arrays: Mapping[str, Any], *, limited: bool = False) -> None:
     """Check the arrays of :class:`pyro_lcm.data.InterventionPairs`.
 
+    Bytes and lazy rows are not read, floats are, in pieces.
+
     Args:
-        arrays: By name; ``x`` and ``x_after`` must be there.
+        arrays: By name, as arrays or lazy rows; ``x`` and ``x_after`` must be there.
+        limited: Whether images of floats have to lie in 0 to 1, or near; those in other units do not.
 
     Raises:
         ValueError: If anything is wrong; the message names the array, what came and what was expected.
@@ -58,10 +47,10 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
     if "adjacency" in arrays:
         _check_graph(arrays["adjacency"], dim)
     for key, array in arrays.items():
-        _check_finite(key, array)
+        _check_values(key, array, limited and key in ("x", "x_after") and is_image_shape(array.shape[1:]))
 
 
-def _check_dtype(key: str, array: NDArray[Any]) -> None:
+def _check_dtype(key: str, array: Rows) -> None:
     if key == "adjacency":
         allowed, words = "biuf", "zeros and ones"
     elif key == "targets":
@@ -115,13 +104,19 @@ def _check_graph(adjacency: NDArray[Any], dim: int | None) -> None:
     topological_order(matrix)
 
 
-def _check_finite(key: str, array: NDArray[Any]) -> None:
-    if array.dtype.kind != "f":
+def _check_values(key: str, array: Rows, limited: bool) -> None:
+    if array.dtype.kind != "f" or isinstance(array, LazyRows):
         return
     for rows in chunks(array):
-        finite = np.isfinite(array[rows])
+        piece = array[rows]
+        finite = np.isfinite(piece)
         if not finite.all():
             place = np.argwhere(~finite)[0]
             place[0] += rows.start
             value = array[tuple(place)]
             raise ValueError(f"{key}: got {value} at index {tuple(place.tolist())}, expected finite numbers")
+        if limited and np.abs(piece).max() > LIMIT:
+            raise ValueError(
+                f"{key}: got images of floats from {piece.min():g} to {piece.max():g}, expected 0 to 1;"
+                " divide by 255, or give bytes (uint8)"
+            )

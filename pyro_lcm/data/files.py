@@ -14,6 +14,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from pyro_lcm.data.lazy import LazyRows, Rows, chunks
+
 _LOCAL_HEADER = struct.Struct("<26x2H")
 """Local header of a zip member (APPNOTE.TXT section 4.3.7); it ends in the lengths of two further fields."""
 
@@ -35,7 +37,7 @@ def read_arrays(path: Path, *, mmap: bool) -> dict[str, NDArray[Any]]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_dir():
-        return {file.stem: _read_npy(file, mmap=mmap) for file in sorted(path.glob("*.npy"))}
+        return {file.stem: read_array(file, mmap=mmap) for file in sorted(path.glob("*.npy"))}
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: not an .npz file, nor a folder of .npy files")
     if mmap:
@@ -52,12 +54,12 @@ def read_arrays(path: Path, *, mmap: bool) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path}: not a sound .npz file: {error}") from error
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> None:
     """Write arrays to an uncompressed .npz file, beside its place first and then renamed.
 
     Args:
         path: Where to; its suffix must be .npz.
-        arrays: By name; none of them holds Python objects.
+        arrays: By name; none of them holds Python objects. Lazy rows are read and written in pieces.
 
     Raises:
         ValueError: If the suffix is another one.
@@ -67,7 +69,10 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for key, array in arrays.items():
+                    with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                        _write_member(member, array)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -75,11 +80,26 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _read_npy(path: Path, *, mmap: bool) -> NDArray[Any]:
+def read_array(path: Path, *, mmap: bool) -> NDArray[Any]:
+    """Read, or map into memory, the array of an .npy file.
+
+    Raises:
+        ValueError: If it is none.
+    """
     try:
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)  # type: ignore[no-any-return]
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a plain .npy array: {error}") from error
+
+
+def _write_member(member: Any, array: Rows) -> None:
+    if not isinstance(array, LazyRows):
+        npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+        return
+    header = {"descr": npy.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    npy.write_array_header_1_0(member, header)
+    for rows in chunks(array):
+        member.write(np.ascontiguousarray(array[rows]).tobytes())
 
 
 def _read_member(path: Path, archive: Any, key: str) -> NDArray[Any]:

@@ -6,8 +6,7 @@ arXiv 2203.16437), with the truth beside them where a simulator knows it.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,18 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm.data.checks import check_arrays
-from pyro_lcm.data.files import read_arrays, write_arrays
-
-logger = logging.getLogger(__name__)
+from pyro_lcm.data.averaging import AveragedImages
+from pyro_lcm.data.checks import KEYS, check_arrays
+from pyro_lcm.data.columns import Columns
+from pyro_lcm.data.files import write_arrays
+from pyro_lcm.data.lazy import as_rows
+from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
+from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
 
 Array: TypeAlias = NDArray[Any]
-
-PER_PAIR_KEYS = ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after")
-"""What has one row a pair."""
-KEYS = (*PER_PAIR_KEYS, "adjacency")
-"""All that a pairs file may hold; ``x`` and ``x_after`` are needed, the rest is truth."""
-
 UNKNOWN_TARGET = -1
 """Stands for an unknown target in what :meth:`InterventionPairs.batch` returns."""
 
@@ -40,7 +36,9 @@ class InterventionPairs:
     ``pairs.batch(index)``. Truth never enters a batch, unless :meth:`with_known_targets` says so.
 
     Args:
-        x: Observations before, shape (N, D) or (N, C, H, W) or any (N, ...); floats or integers.
+        x: Observations before, shape (N, D) or any (N, ...), floats or integers. Images are (N, C, H, W) or
+            (N, H, W, C) of 1 or 3 channels, or 4 of which the last is opaque and is dropped: bytes (uint8, 0 to 255)
+            or floats from 0 to 1.
         x_after: Observations after, the same shape.
         targets: True intervention targets, integers: shape (N,), 0 = none, i = variable i; or, where there are several
             at a time, shape (N, d), 1 for each target and 0 elsewhere.
@@ -50,6 +48,7 @@ class InterventionPairs:
         noise_after: True noise encodings after, shape (N, d): s^-1(z_after) with the solution function s of
             the model without interventions, which differs from ``noise`` in the target's component only.
         adjacency: True graph, ``[parent, child]``, shape (d, d), acyclic.
+        layout: ``"NCHW"`` or ``"NHWC"``, of images in which both axes could be the channels.
 
     Raises:
         ValueError: If an array has the wrong shape, dtype, length or values; the message names the array,
@@ -60,12 +59,14 @@ class InterventionPairs:
     (2, (2,), ['x', 'x_after'])
     >>> pairs.with_known_targets().batch([1, 0])["targets"]
     tensor([0, 2])
+    >>> seen = np.full((5, 64, 48, 3), 255, np.uint8)
+    >>> images = InterventionPairs(seen, seen)
+    >>> images.image_shape, float(images.batch([0])["x"].max())
+    ((3, 64, 48), 1.0)
     """
 
-    _arrays: Mapping[str, Array]
-    _rows: NDArray[np.int64] | None
+    _columns: Columns
     _known_targets: NDArray[np.int64] | None
-    _mapped: bool
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class InterventionPairs:
         noise: ArrayLike | None = None,
         noise_after: ArrayLike | None = None,
         adjacency: ArrayLike | None = None,
+        layout: Layout | None = None,
     ) -> None:
         given = {
             "x": x,
@@ -90,69 +92,85 @@ class InterventionPairs:
             "adjacency": adjacency,
         }
         arrays = {key: np.asarray(value) for key, value in given.items() if value is not None}
-        check_arrays(arrays)
-        self._assign(arrays)
+        arrays |= {key: channels_first(arrays[key], key, layout) for key in ("x", "x_after")}
+        check_arrays(arrays, limited=True)
+        self._assign(Columns(arrays))
 
-    def _assign(
-        self,
-        arrays: Mapping[str, Array],
-        rows: NDArray[np.int64] | None = None,
-        known_targets: NDArray[np.int64] | None = None,
-        mapped: bool = False,
-    ) -> None:
-        for name, value in (
-            ("_arrays", arrays),
-            ("_rows", rows),
-            ("_known_targets", known_targets),
-            ("_mapped", mapped),
-        ):
-            object.__setattr__(self, name, value)
+    def _assign(self, columns: Columns, known_targets: NDArray[np.int64] | None = None) -> None:
+        object.__setattr__(self, "_columns", columns)
+        object.__setattr__(self, "_known_targets", known_targets)
 
     @classmethod
-    def _of_checked(cls, *args: Any, **kwargs: Any) -> InterventionPairs:
+    def _of_checked(cls, columns: Columns, known_targets: NDArray[np.int64] | None = None) -> InterventionPairs:
         """Make an instance from arrays that were checked before."""
         pairs = object.__new__(cls)
-        pairs._assign(*args, **kwargs)
+        pairs._assign(columns, known_targets)
         return pairs
 
     @classmethod
-    def load(cls, path: str | Path, *, mmap: bool = False) -> InterventionPairs:
-        """Read a pairs file.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        mmap: bool = False,
+        layout: Layout | None = None,
+        size: int | tuple[int, int] | None = None,
+    ) -> InterventionPairs:
+        """Read pairs from a file or folder.
 
         Args:
             path: An .npz file with ``x``, ``x_after`` and optionally the truth (names as in the constructor),
-                or a folder of .npy files with these names. Other keys are ignored, with a warning in the log.
+                or a folder of .npy files with these names; other keys are ignored, with a warning in the log. Or
+                image files, as in :meth:`from_files`.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
-                .npz file must then be uncompressed, as :meth:`save` writes it.
+                .npz file must then be uncompressed, as :meth:`save` writes it. Image files are never all read.
+            layout: Of arrays of images, as in the constructor.
+            size: What larger images are averaged to, as in :meth:`resized`.
 
         Returns:
-            The pairs. Of memory-mapped ones only the rows asked for are read.
+            The pairs. Of memory-mapped ones only what is asked for is read, and floats once, in pieces, to check them.
 
         Raises:
             FileNotFoundError: If there is nothing at ``path``.
             ValueError: If it is not such a file or holds wrong arrays.
         """
-        arrays = read_arrays(Path(path), mmap=mmap)
-        for key in ("x", "x_after"):
-            if key not in arrays and (files := sorted(Path(path).glob("*.npz"))):
-                listed = ", ".join(str(file) for file in files)
-                raise ValueError(f"{path}: got a folder of pairs files, expected one of them: {listed}")
-            if key not in arrays:
-                raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after")
-        ignored = sorted(set(arrays) - set(KEYS))
-        if ignored:
-            logger.warning("%s: ignored the keys %s; known are %s", path, ignored, list(KEYS))
-        known = {key: arrays[key] for key in KEYS if key in arrays}
-        try:
-            check_arrays(known)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        return cls._of_checked(known, mapped=mmap)
+        if holds_image_files(Path(path)):
+            if layout is not None:
+                raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
+            return cls.from_files(path, size=size)
+        arrays = read_pairs_file(Path(path), mmap=mmap, layout=layout)
+        pairs = cls._of_checked(Columns(arrays, mapped=mmap))
+        return pairs if size is None else pairs.resized(size)
+
+    @classmethod
+    def from_files(
+        cls, path: str | Path, *, size: int | tuple[int, int] | None = None, workers: int | None = None
+    ) -> InterventionPairs:
+        """Open pairs of image files, PNG or JPEG, which are decoded as they are asked for.
+
+        Args:
+            path: A table (.csv) with the columns ``before`` and ``after``, files relative to it, and optionally the
+                truth: ``target``, ``z1``, ``z2``, ..., ``z1_after``, ..., ``noise1``, .... Or a folder with such a
+                table ``pairs.csv``, or with files ``NAME_before.png`` and ``NAME_after.png``.
+            size: What larger images are averaged to, as in :meth:`resized`.
+            workers: Threads that decode; by default one a core, at most 8.
+
+        Returns:
+            The pairs; ``x`` and ``x_after`` are :class:`pyro_lcm.data.image_files.ImageFiles`, or averages of them.
+
+        Raises:
+            FileNotFoundError: If there is nothing at ``path``.
+            ValueError: If the table is wrong, or files are missing, unpaired, unreadable, of different sizes or some
+                grey; the message lists them.
+        """
+        pairs = cls._of_checked(Columns(open_image_pairs(Path(path), workers=workers), mapped=True))
+        return pairs if size is None else pairs.resized(size)
 
     def save(self, path: str | Path) -> None:
         """Write the pairs, truth included, to an uncompressed .npz file (which can be memory-mapped).
 
-        The file is written beside its place and renamed, so a reader never sees half of one.
+        The file is written beside its place and renamed, so a reader never sees half of one. What is not in memory
+        is read in pieces.
 
         Args:
             path: Where to; its suffix must be .npz.
@@ -160,53 +178,47 @@ class InterventionPairs:
         Raises:
             ValueError: If the suffix is another one.
         """
-        write_arrays(Path(path), {key: self._get(key) for key in self._arrays})
-
-    def _get(self, key: str) -> Any:
-        array = self._arrays.get(key)
-        if array is None or self._rows is None or key not in PER_PAIR_KEYS:
-            return array
-        return array[self._rows]
+        write_arrays(Path(path), {key: self._columns.unread(key) for key in self._columns.arrays})
 
     @property
     def x(self) -> Array:
-        """Observations before, shape (N, ...)."""
-        return self._get("x")  # type: ignore[no-any-return]
+        """Observations before, shape (N, ...); images (N, C, H, W) as they are kept: bytes or floats, maybe lazy."""
+        return self._columns.get("x")  # type: ignore[no-any-return]
 
     @property
     def x_after(self) -> Array:
-        """Observations after, shape (N, ...)."""
-        return self._get("x_after")  # type: ignore[no-any-return]
+        """Observations after, as ``x``."""
+        return self._columns.get("x_after")  # type: ignore[no-any-return]
 
     @property
     def targets(self) -> Array | None:
         """True intervention targets, shape (N,): 0 = none, i = variable i; or (N, d) of 0 and 1."""
-        return self._get("targets")  # type: ignore[no-any-return]
+        return self._columns.get("targets")  # type: ignore[no-any-return]
 
     @property
     def z(self) -> Array | None:
         """True causal variables before, shape (N, d)."""
-        return self._get("z")  # type: ignore[no-any-return]
+        return self._columns.get("z")  # type: ignore[no-any-return]
 
     @property
     def z_after(self) -> Array | None:
         """True causal variables after, shape (N, d)."""
-        return self._get("z_after")  # type: ignore[no-any-return]
+        return self._columns.get("z_after")  # type: ignore[no-any-return]
 
     @property
     def noise(self) -> Array | None:
         """True noise encodings before, shape (N, d)."""
-        return self._get("noise")  # type: ignore[no-any-return]
+        return self._columns.get("noise")  # type: ignore[no-any-return]
 
     @property
     def noise_after(self) -> Array | None:
         """True noise encodings after, shape (N, d)."""
-        return self._get("noise_after")  # type: ignore[no-any-return]
+        return self._columns.get("noise_after")  # type: ignore[no-any-return]
 
     @property
     def adjacency(self) -> Array | None:
         """True graph, ``[parent, child]``, shape (d, d)."""
-        return self._get("adjacency")  # type: ignore[no-any-return]
+        return self._columns.get("adjacency")  # type: ignore[no-any-return]
 
     @property
     def known_targets(self) -> NDArray[np.int64] | None:
@@ -216,28 +228,45 @@ class InterventionPairs:
     @property
     def observation_shape(self) -> tuple[int, ...]:
         """Shape of one observation."""
-        return tuple(self._arrays["x"].shape[1:])
+        return tuple(self._columns.arrays["x"].shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        """Whether observations are images, (C, H, W) with one channel or three."""
+        return is_image_shape(self.observation_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image.
+
+        Raises:
+            ValueError: If observations are no images.
+        """
+        if not self.is_images:
+            raise ValueError(f"x: got observations of shape {self.observation_shape}, expected images")
+        channels, height, width = self.observation_shape
+        return channels, height, width
 
     @property
     def dim(self) -> int | None:
         """Number of true causal variables, if some truth tells it."""
         for key in ("z", "z_after", "noise", "noise_after", "adjacency"):
-            if key in self._arrays:
-                return int(self._arrays[key].shape[1])
+            if key in self._columns.arrays:
+                return int(self._columns.arrays[key].shape[1])
         return None
 
     def __len__(self) -> int:
-        return len(self._arrays["x"]) if self._rows is None else len(self._rows)
+        return len(self._columns)
 
     def __repr__(self) -> str:
-        truth = [key for key in KEYS[2:] if key in self._arrays]
+        truth = [key for key in KEYS[2:] if key in self._columns.arrays]
         return f"InterventionPairs(n={len(self)}, observation_shape={self.observation_shape}, truth={truth})"
 
     def __getitem__(self, index: slice | Sequence[int] | Array) -> InterventionPairs:
         """Select pairs by a slice, an array of indices or a boolean mask.
 
-        A slice is a view. An array of indices copies the rows, but of memory-mapped pairs it only remembers
-        them: ``pairs[i].x`` reads what is selected.
+        A slice is a view. An array of indices copies the rows, but of pairs that are not in memory it only remembers
+        them: ``pairs[i].x`` reads what is selected, or is lazy in turn if it is of image files.
 
         Args:
             index: Which pairs; not a single integer (write ``pairs[i : i + 1]``).
@@ -253,30 +282,12 @@ class InterventionPairs:
             selected: slice | NDArray[np.int64] = index
             count = len(range(*index.indices(len(self))))
         else:
-            selected = self._as_rows(index)
+            selected = as_rows(index, len(self))
             count = len(selected)
         if count == 0:
             raise ValueError(f"index: got an empty selection of {len(self)} pairs, expected at least one")
         known = None if self._known_targets is None else self._known_targets[selected]
-        if self._rows is not None:
-            return self._of_checked(self._arrays, self._rows[selected], known, self._mapped)
-        if self._mapped and not isinstance(selected, slice):
-            return self._of_checked(self._arrays, selected, known, self._mapped)
-        arrays = {key: array[selected] if key in PER_PAIR_KEYS else array for key, array in self._arrays.items()}
-        return self._of_checked(arrays, None, known, self._mapped)
-
-    def _as_rows(self, index: Any) -> NDArray[np.int64]:
-        rows = np.asarray(index)
-        if rows.ndim == 1 and rows.dtype == bool and len(rows) == len(self):
-            return np.flatnonzero(rows)
-        if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
-            raise ValueError(
-                f"index: got {type(index).__name__} of shape {rows.shape} and dtype {rows.dtype}, expected a "
-                f"slice, a 1-d array of integers or a boolean mask of length {len(self)}"
-            )
-        if len(rows) and not (-len(self) <= rows.min() and rows.max() < len(self)):
-            raise IndexError(f"index: got {rows.min()} to {rows.max()}, expected less than {len(self)} in size")
-        return rows.astype(np.int64) % len(self)
+        return self._of_checked(self._columns.chosen(selected), known)
 
     def split(self, fractions: Sequence[float], seed: int) -> tuple[InterventionPairs, ...]:
         """Split the pairs at random into disjoint parts.
@@ -325,7 +336,7 @@ class InterventionPairs:
                 f"rows: got shape {known.shape}, dtype {known.dtype}, expected a boolean mask ({len(self)},)"
             )
         masked = np.where(known if targets.ndim == 1 else known[:, None], targets.astype(np.int64), UNKNOWN_TARGET)
-        return self._of_checked(self._arrays, self._rows, masked, self._mapped)
+        return self._of_checked(self._columns, masked)
 
     def with_observations(self, x: ArrayLike, x_after: ArrayLike) -> InterventionPairs:
         """Put other observations in the place of x, e.g. standardised or encoded ones, and keep the truth.
@@ -340,12 +351,35 @@ class InterventionPairs:
         Raises:
             ValueError: If an array is not as in the constructor or has another number of rows.
         """
-        arrays = {key: self._get(key) for key in self._arrays}
+        arrays = {key: self._columns.get(key) for key in self._columns.arrays}
         if len(np.asarray(x)) != len(self):
             raise ValueError(f"x: got {len(np.asarray(x))} rows, expected {len(self)}")
-        arrays |= {"x": np.asarray(x), "x_after": np.asarray(x_after)}
+        sides = {"x": np.asarray(x), "x_after": np.asarray(x_after)}
+        arrays |= {key: channels_first(side, key) for key, side in sides.items()}
         check_arrays(arrays)
-        return self._of_checked(arrays, None, self._known_targets)
+        return self._of_checked(Columns(arrays), self._known_targets)
+
+    def resized(self, size: int | tuple[int, int]) -> InterventionPairs:
+        """Average images to a smaller size, as they are asked for.
+
+        Args:
+            size: Height and width in pixels, or the shorter side; the longer one follows in proportion.
+
+        Returns:
+            Pairs with lazy ``x`` and ``x_after``, float32 from 0 to 1; the same pairs if that is their size.
+
+        Raises:
+            ValueError: If these are no images, they are smaller, or the longer side would not be whole.
+        """
+        arrays = self._columns.arrays
+        sides = {key: AveragedImages(arrays[key], size) for key in ("x", "x_after")}
+        if sides["x"].shape[1:] == self.observation_shape:
+            return self
+        return self._of_checked(Columns({**arrays, **sides}, self._columns.rows, mapped=True), self._known_targets)
+
+    def in_memory(self) -> InterventionPairs:
+        """Read all that is memory-mapped or lazy, for instance to decode image files once rather than every epoch."""
+        return self._of_checked(self._columns.in_memory(), self._known_targets)
 
     def batch(self, index: Sequence[int] | Array | slice | torch.Tensor) -> dict[str, torch.Tensor]:
         """Read some pairs as tensors: what a training step sees.
@@ -354,17 +388,13 @@ class InterventionPairs:
             index: Which pairs: a slice or a 1-d array (or tensor) of indices, in range.
 
         Returns:
-            ``x`` and ``x_after``, float32, shape (B, ...); and ``targets``, int64, (B,) or (B, d), if
-            :meth:`with_known_targets` was called. On the CPU.
+            ``x`` and ``x_after``, float32, shape (B, ...), images (B, C, H, W) from 0 to 1; and ``targets``, int64,
+            (B,) or (B, d), if :meth:`with_known_targets` was called. On the CPU.
         """
         selected = index if isinstance(index, slice) else np.asarray(index)
-        rows = selected if self._rows is None else self._rows[selected]
-        result = {key: _float32(self._arrays[key][rows]) for key in ("x", "x_after")}
+        result = {
+            key: torch.from_numpy(unit_range(self._columns.read(key, selected), np.float32)) for key in ("x", "x_after")
+        }
         if self._known_targets is not None:
             result["targets"] = torch.from_numpy(np.array(self._known_targets[selected]))
         return result
-
-
-def _float32(array: Array) -> torch.Tensor:
-    """Copy an array into a float32 tensor; a copy, because a mapped array cannot be written to."""
-    return torch.from_numpy(np.array(array, dtype=np.float32))

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from pyro_lcm.data.checks import CHUNK_BYTES, chunks
+from pyro_lcm.data.lazy import CHUNK_BYTES, LazyRows, array_or_lazy, chunks
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.pixels import unit_range
 
 Mode = Literal["whiten", "standardize", "common", "image"]
 MODES = ("whiten", "standardize", "common", "image")
@@ -39,7 +40,7 @@ class Standardizer(nn.Module):
       linear dependences) are dropped, so the output can be narrower than x;
     - ``standardize``: each feature is centred and scaled by itself; a constant one is only centred;
     - ``common``, for vectors: each feature is centred, and all are divided by one scale, which keeps angles;
-    - ``image``: each channel, the first axis of an observation, has one mean and one scale.
+    - ``image``: each channel, the first axis of an observation, has one mean and one scale; in units of 0 to 1.
 
     A new instance is the identity; :meth:`fit` makes a fitted one. To restore one, construct it from
     :meth:`to_config` and load its ``state_dict``.
@@ -192,11 +193,11 @@ class Standardizer(nn.Module):
         scaled = y if self.width is None else y @ self.unrotation.to(y.dtype)
         return (scaled * self.scale + self.offset_rest) + self.offset
 
-    def transform(self, x: ArrayLike, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+    def transform(self, x: ArrayLike | LazyRows, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """Standardise an array in pieces, in float64.
 
         Args:
-            x: Observations, shape (N, *shape), in memory or memory-mapped.
+            x: Observations, shape (N, *shape), in memory, memory-mapped or lazy; images of bytes count from 0 to 1.
             dtype: Of the result.
 
         Returns:
@@ -205,10 +206,10 @@ class Standardizer(nn.Module):
         Raises:
             ValueError: If the shape is another one.
         """
-        array = np.asarray(x)
+        array = array_or_lazy(x)
         result = np.empty((len(array), *self.output_shape), dtype=dtype)
         for rows in chunks(array):
-            piece = torch.from_numpy(array[rows].astype(np.float64))
+            piece = torch.from_numpy(unit_range(array[rows], np.float64))
             with torch.no_grad():
                 self._check_shape(piece, self.shape, "x")
                 result[rows] = self._standardized(piece.to(self.scale.device)).cpu().numpy()
@@ -267,7 +268,7 @@ def _sample_matrix(pairs: InterventionPairs, mode: Mode) -> Iterator[NDArray[np.
     for start in range(0, len(pairs), step):
         piece = pairs[start : start + step]
         for side in (piece.x, piece.x_after):
-            values = np.asarray(side, dtype=np.float64)
+            values = unit_range(side, np.float64)
             if mode == "image":
                 yield np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
             else:

@@ -184,8 +184,8 @@ def test_unknown_options_are_named(train, small):
 def test_pairs_that_do_not_fit_are_named(train, small):
     with pytest.raises(ValueError, match=r"^pairs: got 20"):
         LatentCausalModel().fit(train[:20], budget=small)
-    images = InterventionPairs(np.random.default_rng(0).normal(size=(60, 1, 4, 4)), np.zeros((60, 1, 4, 4)))
-    with pytest.raises(ValueError, match=r"^x: got observations of shape \(1, 4, 4\)"):
+    images = InterventionPairs(np.random.default_rng(0).normal(size=(60, 1, 8, 8)), np.zeros((60, 1, 8, 8)))
+    with pytest.raises(ValueError, match=r"^x: got observations of shape \(1, 8, 8\)"):
         LatentCausalModel().fit(images, budget=small)
     with pytest.raises(ValueError, match=r"^validation: got observations of shape"):
         LatentCausalModel().fit(train, validation=ScalingSystem(2, seed=0).sample(100), budget=small)

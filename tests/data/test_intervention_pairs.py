@@ -51,7 +51,7 @@ def test_truth_is_optional():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint8, np.int64])
-@pytest.mark.parametrize("shape", [(6, 4), (6, 3, 8, 8)])
+@pytest.mark.parametrize("shape", [(6, 4), (6, 5, 8, 8)])
 def test_any_number_type_and_shape_becomes_float32_in_a_batch(dtype, shape):
     x = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     batch = InterventionPairs(x, x[::-1]).batch(np.array([4, 1]))

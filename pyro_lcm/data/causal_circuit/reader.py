@@ -107,7 +107,7 @@ class CausalCircuit:
         for start in range(0, len(self), rows):
             yield self.batch(np.arange(start, min(start + rows, len(self))))
 
-    def truth(self) -> dict[str, NDArray[Any]]:
+    def truth(self) -> dict[str, Any]:
         """What is known of each pair, by the names of :class:`pyro_lcm.InterventionPairs`; small, in memory."""
         latents = self._all("original_latents")
         found = {"z": latents[:, 0], "z_after": latents[:, 1], "targets": self._all("intervention_labels")}

@@ -1,0 +1,122 @@
+"""From a path to observations: arrays in files, or image files that are decoded as they are asked for."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pyro_lcm.data.averaging import AveragedImages
+from pyro_lcm.data.checks import KEYS, check_arrays
+from pyro_lcm.data.files import read_array, read_arrays
+from pyro_lcm.data.image_files import ImageFiles
+from pyro_lcm.data.lazy import Rows
+from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in
+from pyro_lcm.data.pixels import Layout, channels_first
+
+logger = logging.getLogger(__name__)
+
+
+def holds_image_files(path: Path) -> bool:
+    """Whether a path is a table (.csv), or a folder of image files rather than of arrays."""
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv" and path.exists()
+    return not any(path.glob("*.npy")) and ((path / TABLE).is_file() or bool(image_files_in(path)))
+
+
+def read_pairs_file(path: Path, *, mmap: bool, layout: Layout | None) -> dict[str, Any]:
+    """Read the arrays of pairs from an .npz file or a folder of .npy files, and check them.
+
+    Args:
+        path: The file or folder.
+        mmap: Whether to map the arrays into memory.
+        layout: Of images; see :func:`pyro_lcm.data.pixels.channels_first`.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is not such a file or holds wrong arrays.
+    """
+    arrays = read_arrays(path, mmap=mmap)
+    for key in ("x", "x_after"):
+        if key not in arrays and (files := sorted(path.glob("*.npz"))):
+            listed = ", ".join(str(file) for file in files)
+            raise ValueError(f"{path}: got a folder of pairs files, expected one of them: {listed}")
+        if key not in arrays:
+            raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after")
+    ignored = sorted(set(arrays) - set(KEYS))
+    if ignored:
+        logger.warning("%s: ignored the keys %s; known are %s", path, ignored, list(KEYS))
+    known: dict[str, Any] = {key: arrays[key] for key in KEYS if key in arrays}
+    try:
+        known |= {key: channels_first(known[key], key, layout) for key in ("x", "x_after")}
+        check_arrays(known, limited=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return known
+
+
+def open_image_pairs(path: Path, *, workers: int | None = None) -> dict[str, Any]:
+    """Open pairs of image files, see :func:`pyro_lcm.data.pair_tables.find_pairs`, with the truth of their table.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If files or table are wrong.
+    """
+    found = find_pairs(path)
+    images = ImageFiles([*found.before, *found.after], workers=workers)
+    count = len(found.before)
+    arrays: dict[str, Any] = {"x": images.select(slice(count)), "x_after": images.select(slice(count, None))}
+    arrays |= found.truth
+    try:
+        check_arrays(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return arrays
+
+
+def read_observations(
+    path: str | Path, *, mmap: bool = False, layout: Layout | None = None, size: int | tuple[int, int] | None = None
+) -> Rows:
+    """Read observations that are in no pairs, to be encoded.
+
+    Args:
+        path: An .npy file; an .npz file with ``x``; or a folder of image files (PNG, JPEG), in the order of their
+            names.
+        mmap: Whether to map arrays into memory rather than read them.
+        layout: Of arrays of images; by default it is told by the number of channels.
+        size: What larger images are averaged to: height and width, or the shorter side.
+
+    Returns:
+        Shape (N, ...), images (N, C, H, W): an array, or rows that are decoded as they are asked for, which
+        ``numpy.asarray`` and indexing read.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is something else, or holds what is no observation.
+
+    >>> import tempfile, numpy
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     numpy.save(f"{folder}/seen.npy", numpy.zeros((10, 64, 64, 3), numpy.uint8))
+    ...     read_observations(f"{folder}/seen.npy", size=32).shape
+    (10, 3, 32, 32)
+    """
+    place = Path(path)
+    if place.is_dir() and (files := image_files_in(place)):
+        if layout is not None:
+            raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
+        rows: Rows = ImageFiles(files)
+    else:
+        if place.suffix == ".npy":
+            if not place.exists():
+                raise FileNotFoundError(f"{path}: no such file or folder")
+            arrays = {"x": read_array(place, mmap=mmap)}
+        else:
+            arrays = read_arrays(place, mmap=mmap)
+        if "x" not in arrays:
+            raise ValueError(f"{path}: key 'x' is missing; got {sorted(arrays)}")
+        try:
+            rows = channels_first(arrays["x"], "x", layout)
+            check_arrays({"x": rows, "x_after": rows}, limited=True)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return rows if size is None else AveragedImages(rows, size)
