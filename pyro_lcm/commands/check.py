@@ -9,7 +9,7 @@ from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.figures import training_figure
 from pyro_lcm.commands.files import load_pairs, write_json
 from pyro_lcm.commands.fits import other_fits
-from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.threads import torch_threads
@@ -28,6 +28,7 @@ class Options:
         compare: Other run folders of the same data, to be compared with this one.
         strict: Whether to exit with 1 if there is a problem.
         rows: Most pairs that are looked at.
+        images: See there.
         resources: See there.
     """
 
@@ -36,6 +37,7 @@ class Options:
     compare: tuple[str, ...] = ()
     strict: bool = False
     rows: int = 100_000
+    images: Images = field(default_factory=Images, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -48,7 +50,7 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
-    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
     with torch_threads(options.resources.threads), busy("checking"):
         report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
     text = report.to_text()

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
 from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing, write_csv
-from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.lcm import LatentCausalModel, Outcome
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure
@@ -42,6 +43,7 @@ class Options:
         draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
+        images: See there.
         resources: See there.
     """
 
@@ -52,6 +54,7 @@ class Options:
     draws: int = 20
     seed: int = 0
     overwrite: bool = False
+    images: Images = field(default_factory=Images, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -69,11 +72,11 @@ def run(options: Options) -> int:
     pictures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
     refuse_existing([out, effects_file, *pictures], options.overwrite)
     model = LatentCausalModel.load(options.run)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
     with torch_threads(options.resources.threads):
         result = _intervene(model, values, pairs)
         errors, errors_x = _errors(model, values, pairs, options)
-    before_x = np.asarray(pairs.x)
+    before_x = unit_range(pairs.x)
     effects = _effects(model.names, result.before, result.causal, errors)
     features = before_x.reshape(len(before_x), -1)
     changed_features = result.x.reshape(len(before_x), -1)

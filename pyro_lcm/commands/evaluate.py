@@ -8,7 +8,7 @@ from pathlib import Path
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.figures import latents_figure, learned_graph_figure, training_figure
 from pyro_lcm.commands.files import load_pairs, write_json
-from pyro_lcm.commands.options import Resources
+from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.summary import scores_table
@@ -32,6 +32,7 @@ class Options:
         data: Pairs file with the truth, or with some of it.
         seed: Seed of the scores that are random, at least 0.
         dci_rows: Most pairs for disentanglement and completeness.
+        images: See there.
         resources: See there.
     """
 
@@ -39,6 +40,7 @@ class Options:
     data: str
     seed: int = 0
     dci_rows: int = 10_000
+    images: Images = field(default_factory=Images, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -52,7 +54,7 @@ def run(options: Options) -> int:
     """Write metrics.json, figures and the report, and show the scores."""
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
     with torch_threads(options.resources.threads) as threads:
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))

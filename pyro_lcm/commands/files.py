@@ -5,26 +5,53 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pyro_lcm.commands.options import Images
+
 if TYPE_CHECKING:
+    from pyro_lcm.data.lazy import Rows
     from pyro_lcm.data.pairs import InterventionPairs
 
+_AS_THEY_ARE = Images()
 
-def load_pairs(path: str, *, mmap: bool = False) -> InterventionPairs:
-    """Read a pairs file.
+
+def load_pairs(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> InterventionPairs:
+    """Read pairs: an .npz file, a folder of .npy files, a table (.csv) or a folder of image files.
 
     Raises:
         ValueError: If it is none, or not a sound one.
     """
     from pyro_lcm.data.pairs import InterventionPairs
 
+    with _bad_data(path):
+        return InterventionPairs.load(path, mmap=mmap, layout=images.layout, size=images.sides)
+
+
+def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> Rows | None:
+    """Read observations that are in no pairs, or None if there are pairs, or nothing, at a path.
+
+    Raises:
+        ValueError: If they are not sound.
+    """
+    from pyro_lcm.data.loading import holds_observations, read_observations
+
+    with _bad_data(path):
+        if not holds_observations(Path(path)):
+            return None
+        return read_observations(path, mmap=mmap, layout=images.layout, size=images.sides)
+
+
+@contextmanager
+def _bad_data(path: str) -> Iterator[None]:
+    """Name the path in whatever goes wrong."""
     try:
-        return InterventionPairs.load(path, mmap=mmap)
+        yield
     except FileNotFoundError as error:
         raise ValueError(str(error)) from error
     except (ValueError, OSError) as error:

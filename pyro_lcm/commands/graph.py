@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import load_pairs, refuse_existing, write_csv, write_text
 from pyro_lcm.commands.fits import other_fits
-from pyro_lcm.commands.parsing import grouped
+from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.tables import parse_edges, read_edges, read_graph_data
 from pyro_lcm.commands.threads import torch_threads
@@ -61,6 +62,7 @@ class Options:
         forbidden: Edges that no graph has, as cause:effect.
         tiers: Groups of variables, earliest first, each with commas between; no edge leads backwards.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        images: See there.
     """
 
     run: str | None = None
@@ -85,6 +87,7 @@ class Options:
     forbidden: tuple[str, ...] = field(default=(), metadata=PRIOR)
     tiers: tuple[str, ...] = field(default=(), metadata=PRIOR)
     threads: int | None = None
+    images: Images = field(default_factory=Images, metadata=INLINED)
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("chains", 1), ("rows", 1), ("seed", 0), ("threads", 1)):
@@ -184,7 +187,7 @@ def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder)
-    pairs = load_pairs(options.data or "")
+    pairs = load_pairs(options.data or "", images=options.images)
     prior = _prior(options, model.names)
     with busy("inferring the graph"):
         container = model.graph_posterior(

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pyro_lcm.data.pixels import Layout
+else:  # the same, without waiting for the data layer
+    Layout = Literal["NCHW", "NHWC"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +29,30 @@ class Resources:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads: got {self.threads}, expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Images.
+
+    Args:
+        layout: Order of the axes of arrays of images, where the numbers of channels do not tell it.
+        size: Pixels that larger images are averaged to, height and width or the shorter side; by default as they are.
+
+    Raises:
+        ValueError: If the size is neither.
+    """
+
+    layout: Layout | None = None
+    size: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and (len(self.size) > 2 or min(self.size) < 1):
+            raise ValueError(f"size: got {list(self.size)}, expected one number or height and width, at least 1")
+
+    @property
+    def sides(self) -> int | tuple[int, int] | None:
+        """The size as the data layer takes it."""
+        if self.size is None or len(self.size) == 1:
+            return None if self.size is None else self.size[0]
+        return self.size[0], self.size[1]

@@ -215,7 +215,9 @@ def _members(hint: Any) -> tuple[Any, ...]:
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) is Literal else ()
+    """The values of a Literal, also of one that may be left out."""
+    members = [part for part in _members(hint) if part is not type(None)]
+    return get_args(members[0]) if len(members) == 1 and get_origin(members[0]) is Literal else ()
 
 
 def _instantiate(options: type[Any], found: Namespace, prefix: str) -> Any:

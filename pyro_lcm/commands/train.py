@@ -13,7 +13,8 @@ from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
-from pyro_lcm.commands.parsing import grouped, to_plain
+from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.parsing import INLINED, grouped, to_plain
 from pyro_lcm.commands.runs import (
     holds_run,
     is_finished,
@@ -80,7 +81,8 @@ class Options:
     """Options of ``pyro-lcm train``.
 
     Args:
-        data: Pairs file: an .npz, or a folder of .npy files, with x and x_after. Truth in it is not used.
+        data: Pairs: an .npz or a folder of .npy files with x and x_after; or image files, a folder of NAME_before.png
+            and NAME_after.png or a CSV table with the columns before and after. Truth in it is not used.
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
@@ -98,6 +100,7 @@ class Options:
         precision: Precision of the numbers, as Lightning Fabric names it.
         loggers: Further logs beside metrics.csv: tensorboard.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        images: See there.
         budget: Optimizer steps.
         networks: Sizes of the networks.
     """
@@ -118,6 +121,7 @@ class Options:
     precision: Precision = field(default="32-true", metadata=MACHINE)
     loggers: tuple[str, ...] = field(default=(), metadata=MACHINE)
     threads: int | None = field(default=None, metadata=MACHINE)
+    images: Images = field(default_factory=Images, metadata=INLINED)
     budget: Budget = field(default_factory=Budget)
     networks: Networks = field(default_factory=Networks)
 
@@ -146,10 +150,12 @@ def run(options: Options) -> int:
         if is_finished(folder):
             say(f"{folder}: the run is finished; nothing to do")
             return 0
-    pairs = load_pairs(options.data, mmap=options.mmap)
+    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images)
     if options.known_targets:
         pairs = pairs.with_known_targets()
-    held = None if options.validation is None else load_pairs(options.validation, mmap=options.mmap)
+    held = None
+    if options.validation is not None:
+        held = load_pairs(options.validation, mmap=options.mmap, images=options.images)
     # Split once for all fits, so that their held-out ELBOs can be compared.
     training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
     with torch_threads(options.threads), untouched_by_bad_input(folder):

@@ -36,6 +36,12 @@ class AveragedImages(LazyRows):
         super().__init__(len(images), (images.shape[1], height, width), np.dtype(np.float32))
         self._images = images
 
+    @property
+    def files(self) -> list[str] | None:
+        """The file of each row, where each has one of its own."""
+        files = self._images.files if isinstance(self._images, LazyRows) else None
+        return files if files is None or self._chosen is None else [files[row] for row in self._chosen]
+
     def _row_bytes(self) -> int:
         # Bytes on the disk, the same as float32 and half of it again while sums are taken.
         return 6 * math.prod(self._images.shape[1:])

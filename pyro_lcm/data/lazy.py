@@ -62,6 +62,11 @@ class LazyRows(ABC):
         """Bytes of a number."""
         return self.dtype.itemsize
 
+    @property
+    def files(self) -> list[str] | None:
+        """The file of each row, where each has one of its own."""
+        return None
+
     def select(self, index: Any) -> LazyRows:
         """Choose rows without reading them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pyro_lcm.data.checks import KEYS, check_arrays
 from pyro_lcm.data.files import read_array, read_arrays
 from pyro_lcm.data.image_files import ImageFiles
 from pyro_lcm.data.lazy import Rows
-from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in
+from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in, is_named_as_side
 from pyro_lcm.data.pixels import Layout, channels_first
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,23 @@ def holds_image_files(path: Path) -> bool:
     if not path.is_dir():
         return path.suffix.lower() == ".csv" and path.exists()
     return not any(path.glob("*.npy")) and ((path / TABLE).is_file() or bool(image_files_in(path)))
+
+
+def holds_observations(path: Path) -> bool:
+    """Whether a path is of observations that are in no pairs, see :func:`read_observations`."""
+    if path.is_dir():
+        keys = {file.stem for file in path.glob("*.npy")}
+        if not keys and not (path / TABLE).is_file():
+            files = image_files_in(path)
+            return bool(files) and not any(is_named_as_side(file) for file in files)
+    elif path.suffix == ".npy":
+        return path.exists()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            keys = {name.removesuffix(".npy") for name in archive.namelist()}
+    else:
+        return False
+    return "x" in keys and "x_after" not in keys
 
 
 def read_pairs_file(path: Path, *, mmap: bool, layout: Layout | None) -> dict[str, Any]:

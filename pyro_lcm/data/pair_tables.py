@@ -44,6 +44,11 @@ def image_files_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not _hidden(file))
 
 
+def is_named_as_side(file: Path) -> bool:
+    """Whether the name of a file ends in _before or _after, but for its suffix."""
+    return _NAMED.fullmatch(file.stem) is not None
+
+
 def find_pairs(path: Path) -> PairedFiles:
     """Find pairs of image files.
 

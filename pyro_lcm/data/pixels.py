@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.lazy import Rows
 
@@ -73,7 +73,7 @@ def channels_first(array: NDArray[Any], name: str, layout: Layout | None = None)
     return _without_alpha(images, name) if images.shape[1] == 4 else images
 
 
-def unit_range(values: Rows, dtype: type[np.floating[Any]] | None = None) -> NDArray[Any]:
+def unit_range(values: ArrayLike | Rows, dtype: type[np.floating[Any]] | None = None) -> NDArray[Any]:
     """Read images of bytes as floats from 0 to 1, and anything else as it is.
 
     Args:
