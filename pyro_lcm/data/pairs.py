@@ -351,7 +351,7 @@ class InterventionPairs:
         Raises:
             ValueError: If an array is not as in the constructor or has another number of rows.
         """
-        arrays = {key: self._columns.get(key) for key in self._columns.arrays}
+        arrays = {key: self._columns.get(key) for key in self._columns.arrays if key not in ("x", "x_after")}
         if len(np.asarray(x)) != len(self):
             raise ValueError(f"x: got {len(np.asarray(x))} rows, expected {len(self)}")
         sides = {"x": np.asarray(x), "x_after": np.asarray(x_after)}
