@@ -9,6 +9,7 @@ import pyro_lcm.models
 
 ROOMS = (
     "jobs",
+    "text_files",
     "run_folder",
     "random_state",
     "nn",
@@ -33,6 +34,7 @@ ROOMS = (
     "images",
     "viz",
     "testing",
+    "studies",
     "commands",
     "cli",
     "__main__",

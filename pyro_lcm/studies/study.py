@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pyro_lcm.commands.files import write_json
-from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
@@ -22,6 +21,8 @@ from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
+from pyro_lcm.studies.time_to_d import Snapshots, seconds_to_d
+from pyro_lcm.text_files import write_json
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.monitor import TrainingDiverged
 
@@ -42,7 +43,7 @@ COLUMNS = (
     "error",
 )
 """Columns of the study's table, a row a run. ``seconds`` is the wall time of the fit alone, and
-``seconds_to_d`` that until its disentanglement was 0.98 (:mod:`pyro_lcm.commands.time_to_d`); ``pairs_per_second`` is
+``seconds_to_d`` that until its disentanglement was 0.98 (:mod:`pyro_lcm.studies.time_to_d`); ``pairs_per_second`` is
 that of the last phase with steps; ``problems`` is what a check without truth named; ``error`` is why a run
 has no scores."""
 
@@ -182,6 +183,51 @@ def new_model(method: Method, dim_z: int | None) -> LatentCausalModel:
     """A model by the name of a method."""
     spec, options = _OPTIONS[method]
     return LatentCausalModel(spec.name, dim_z=dim_z, options=options)
+
+
+def study_jobs(
+    folder: Path,
+    setting: Setting,
+    *,
+    dims: Sequence[int],
+    data: Sequence[DataSet],
+    methods: Sequence[Method],
+    data_seeds: Sequence[int],
+    model_seeds: Sequence[int],
+    name_data: bool,
+) -> list[Job]:
+    """All runs of a study, the largest first, so that the last ones to run are short.
+
+    Args:
+        folder: Of the study.
+        setting: What all share.
+        dims: True numbers of variables.
+        data: Data sets; a method is left out where it is not made for one.
+        methods: Names of models.
+        data_seeds: Seeds of the systems.
+        model_seeds: Seeds of the fits; the true noise encodings take the first alone.
+        name_data: Whether the name of a run folder begins with its data set.
+
+    Returns:
+        The runs.
+    """
+    return [
+        Job(
+            folder / "runs" / f"{f'{source}-' if name_data else ''}{method}-d{dim}-data{data_seed}-model{model_seed}",
+            method,
+            dim,
+            data_seed,
+            model_seed,
+            setting,
+            source,
+        )
+        for dim in sorted(dims, reverse=True)
+        for source in data
+        for method in methods
+        if takes(method, source)
+        for data_seed in data_seeds
+        for model_seed in (model_seeds[:1] if method == TRUE_NOISE else model_seeds)
+    ]
 
 
 def run_job(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""``pyro-lcm benchmark causalcircuit``: from rendered images to scores, each stage resumable.
+"""The study of CausalCircuit: from rendered images to scores, each stage resumable.
 
 The stages, a folder each: ``images`` (simulated, unless a set is given), ``reduction`` and ``codes``, ``runs`` (a fit
 for each method and seed), then the table and the report. All methods see the same codes, as in Brehmer et al. (NeurIPS
@@ -16,11 +16,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.figures import FIGURES
-from pyro_lcm.commands.files import read_json, write_json, write_text
-from pyro_lcm.commands.simulate_circuit import simulate_circuit
-from pyro_lcm.commands.study import COLUMNS, RESULT, Method, fit_and_score, new_model
 from pyro_lcm.data.causal_circuit import CausalCircuit
 from pyro_lcm.data.causal_circuit.render import SIZES
 from pyro_lcm.data.holdout import MIN_PAIRS
@@ -29,8 +24,11 @@ from pyro_lcm.images.reduction import ImageReduction, fit_reduction, reduce_imag
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG
+from pyro_lcm.studies.study import COLUMNS, RESULT, Method, fit_and_score, new_model
+from pyro_lcm.text_files import read_json, write_json, write_text
 from pyro_lcm.viz.circuit import save_circuit_figures
 from pyro_lcm.viz.report import Section, report_html
+from pyro_lcm.viz.run_figures import FIGURES
 
 METHODS: tuple[Method, ...] = ("ilcm", "dvae", "beta_vae")
 DIM = 4
@@ -160,48 +158,39 @@ def circuit_jobs(
     ]
 
 
-def prepare_codes(folder: Path, setting: CircuitSetting, *, processes: int) -> None:
-    """Render the images, reduce them, and write the codes of both splits; what is there is left.
+def has_codes(folder: Path) -> bool:
+    """Whether the codes of both splits are there."""
+    return all((folder / "codes" / f"{split}.npz").is_file() for split in ("train", "test"))
 
-    Raises:
-        ValueError: if a given set has no images of a split, or too few.
-        CommandFailed: if nothing can be rendered here.
-    """
+
+def has_reduction(folder: Path) -> bool:
+    """Whether the reduction has been fitted."""
+    return (folder / "reduction" / CONFIG).is_file()
+
+
+def find_reduction(folder: Path, setting: CircuitSetting, train: CausalCircuit) -> ImageReduction:
+    """Load the reduction of the study, or fit it to images, going on where a fit was cut off."""
+    place = folder / "reduction"
+    if has_reduction(folder):
+        return ImageReduction.load(place)
+    reduction, _ = fit_reduction(
+        train,
+        dim=DIM,
+        components=setting.components,
+        steps=setting.reduce_steps,
+        out=place,
+        resume=place.exists(),
+    )
+    reduction.save(place)
+    return reduction
+
+
+def write_codes(folder: Path, reduction: ImageReduction, train: CausalCircuit, test: CausalCircuit) -> None:
+    """Write the codes of both splits, with the truth that their images come with."""
     codes = folder / "codes"
-    if all((codes / f"{split}.npz").is_file() for split in ("train", "test")):
-        return
-    images = image_folder(folder, setting)
-    if setting.images is None:
-        with _noting(folder, "render"):
-            simulate_circuit(
-                images,
-                pairs=setting.pairs,
-                n_val=0,
-                n_test=setting.n_test,
-                size=setting.size,
-                seed=setting.image_seed,
-                processes=processes,
-            )
-    train, test = open_sets(images)
-    with _noting(folder, "reduce"):
-        place = folder / "reduction"
-        if (place / CONFIG).is_file():
-            reduction = ImageReduction.load(place)
-        else:
-            say(f"reducing {len(train)} pairs of images")
-            reduction, _ = fit_reduction(
-                train,
-                dim=DIM,
-                components=setting.components,
-                steps=setting.reduce_steps,
-                out=place,
-                resume=place.exists(),
-            )
-            reduction.save(place)
-        codes.mkdir(exist_ok=True)
-        with busy("encoding images"):
-            for split, source in (("train", train), ("test", test)):
-                source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
+    codes.mkdir(exist_ok=True)
+    for split, source in (("train", train), ("test", test)):
+        source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
 
 
 def image_folder(folder: Path, setting: CircuitSetting) -> Path:
@@ -226,9 +215,24 @@ def open_sets(images: Path) -> tuple[CausalCircuit, CausalCircuit]:
 
 
 def write_circuit_report(
-    folder: Path, setting: CircuitSetting, finished: Mapping[Path, Mapping[str, Any]], scores: str
+    folder: Path,
+    setting: CircuitSetting,
+    finished: Mapping[Path, Mapping[str, Any]],
+    scores: str,
+    test_images: CausalCircuit | None,
 ) -> Path:
-    """Write ``report.html`` with the scores and, of the first implicit model, the pictures."""
+    """Write ``report.html`` with the scores and, of the first implicit model, the pictures.
+
+    Args:
+        folder: Of the study.
+        setting: What it was made with.
+        finished: The results of its fits, by run folder.
+        scores: A table of them.
+        test_images: What the pictures are made of; None for no pictures.
+
+    Returns:
+        The path of the report.
+    """
     stages = read_json(folder / STAGES) if (folder / STAGES).is_file() else {}
     made = [("", ""), *((key, str(value)) for key, value in setting.made().items() if value is not None)]
     made += [
@@ -238,12 +242,7 @@ def write_circuit_report(
     made += [(f"seconds to {name}", f"{seconds:.0f}") for name, seconds in stages.items()]
     sections = [Section("Study", made), Section("Scores against the truth, medians over seeds", text=scores)]
     fitted = [run for run, row in finished.items() if row["method"] == "ilcm" and not row["error"]]
-    try:
-        test_images = open_sets(image_folder(folder, setting))[1]
-    except ValueError as error:
-        say(f"no pictures in the report: {error}")
-        fitted = []
-    if fitted:
+    if fitted and test_images is not None:
         test = InterventionPairs.load(folder / "codes" / "test.npz")
         figures = save_circuit_figures(
             folder / FIGURES,
@@ -265,7 +264,7 @@ def peak_memory_gb() -> float:
 
 
 @contextmanager
-def _noting(folder: Path, stage: str) -> Iterator[None]:
+def timed(folder: Path, stage: str) -> Iterator[None]:
     """Add the seconds that a stage takes, cut off or not, to those of earlier calls."""
     start = time.perf_counter()
     try:

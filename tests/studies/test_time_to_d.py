@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pyro_lcm import Budget, LatentCausalModel, ScalingSystem
-from pyro_lcm.commands.study import fit_and_score
-from pyro_lcm.commands.time_to_d import Snapshots, seconds_to_d
+from pyro_lcm.studies.study import fit_and_score
+from pyro_lcm.studies.time_to_d import Snapshots, seconds_to_d
 from pyro_lcm.training.checkpoint import CheckpointFolder, copy_tensors
 
 
