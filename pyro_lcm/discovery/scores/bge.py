@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from pyro_lcm.discovery.linear_gaussian import Mechanism
-from pyro_lcm.discovery.scores import BoolArray, CachedScore, FloatArray, GraphData
+from pyro_lcm.discovery.scores.base import BoolArray, CachedScore, FloatArray, GraphData
+from pyro_lcm.discovery.scores.linear_gaussian import Mechanism
 
 
 @dataclass(frozen=True)

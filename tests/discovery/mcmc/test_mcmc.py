@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from pyro_lcm.causal.dag import all_dags
-from pyro_lcm.discovery import mcmc_moves, orders, partitions
-from pyro_lcm.discovery.bge import BGeScore
+from pyro_lcm.discovery import partitions
 from pyro_lcm.discovery.candidate_parents import all_candidates, edge_support, screen_candidates
 from pyro_lcm.discovery.exact import exact_posterior
-from pyro_lcm.discovery.mcmc import mcmc_posterior
+from pyro_lcm.discovery.mcmc import mcmc_posterior, moves, orders
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
 from pyro_lcm.discovery.posterior import graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 
 
 def linear_data(size, rows, seed, edge_probability=0.5):
@@ -160,13 +160,13 @@ class TestMoves:
     def test_redrawn_parents(self, exact):
         tables, posterior, draws = exact
         node = torch.randint(3, (len(draws),))
-        moved = mcmc_moves.redraw_parents(tables, draws, node)
+        moved = moves.redraw_parents(tables, draws, node)
         assert (moved != draws).any(-1).any(-1).float().mean() > 0.2
         assert self.chi_square(posterior, moved) < 63
 
     def test_reversed_edges(self, exact):
         tables, posterior, draws = exact
-        moved, accepted = mcmc_moves.reverse_edge(tables, draws)
+        moved, accepted = moves.reverse_edge(tables, draws)
         assert accepted.float().mean() > 0.2
         assert self.chi_square(posterior, moved) < 63
 
@@ -180,7 +180,7 @@ class TestMoves:
     def test_descendants(self):
         graph = torch.zeros(1, 5, 5, dtype=torch.bool)
         graph[0, [0, 1, 2], [1, 2, 3]] = True
-        assert mcmc_moves.descendants(graph)[0].int().tolist() == [
+        assert moves.descendants(graph)[0].int().tolist() == [
             [1, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1],
         ]  # fmt: skip
 

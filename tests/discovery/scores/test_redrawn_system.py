@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.discovery.redrawn_system import fit_system
+from pyro_lcm.discovery.scores.redrawn_system import fit_system
 
 
 @pytest.fixture(scope="module")

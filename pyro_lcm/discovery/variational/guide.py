@@ -16,8 +16,8 @@ from torch import Tensor
 
 from pyro_lcm.discovery import partitions
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
-from pyro_lcm.discovery.variational_model import GraphsOfPartitions
-from pyro_lcm.discovery.variational_partitions import PartitionPolicy, Partitions, all_partitions
+from pyro_lcm.discovery.variational.distributions import PartitionPolicy, Partitions, all_partitions
+from pyro_lcm.discovery.variational.model import GraphsOfPartitions
 
 MAX_TABLE_VARIABLES = 5
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyro_lcm.discovery.exact_subsets import (
+from pyro_lcm.discovery.exact.subsets import (
     code_sets,
     draw_index,
     log_sum,

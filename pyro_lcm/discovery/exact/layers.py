@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyro_lcm.discovery.exact_subsets import (
+from pyro_lcm.discovery.exact.subsets import (
     draw_index,
     log_sum,
     subsets_of,

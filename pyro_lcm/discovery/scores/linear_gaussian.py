@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from pyro_lcm.discovery.scores import BoolArray, CachedScore, FloatArray, GraphData
+from pyro_lcm.discovery.scores.base import BoolArray, CachedScore, FloatArray, GraphData
 
 
 @dataclass(frozen=True, eq=False)

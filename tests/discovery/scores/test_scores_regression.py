@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from pyro_lcm.discovery.linear_gaussian import LinearGaussianPrior, LinearGaussianScore
-from pyro_lcm.discovery.nonlinear import NonlinearPrior, NonlinearScore
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianPrior, LinearGaussianScore
+from pyro_lcm.discovery.scores.nonlinear import NonlinearPrior, NonlinearScore
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ prior as it stands, uniform over DAGs by default. One sweep
 
 1. moves every variable once, in random order, to a place drawn from *all* its places (a Gibbs move),
 2. draws a graph given the partition,
-3. redraws the parents of a few variables and reverses a few edges of that graph (`mcmc_moves`),
+3. redraws the parents of a few variables and reverses a few edges of that graph (`mcmc.moves`),
 4. goes on from the partition of the graph it arrived at.
 
 Under an order-modular prior the state is an order and steps 3 and 4 fall away. Above ``max_candidates + 1``
@@ -24,9 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyro_lcm.discovery import mcmc_moves, orders, partitions
+from pyro_lcm.discovery import partitions
 from pyro_lcm.discovery.candidate_parents import best_supported, choose_candidates, edge_support
 from pyro_lcm.discovery.draws import GraphDraws
+from pyro_lcm.discovery.mcmc import moves, orders
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import LocalScore
@@ -189,18 +190,18 @@ class _Sampler:
     def sweep(self) -> None:
         """One pass over all variables, then a few moves on graphs; sets ``graphs`` and ``state``."""
         d = self._score.num_variables
-        moves = orders if self._prior.order_modular else partitions
+        states = orders if self._prior.order_modular else partitions
         for node in self._rng.permutation(d).tolist():
-            state, log_weight = moves.relocations(self.tables, self.state, node)
+            state, log_weight = states.relocations(self.tables, self.state, node)
             chosen = torch.multinomial(log_weight.softmax(-1), 1, generator=self._generator)
             self.state = state.take_along_dim(chosen[..., None], 1)[:, 0]
-        self.graphs = moves.sample_graphs(self.tables, self.state, self._generator)
+        self.graphs = states.sample_graphs(self.tables, self.state, self._generator)
         if self._prior.order_modular or d == 1:
             return
         for _ in range(_GRAPH_MOVES):
             node = torch.randint(d, self.state.shape[:1], generator=self._generator)
-            self.graphs = mcmc_moves.redraw_parents(self.tables, self.graphs, node, self._generator)
-            self.graphs, accepted = mcmc_moves.reverse_edge(self.tables, self.graphs, self._generator)
+            self.graphs = moves.redraw_parents(self.tables, self.graphs, node, self._generator)
+            self.graphs, accepted = moves.reverse_edge(self.tables, self.graphs, self._generator)
             self._accepted += accepted.sum()
             self._tried += len(accepted)
         self.state = partitions.layers_of(self.graphs)

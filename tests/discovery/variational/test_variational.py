@@ -7,18 +7,18 @@ import torch
 from pyro.infer import TraceEnum_ELBO
 
 from pyro_lcm.discovery import partitions
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.candidate_parents import all_candidates
 from pyro_lcm.discovery.exact import exact_posterior
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
 from pyro_lcm.discovery.posterior import graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.variational import draw_from_guide, fit_guide, variational_posterior
-from pyro_lcm.discovery.variational_elbo import LeaveOneOutELBO
-from pyro_lcm.discovery.variational_guide import AutoregressiveGuide, TableGuide
-from pyro_lcm.discovery.variational_model import GraphModel
-from pyro_lcm.discovery.variational_partitions import Partitions, all_partitions
+from pyro_lcm.discovery.variational.distributions import Partitions, all_partitions
+from pyro_lcm.discovery.variational.elbo import LeaveOneOutELBO
+from pyro_lcm.discovery.variational.guide import AutoregressiveGuide, TableGuide
+from pyro_lcm.discovery.variational.model import GraphModel
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pyro_lcm.causal.dag import MAX_ENUMERATED_DIM, all_dags
 from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.effects import ancestor_matrices
-from pyro_lcm.discovery.exact_ancestors import path_probabilities
-from pyro_lcm.discovery.exact_layers import LayerSums
-from pyro_lcm.discovery.exact_orders import OrderSums
-from pyro_lcm.discovery.exact_subsets import code_sets, draw_index, log_sum, parent_set_weights, set_codes
+from pyro_lcm.discovery.exact.ancestors import path_probabilities
+from pyro_lcm.discovery.exact.layers import LayerSums
+from pyro_lcm.discovery.exact.orders import OrderSums
+from pyro_lcm.discovery.exact.subsets import code_sets, draw_index, log_sum, parent_set_weights, set_codes
 from pyro_lcm.discovery.priors import GraphPrior, log_linear_extensions
 from pyro_lcm.discovery.scores import FloatArray, LocalScore
 
@@ -92,7 +92,7 @@ def exact_posterior(
         ValueError: If d is too large, the method does not suit the prior, or no DAG has a finite weight.
 
     Example:
-        >>> from pyro_lcm.discovery.bge import BGeScore
+        >>> from pyro_lcm.discovery.scores.bge import BGeScore
         >>> from pyro_lcm.discovery.scores import GraphData
         >>> x = np.random.default_rng(0).normal(size=(200, 3))
         >>> x[:, 2] += x[:, 0] + x[:, 1]

@@ -1,7 +1,7 @@
 """Posterior over graphs by stochastic variational inference in Pyro.
 
 Model and guide are Pyro programs with one latent site, ``adjacency``, every value of which is a DAG
-(`variational_model`, `variational_guide`). For up to five variables the guide is a table and its gradients
+(`variational.model`, `variational.guide`). For up to five variables the guide is a table and its gradients
 are exact (`pyro.infer.TraceEnum_ELBO`); beyond, it is autoregressive and trained with `LeaveOneOutELBO`. The
 model's density is tempered at first, so that the guide does not settle on the first good graph it meets.
 
@@ -26,9 +26,9 @@ from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import LocalScore
-from pyro_lcm.discovery.variational_elbo import LeaveOneOutELBO
-from pyro_lcm.discovery.variational_guide import MAX_TABLE_VARIABLES, AutoregressiveGuide, TableGuide
-from pyro_lcm.discovery.variational_model import GraphModel
+from pyro_lcm.discovery.variational.elbo import LeaveOneOutELBO
+from pyro_lcm.discovery.variational.guide import MAX_TABLE_VARIABLES, AutoregressiveGuide, TableGuide
+from pyro_lcm.discovery.variational.model import GraphModel
 
 MAX_VARIABLES = 25
 """Most variables of the variational engine: minutes a fit. At 50 a fit would take hours; MCMC takes minutes there."""

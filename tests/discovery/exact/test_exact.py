@@ -7,14 +7,14 @@ import pytest
 from scipy.special import logsumexp
 
 from pyro_lcm.causal.dag import all_dags
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.effects import ancestor_matrices
 from pyro_lcm.discovery.exact import count_dags, exact_posterior, log_prior_normalizer
-from pyro_lcm.discovery.exact_layers import LayerSums
-from pyro_lcm.discovery.exact_orders import OrderSums
-from pyro_lcm.discovery.exact_subsets import code_sets, set_codes, sum_over_subsets, sum_over_supersets
+from pyro_lcm.discovery.exact.layers import LayerSums
+from pyro_lcm.discovery.exact.orders import OrderSums
+from pyro_lcm.discovery.exact.subsets import code_sets, set_codes, sum_over_subsets, sum_over_supersets
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 
 
 def linear_data(size, rows=60, seed=0, interventions=False):

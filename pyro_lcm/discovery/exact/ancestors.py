@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyro_lcm.discovery.exact_subsets import subsets_of, sum_over_subsets
+from pyro_lcm.discovery.exact.subsets import subsets_of, sum_over_subsets
 from pyro_lcm.discovery.scores import FloatArray, IntArray
 
 

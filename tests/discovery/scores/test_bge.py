@@ -5,8 +5,8 @@ import pytest
 from scipy import integrate, stats
 
 from pyro_lcm.causal.dag import all_dags
-from pyro_lcm.discovery.bge import BGePrior, BGeScore
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGePrior, BGeScore
 
 RNG = np.random.default_rng(0)
 

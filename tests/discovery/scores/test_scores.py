@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pyro_lcm.discovery.bge import BGeScore
-from pyro_lcm.discovery.nonlinear import NonlinearScore
 from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
 
 RNG = np.random.default_rng(0)
 

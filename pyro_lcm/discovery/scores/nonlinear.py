@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from pyro_lcm.discovery.linear_gaussian import regression_evidence
-from pyro_lcm.discovery.scores import BoolArray, CachedScore, FloatArray, GraphData, IntArray
+from pyro_lcm.discovery.scores.base import BoolArray, CachedScore, FloatArray, GraphData, IntArray
+from pyro_lcm.discovery.scores.linear_gaussian import regression_evidence
 
 _PRODUCT_VARIANCE = 0.1
 _ENTRIES_AT_ONCE = 4_000_000

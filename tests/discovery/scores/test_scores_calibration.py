@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.calibration import edge_calibration
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    path = Path(__file__).parents[2] / "benchmarks" / "graph_calibration.py"
+    path = Path(__file__).parents[3] / "benchmarks" / "graph_calibration.py"
     spec = importlib.util.spec_from_file_location("graph_calibration", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -4,9 +4,9 @@ Given a graph, z = B^T z + A e, and in a pair with target i the encoding after t
 
     a_i e~_i + sum over parents j of B_ji z_j ~ N(0, 1),    z = L e,  L = (I - B^T)^-1 A,
 
-with z and e those before (`redrawn`). The coefficients of j's mechanism are in the likelihood of its own pairs and in
-those of its children. Both count here: coefficients from j's pairs alone would give z_j an error that j's children
-see as an edge from j's parents.
+with z and e those before (`scores.redrawn`). The coefficients of j's mechanism are in the likelihood of its own pairs
+and in those of its children. Both count here: coefficients from j's pairs alone would give z_j an error that j's
+children see as an edge from j's parents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pyro_lcm.discovery.scores import FloatArray
+from pyro_lcm.discovery.scores.base import FloatArray
 
 _RIDGE = 0.5
 
