@@ -26,6 +26,7 @@ ROOMS = (
     "registry",
     "design",
     "fitted",
+    "fitting",
     "evaluation",
     "reasoning",
     "assessment",
