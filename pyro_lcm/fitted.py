@@ -18,7 +18,7 @@ from torch import Tensor
 from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.abilities import generative_program, graph_of, infers_targets, sets_of, solution_of
-from pyro_lcm.causal.readout import read_graph
+from pyro_lcm.causal.jacobian import read_graph
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors

@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def move_probabilities(mean: Tensor, sd: Tensor, mean_after: Tensor, sd_after: Tensor) -> Tensor:
+def target_probabilities(mean: Tensor, sd: Tensor, mean_after: Tensor, sd_after: Tensor) -> Tensor:
     """q(I | x, x~) from the two sides' diagonal Gaussian posteriors.
 
     Args:
@@ -30,7 +30,7 @@ def move_probabilities(mean: Tensor, sd: Tensor, mean_after: Tensor, sd_after: T
         >>> import torch
         >>> narrow = torch.full((3,), 0.1)
         >>> after = torch.tensor([0.0, 1.0, 0.0])
-        >>> move_probabilities(torch.zeros(3), narrow, after, narrow).round(decimals=2)
+        >>> target_probabilities(torch.zeros(3), narrow, after, narrow).round(decimals=2)
         tensor([0., 0., 1., 0.])
     """
     untouched = sd.square() + sd_after.square()

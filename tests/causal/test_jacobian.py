@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_lcm.causal.readout import causal_order, direct_effects, jacobian, read_graph
+from pyro_lcm.causal.jacobian import causal_order, direct_effects, jacobian, read_graph
 from pyro_lcm.causal.solution import SolutionFunctions
 
 WEIGHTS = np.zeros((4, 4))
