@@ -2,7 +2,7 @@
 
 Each problem draws everything from the prior that the posterior assumes, so an exact posterior is calibrated
 up to sampling error: a graph uniformly from all DAGs, then the parameters that BGe implies for its mechanisms
-(`pyro_lcm.discovery.bge`; t is the diagonal of the prior scatter, alpha_w = d + 2, p the number of parents),
+(`pyro_lcm.discovery.scores.bge`; t is the diagonal of the prior scatter, alpha_w = d + 2, p the number of parents),
 
     sigma_j^2 ~ InvGamma((alpha_w - d + p + 1) / 2, t / 2),    b_j | sigma_j^2 ~ N(0, sigma_j^2 / t I_p),
 
@@ -21,12 +21,12 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.discovery.bge import BGePrior, BGeScore
 from pyro_lcm.discovery.calibration import Calibration, edge_calibration
 from pyro_lcm.discovery.exact import exact_posterior
 from pyro_lcm.discovery.posterior import draw_graphs
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import FloatArray, GraphData
+from pyro_lcm.discovery.scores.bge import BGePrior, BGeScore
 
 
 def draw_rows(

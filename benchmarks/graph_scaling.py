@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.mcmc import mcmc_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.summary import compare_with_truth
 
 Row = tuple[float, float, float, float]

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.exact import exact_posterior
-from pyro_lcm.discovery.linear_gaussian import LinearGaussianScore
-from pyro_lcm.discovery.nonlinear import NonlinearScore
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianScore
+from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
 from pyro_lcm.discovery.summary import compare_with_truth
 
 OBSERVATIONAL = "cd3cd28"

@@ -9,7 +9,7 @@ import pyro
 from pyro.distributions import Normal
 from torch import Tensor
 
-from pyro_lcm.causal.moves import move_probabilities
+from pyro_lcm.causal.changes import target_probabilities
 from pyro_lcm.guides.amortized import AmortizedGuide
 
 
@@ -47,7 +47,7 @@ class BetaVAEGuide(AmortizedGuide):
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """(pairs, d + 1) probabilities of what was intervened on, from which latent moved; column 0 is none.
 
-        The model has no targets; see :func:`pyro_lcm.causal.moves.move_probabilities` for what is meant.
+        The model has no targets; see :func:`pyro_lcm.causal.changes.target_probabilities` for what is meant.
         """
         before, after = BetaVAEGuide.posteriors(self, x, x_after)
-        return move_probabilities(before.mean, before.stddev, after.mean, after.stddev)
+        return target_probabilities(before.mean, before.stddev, after.mean, after.stddev)

@@ -76,15 +76,15 @@ class ILCMGuide(AmortizedGuide):
 
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """q(I | x, x~): (pairs, d + 1) probabilities, column 0 is none."""
-        return self._target_probabilities(self.moves(x, x_after))
+        return self._target_probabilities(self.differences(x, x_after))
 
-    def moves(self, x: Tensor, x_after: Tensor) -> Tensor:
+    def differences(self, x: Tensor, x_after: Tensor) -> Tensor:
         """How far the mean of each noise encoding moved, (pairs, d)."""
         (mean, _), (mean_after, _) = self.sides(x, x_after)
         return mean_after - mean
 
-    def _target_probabilities(self, move: Tensor) -> Tensor:
-        return self.target_encoder(move).softmax(-1)
+    def _target_probabilities(self, difference: Tensor) -> Tensor:
+        return self.target_encoder(difference).softmax(-1)
 
     def _shared(self, mean: Tensor, sd: Tensor, mean_after: Tensor, sd_after: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of an untouched component, (pairs, d) each, from those of both sides."""

@@ -33,15 +33,15 @@ class SetEncoder(TargetEncoder):
         """Which part of the non-empty sets are of one variable."""
         return single_share(self.sets)
 
-    def forward(self, move: Tensor) -> Tensor:
-        """Logits (..., K) of the sets for moves (..., d) of the encoders' means."""
-        return super().forward(move)[..., 1:] @ self.sets.to(move.dtype).T
+    def forward(self, difference: Tensor) -> Tensor:
+        """Logits (..., K) of the sets for differences (..., d) of the encoders' means."""
+        return super().forward(difference)[..., 1:] @ self.sets.to(difference.dtype).T
 
-    def hits(self, move: Tensor, known: Tensor | None = None) -> Tensor:
-        """q(i in S), (pairs, d), for moves (pairs, d); where targets are known (:func:`row_of`), 0 or 1."""
+    def hits(self, difference: Tensor, known: Tensor | None = None) -> Tensor:
+        """q(i in S), (pairs, d), for differences (pairs, d); where targets are known (:func:`row_of`), 0 or 1."""
         row = None if known is None else self.hypothesis_of(known)
-        probabilities = target_distribution(self.forward(move).softmax(-1), row).probs
-        return (probabilities @ self.sets.to(move.dtype)).clamp(max=1.0)  # rounding would leave a negative rest
+        probabilities = target_distribution(self.forward(difference).softmax(-1), row).probs
+        return (probabilities @ self.sets.to(difference.dtype)).clamp(max=1.0)  # rounding would leave a negative rest
 
     def hypotheses(self) -> Tensor:
         """What may have been redrawn: (K, d), the sets."""
@@ -52,11 +52,12 @@ class SetEncoder(TargetEncoder):
         return row_of(self.sets, known)
 
     @torch.no_grad()
-    def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
-        """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; sets stay equally probable."""
-        # Half of the moves of a component may be its own, so that a quarter is surely not.
-        lowest = move.abs().kthvalue(max(1, len(move) // 4), 0).values
+    def fit(self, difference: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+        """Fit tolerances and widths to differences (pairs, d) by expectation maximisation; sets stay as probable."""
+        # Half of the differences of a component may be its own, so that a quarter is surely not.
+        lowest = difference.abs().kthvalue(max(1, len(difference) // 4), 0).values
         self.log_tolerance.copy_((lowest + 2 * self.min_tolerance).log())
         for _ in range(iterations):
-            share = self.hits(move, known)
-            self._set_variances(weighted_mean(move.square(), 1 - share), weighted_mean(move.square(), share))
+            share = self.hits(difference, known)
+            square = difference.square()
+            self._set_variances(weighted_mean(square, 1 - share), weighted_mean(square, share))

@@ -59,6 +59,6 @@ class SubsetILCMGuide(ILCMGuide):
 
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """Column 0 q(S empty | x, x~), column i q(i in S | x, x~): (pairs, d + 1), whose rows need not sum to one."""
-        posterior = self._target_probabilities(self.moves(x, x_after))
+        posterior = self._target_probabilities(self.differences(x, x_after))
         empty = ~self.subsets.any(-1, keepdim=True)
         return (posterior @ torch.cat([empty, self.subsets], -1).to(posterior)).clamp(max=1.0)  # but for rounding

@@ -22,7 +22,7 @@ class TargetEncoder(nn.Module):
         log q(I = i) - log q(I = none) = log N(m~_i - m_i; 0, t_i^2 + 2 r_i^2) - log N(m~_i - m_i; 0, t_i^2).
 
     Noise on x moves all components together. With S the covariance of these moves and P its inverse, the same holds of
-    the moves (m~ - m) R, R = P diag(P)^-1, which tell a component's own move from the noise's (generalised least
+    the differences (m~ - m) R, R = P diag(P)^-1, which tell a component's own move from the noise's (generalised least
     squares), and t_i^2 = 1 / P_ii. R is the buffer ``weighting``, the identity unless it was fitted.
 
     Args:
@@ -45,10 +45,10 @@ class TargetEncoder(nn.Module):
         """Which part of what may have been redrawn, nothing left out of account, is one component alone."""
         return 1.0
 
-    def forward(self, move: Tensor) -> Tensor:
-        """Logits (..., d + 1) of the targets none, 1, ..., d for moves (..., d) of the encoders' means."""
-        move, (untouched, redrawn) = move @ self.weighting, self.variances()
-        factor = 0.5 * (move.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
+    def forward(self, difference: Tensor) -> Tensor:
+        """Logits (..., d + 1) of the targets none, 1, ..., d for differences (..., d) of the encoders' means."""
+        difference, (untouched, redrawn) = difference @ self.weighting, self.variances()
+        factor = 0.5 * (difference.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
         return nn.functional.pad(factor, (1, 0))
 
     def hypotheses(self) -> Tensor:
@@ -56,29 +56,30 @@ class TargetEncoder(nn.Module):
         return nn.functional.pad(torch.eye(len(self.log_width), device=self.log_width.device), (0, 0, 1, 0))
 
     @torch.no_grad()
-    def fit(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
-        """Fit tolerances and widths to moves (pairs, d) by expectation maximisation; shares of targets stay uniform.
+    def fit(self, difference: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+        """Fit tolerances and widths to differences (pairs, d) by expectation maximisation; targets stay uniform.
 
         Of known sets of targets (:mod:`pyro_lcm.causal.subsets`) those of one at most are used, here and below.
         """
-        known = None if known is None else single_target(known, move.shape[-1])
+        known = None if known is None else single_target(known, difference.shape[-1])
         self.weighting.copy_(torch.eye(len(self.weighting)))
-        self.log_tolerance.copy_((move.abs().median(0).values + 2 * self.min_tolerance).log())
+        self.log_tolerance.copy_((difference.abs().median(0).values + 2 * self.min_tolerance).log())
         for _ in range(iterations):
-            share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:]
-            self._set_variances(weighted_mean(move.square(), 1 - share), weighted_mean(move.square(), share))
+            share = target_distribution(self.forward(difference).softmax(-1), known).probs[..., 1:]
+            square = difference.square()
+            self._set_variances(weighted_mean(square, 1 - share), weighted_mean(square, share))
 
     @torch.no_grad()
-    def fit_weighting(self, move: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+    def fit_weighting(self, difference: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
         """Fit the weighting too, after :meth:`fit`: by a covariance S of what moves all components.
 
         Expectation maximisation of m~ - m ~ sum_I p(I) N(0, S + w_I u_I u_I'), u_I the unit vector of the target.
         """
-        known = None if known is None else single_target(known, move.shape[-1])
-        eye = torch.eye(move.shape[1], dtype=torch.float64, device=move.device)
+        known = None if known is None else single_target(known, difference.shape[-1])
+        eye = torch.eye(difference.shape[1], dtype=torch.float64, device=difference.device)
         untouched, redrawn = (value.double() for value in self.variances())
         spread, noise = redrawn - untouched, untouched.diag()
-        values = move.double()
+        values = difference.double()
         plain = {name: value.clone() for name, value in self.state_dict().items()}
         for _ in range(iterations):
             if torch.linalg.cholesky_ex(noise).info.item():
@@ -88,12 +89,12 @@ class TargetEncoder(nn.Module):
             precision = torch.linalg.inv(noise)
             self.weighting.copy_(precision / precision.diagonal())
             self._set_variances(1 / precision.diagonal(), 1 / precision.diagonal() + spread)
-            share = target_distribution(self.forward(move).softmax(-1), known).probs[..., 1:].double()
+            share = target_distribution(self.forward(difference).softmax(-1), known).probs[..., 1:].double()
             kept = spread / (1 + spread * precision.diagonal())
-            own = values @ precision * kept  # the target's own part of its move, of variance ``kept``
+            own = values @ precision * kept  # the target's own part of its difference, of variance ``kept``
             cross = values.T @ (share * own)
             noise = values.T @ values - cross - cross.T + (share * (own.square() + kept)).sum(0).diag()
-            noise = noise / len(move) + self.min_tolerance**2 * eye
+            noise = noise / len(difference) + self.min_tolerance**2 * eye
             spread = weighted_mean(own.square() + kept, share).clamp(min=1e-8)
 
     def _set_variances(self, untouched: Tensor, redrawn: Tensor) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
-from pyro_lcm.identify.directions import find_lines
-from pyro_lcm.identify.noisy_directions import fit_noisy_lines
+from pyro_lcm.identify.directions import find_directions
+from pyro_lcm.identify.noisy_directions import fit_noisy_directions
 from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.initialize import NOISE_FREE
@@ -142,7 +142,7 @@ def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: floa
     rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
     part = pairs[rows]
     before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
-    if find_lines(after - before, share=share, seed=seed).residual < NOISE_FREE:
+    if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
         return True
     if standardizer.mode != "whiten":
         return False
@@ -150,6 +150,6 @@ def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: floa
     if shared.number == 0:
         return False
     differences = (after - before) @ shared.directions[: shared.number].T
-    curvature = fit_noisy_lines(differences, find_lines(differences, seed=seed)).curvature
+    curvature = fit_noisy_directions(differences, find_directions(differences, seed=seed)).curvature
     logger.info("%d directions of x are shared by both sides; moves bend by %.2f", shared.number, curvature)
     return curvature < MAX_CURVATURE

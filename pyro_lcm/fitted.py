@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm import random_state
-from pyro_lcm.causal.abilities import generative_program, sets_of
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.causal.abilities import generative_program, graph_of, infers_targets, sets_of, solution_of
+from pyro_lcm.causal.jacobian import read_graph
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 from pyro_lcm.data.pairs import InterventionPairs
@@ -58,11 +60,18 @@ class FittedModel:
         objective: holds the Pyro model and its guide, in standardised units of x.
         standardizer: between the units of the data and those of the model; on the CPU.
         names: of the causal variables.
+        architecture: what model and guide were built from; None for those of one's own.
     """
 
     objective: RecipeObjective
     standardizer: Standardizer
     names: tuple[str, ...]
+    architecture: Architecture | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the model, or of its class if it is one's own."""
+        return type(self.model).__name__ if self.architecture is None else self.architecture.model
 
     @property
     def model(self) -> Any:
@@ -88,6 +97,33 @@ class FittedModel:
     def dtype(self) -> torch.dtype:
         """Precision of the parameters."""
         return next(self.objective.parameters()).dtype
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether the model has intervention targets; the beta-VAE has none."""
+        return infers_targets(self.guide)
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the model has a graph, a learned one or, for the dVAE, the empty one."""
+        return graph_of(self.model) is not None or solution_of(self.model) is not None
+
+    def adjacency(self) -> NDArray[np.int8]:
+        """The graph found with the fit, ``[parent, child]``, (d, d), read off the solution functions where need be.
+
+        Raises:
+            ValueError: if the model has neither a graph nor solution functions.
+        """
+        explicit, solution = graph_of(self.model), solution_of(self.model)
+        if explicit is not None:
+            return np.asarray(explicit.cpu(), dtype=np.int8)
+        if solution is None:
+            raise ValueError(f"model: got {self.name}, which has no graph and no solution functions")
+        if bool(((solution.context + solution.context.T) == 2).any()):
+            noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
+            return read_graph(solution, noise.to(self.device, self.dtype))
+        adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
+        return adjacency
 
     def source(self, pairs: InterventionPairs, *, double: bool | None = None) -> DataSource:
         """The pairs as the training driver sees them: standardised, in memory where they fit, float64 if asked for.

@@ -1,47 +1,48 @@
-"""The user's class: fit, encode, intervene, check, evaluate, save and load a latent causal model."""
+"""The user's class: fit, encode, intervene, check, evaluate, save and load a latent causal model.
+
+A facade: each method is a line or two on a function that takes the fitted model and says more, in
+:mod:`pyro_lcm.fitting`, :mod:`pyro_lcm.fitted`, :mod:`pyro_lcm.assessment` and :mod:`pyro_lcm.reasoning`. The file is
+long because all that one can ask is in one place, with its arguments told.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pyro
-import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from pyro_lcm import random_state
-from pyro_lcm.architecture import Architecture
-from pyro_lcm.assessment import AssessmentMethods
-from pyro_lcm.causal.abilities import graph_of, infers_targets, solution_of
-from pyro_lcm.causal.readout import read_graph
-from pyro_lcm.data.holdout import HELD_OUT, hold_out
+from pyro_lcm import assessment
+from pyro_lcm.data.holdout import HELD_OUT
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import choose_design, fit_standardizer, is_flat
+from pyro_lcm.discovery.arviz_compat import Container
+from pyro_lcm.discovery.posterior import Method, ScoreName
+from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.reasoning.interventions import Outcome
-from pyro_lcm.reasoning.methods import ReasoningMethods
+from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, save_fitted
+from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
+from pyro_lcm.reasoning.chains import Uncertainty
+from pyro_lcm.reasoning.interventions import Outcome, Values
+from pyro_lcm.reasoning.planning import Goal, Plan, Range
+from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.implicit import identify_own
-from pyro_lcm.recipes.objective import RecipeObjective
-from pyro_lcm.registry import build, spec_of
-from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
-from pyro_lcm.training.driver import Precision, check_seed, fit
+from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult
-from pyro_lcm.training.phases import Phase, describe_phases
+from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
-from pyro_lcm.training.sources import fingerprint
 
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
 
 
-class LatentCausalModel(AssessmentMethods, ReasoningMethods):
+class LatentCausalModel:
     """A latent causal model of pairs before and after unknown interventions.
 
-    How to reason with it, once fitted, is in :class:`~pyro_lcm.reasoning.methods.ReasoningMethods`.
+    Values of causal variables are in the units in which the model encodes them. Reasoning, from :meth:`program` on,
+    needs solution functions that follow a causal order, and raises ValueError where the model has none.
 
     Args:
         model: a name in :data:`pyro_lcm.registry.SPECS` such as ``"ilcm"``, or a Pyro model of one's own (see
@@ -55,11 +56,17 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
         ValueError: if the arguments do not fit each other.
 
     Example:
-        >>> from pyro_lcm import LatentCausalModel, simulate_scaling
+        >>> from pyro_lcm import Budget, LatentCausalModel, Range, simulate_scaling
         >>> pairs = simulate_scaling(dim=3, n=5000, seed=1)
         >>> lcm = LatentCausalModel("ilcm").fit(pairs, seed=0, budget=Budget(refine=100, solutions=0))
         >>> lcm.encode(pairs.x[:2]).causal.shape, lcm.names
         ((2, 3), ('z1', 'z2', 'z3'))
+        >>> lcm.intervene({"z1": 1.0, "z2": lambda natural: natural.clamp(min=0)}, x=pairs.x[:2]).causal[:, 0].tolist()
+        [1.0, 1.0]
+        >>> lcm.average_effects(low=-1, high=1).posterior["effect"].dims
+        ('chain', 'draw', 'cause', 'outcome')
+        >>> lcm.plan(pairs.x[:1], pairs.x_after[0], {"z1": Range(-2, 2), "z2": [0.0, 1.0]}).values.shape
+        (1, 3)
     """
 
     def __init__(
@@ -71,26 +78,7 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
         names: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(model, str):
-            spec_of(model)
-            if guide is not None:
-                raise ValueError("guide: got one beside the name of a model, expected none")
-        elif guide is None:
-            raise ValueError("guide: got none, expected the guide of the given model")
-        else:
-            dim_z = int(model.dim_z) if dim_z is None else dim_z
-        if dim_z is not None and dim_z < 1:
-            raise ValueError(f"dim_z: got {dim_z}, expected at least 1")
-        known = {field.name for field in fields(Architecture)} - {"model", "dim_x", "dim_z"}
-        unknown = sorted(set(options or {}) - known)
-        if unknown:
-            raise ValueError(f"options: got {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
-        self._given = None if isinstance(model, str) else (model, guide)
-        self._name = model if isinstance(model, str) else type(model).__name__
-        self._dim_z = dim_z
-        self._names = None if names is None else _checked_names(names, dim_z)
-        self._options = dict(options or {})
-        self._architecture: Architecture | None = None
+        self._choice = ModelChoice(model, guide, dim_z, names, options or {})
         self._config: dict[str, Any] = {}
         self._fitted: FittedModel | None = None
         self._result: FitResult | None = None
@@ -136,89 +124,47 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
-        seed = check_seed(seed)
-        if budget is not None and phases is not None:
-            raise ValueError("budget: got one beside phases, expected it for the default recipe")
-        if out is not None and (Path(out) / CONFIG).exists() and not resume:
-            raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
-        training, held_out = hold_out(pairs, validation, seed=seed)
-        spec = spec_of(self._name) if self._given is None else None
-        standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
-        model: Any
-        guide: Any
-        if spec is not None:
-            design = choose_design(
-                spec,
-                training,
-                standardizer,
-                dim_z=self._dim_z,
-                options=self._options,
-                budget=budget,
-                seed=seed,
-            )
-            self._architecture, chosen = design.architecture, design.phases
-            model, guide = build(self._architecture, seed=seed)
-        else:
-            assert self._given is not None
-            self._architecture, (model, guide) = None, self._given
-            flat = is_flat(training, standardizer, int(model.dim_z))
-            chosen = identify_own(model, guide, budget, flat=flat)
-        names = _names(self._names, int(model.dim_z))
-        if training.known_targets is not None and training.known_targets.max() > len(names):
-            raise ValueError(
-                f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
-            )
-        with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
-            objective = (RecipeObjective if spec is None else spec.objective)(model, guide)
-        fitted = FittedModel(objective, standardizer, names)
-        phases = chosen if phases is None else tuple(phases)
-        facts = self._facts(fitted, training, held_out)
-        double = precision == "64-true"
-        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
-        # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
-        # driver notices what is not finite.
-        with pyro.validation_enabled(False):
-            result = fit(
-                fitted.objective,
-                source,
-                phases,
-                seed=seed,
-                out=out,
-                validation=validation_source,
-                device=device,
-                precision=precision,
-                progress=progress,
-                resume=resume,
-                loggers=loggers,
-                facts=facts,
-            )
-        fitted.objective.eval()
-        self._fitted, self._result = fitted, result
-        self._config = facts | {
-            "phases": describe_phases(phases),
-            "seed": seed,
-            "device": fitted.device.type,
-            "precision": precision,
-            "data": fingerprint(source),
-            "validation": fingerprint(validation_source),
-        }
+        self._fitted, self._result, self._config = fit_pairs(
+            self._choice,
+            pairs,
+            validation=validation,
+            seed=seed,
+            out=out,
+            budget=budget,
+            phases=phases,
+            device=device,
+            precision=precision,
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
+        )
         if out is not None:
             if is_first_process():
                 self.save(out)
             barrier()
         return self
 
-    def _facts(self, fitted: FittedModel, training: InterventionPairs, held_out: InterventionPairs) -> dict[str, Any]:
-        """What a run has to share to be gone on with, beside what the driver compares."""
-        return {
-            "model": self._name,
-            "names": list(fitted.names),
-            "pairs": len(training),
-            "held_out": len(held_out),
-            "known_targets": training.known_targets is not None,
-            "architecture": None if self._architecture is None else self._architecture.to_dict(),
-            "standardizer": fitted.standardizer.to_config(),
-        }
+    def save(self, folder: str | Path) -> None:
+        """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
+        save_fitted(folder, self.fitted, self._config)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, model: Any = None, guide: Any = None) -> LatentCausalModel:
+        """Read a fitted model from a run folder.
+
+        Args:
+            folder: the run folder.
+            model: of one's own, built as it was for the fit; needed if the fit was of such a one.
+            guide: its guide.
+
+        Raises:
+            FileNotFoundError: if the folder or a file of it is missing.
+            ValueError: if a file is damaged, or the run is of a model of one's own and none is given.
+        """
+        choice, fitted, config = load_fitted(folder, model=model, guide=guide)
+        loaded = cls(choice.model, choice.guide, dim_z=choice.dim_z, names=choice.names)
+        loaded._fitted, loaded._config = fitted, config
+        return loaded
 
     # ------------------------------------------------------------------ latents
 
@@ -285,22 +231,17 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
         Raises:
             ValueError: if the shapes do not fit, values are not finite, or the model has no targets.
         """
-        self._require_targets()
-        return self.fitted.infer_targets(x, x_after)
-
-    def _require_targets(self) -> None:
-        if not self.has_targets:
-            raise ValueError(f"model: got {self._name}, which has no intervention targets")
+        return assessment.inferred_targets(self.fitted, x, x_after)
 
     @property
     def has_targets(self) -> bool:
         """Whether the model has intervention targets; the beta-VAE has none."""
-        return infers_targets(self.guide)
+        return self.fitted.has_targets
 
     @property
     def has_graph(self) -> bool:
         """Whether the model has a graph, a learned one or, for the dVAE, the empty one."""
-        return graph_of(self.model) is not None or solution_of(self.model) is not None
+        return self.fitted.has_graph
 
     def decode(self, noise: ArrayLike) -> Array:
         """Observations, in the units of the data, of (N, d) noise encodings."""
@@ -314,18 +255,7 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
         Raises:
             ValueError: if the model has neither a graph nor solution functions.
         """
-        explicit, solution = graph_of(self.model), solution_of(self.model)
-        if explicit is not None:
-            return np.asarray(explicit.cpu(), dtype=np.int8)
-        if solution is None:
-            raise ValueError(f"model: got {self._name}, which has no graph and no solution functions")
-        if bool(((solution.context + solution.context.T) == 2).any()):
-            noise = torch.randn(2000, self.dim_z, generator=torch.Generator().manual_seed(0))
-            return read_graph(solution, noise.to(self.fitted.device, self.fitted.dtype))
-        adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
-        return adjacency
-
-    # ------------------------------------------------------------------- worlds
+        return self.fitted.adjacency()
 
     def sample(self, n: int, *, seed: int = 0, targets: ArrayLike | None = None) -> InterventionPairs:
         """Pairs from the fitted generative program, with the latents that made them.
@@ -337,68 +267,252 @@ class LatentCausalModel(AssessmentMethods, ReasoningMethods):
         """
         return self.fitted.sample(n, seed=seed, targets=targets)
 
-    # ------------------------------------------------------------------- folders
+    # --------------------------------------------------------------- assessment
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
-        # Not what belongs to the training alone, beside the two in the objective.
-        parts = {
-            "objective.model": self.fitted.model,
-            "objective.guide": self.fitted.guide,
-            "standardizer": self.fitted.standardizer,
-        }
-        tensors = {f"{part}.{name}": value for part, held in parts.items() for name, value in held.state_dict().items()}
-        save_run(folder, self._config, tensors)
-
-    @classmethod
-    def load(cls, folder: str | Path, *, model: Any = None, guide: Any = None) -> LatentCausalModel:
-        """Read a fitted model from a run folder.
+    def elbo(self, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
+        """Evidence lower bound per pair, in nats, of standardised x.
 
         Args:
-            folder: the run folder.
-            model: of one's own, built as it was for the fit; needed if the fit was of such a one.
-            guide: its guide.
+            pairs: the pairs.
+            hypotheses: targets summed over for each pair, the most probable ones; min(d + 1, 4) if None.
+            seed: of the draws of the guide.
+        """
+        return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+
+    def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
+        """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
+
+        Args:
+            pairs: held-out pairs.
+            fits: other fits of the same data, to be compared with this one.
+
+        Returns:
+            The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off.
+        """
+        return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
+
+    def evaluate(
+        self, pairs: InterventionPairs, *, dci_rows: int = 10_000, n_jobs: int = 1, seed: int = 0
+    ) -> dict[str, float | None]:
+        """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
+
+        Args:
+            pairs: test pairs, with what is known of the truth.
+            dci_rows: rows used for DCI at most.
+            n_jobs: processes for DCI.
+            seed: of DCI.
+        """
+        return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
+
+    def graph_posterior(
+        self,
+        pairs: InterventionPairs,
+        *,
+        method: Method = "auto",
+        score: ScoreName | Literal["auto"] = "auto",
+        prior: GraphPrior | None = None,
+        fits: Sequence[LatentCausalModel] = (),
+        rows: int = 10_000,
+        draws: int = 1000,
+        chains: int = 4,
+        seed: int = 0,
+    ) -> Container:
+        """Posterior over graphs of the learned causal variables, in ArviZ's native container.
+
+        Args:
+            pairs: held-out or training pairs.
+            method: "exact", "vi", "mcmc", or "auto" by the number of variables.
+            score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
+                where mixing and mechanisms are linear, "nonlinear" elsewhere. In fits of perfect interventions (ILCM,
+                ELCM) a pair counts as evidence about the mechanism of its target only, in a model of one's own as a
+                row after the intervention.
+            prior: over graphs; uniform over DAGs if None.
+            fits: other fits of the same data; their variables are aligned with this one's, and they become chains.
+            rows: pairs used at most, the first ones.
+            draws: of each chain.
+            chains: in all; each draws its own intervention targets from the guide.
+            seed: of everything random.
+
+        Returns:
+            Groups posterior (``adjacency``, ``ancestors``, ``effect``, ``log_score``), sample_stats, observed_data;
+            :func:`pyro_lcm.discovery.graph_summary` sums it up.
+        """
+        return assessment.graph_posterior(
+            self.fitted,
+            pairs,
+            method=method,
+            score=score,
+            prior=prior,
+            fits=[other.fitted for other in fits],
+            rows=rows,
+            draws=draws,
+            chains=chains,
+            seed=seed,
+        )
+
+    # ------------------------------------------------------------------ programs
+
+    def program(self) -> SCMProgram:
+        """The model as a Pyro program with a deterministic site for each variable, to intervene on with ``pyro.do``.
 
         Raises:
-            FileNotFoundError: if the folder or a file of it is missing.
-            ValueError: if a file is damaged, or the run is of a model of one's own and none is given.
+            ValueError: if the model has no solution functions or they follow no causal order.
         """
-        config, tensors = load_run(folder)
-        for key in ("model", "names", "architecture", "standardizer"):
-            if key not in config:
-                raise ValueError(f"{Path(folder) / CONFIG}: the key {key!r} is missing")
-        plain = config["architecture"]
-        if plain is None and (model is None or guide is None):
-            raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")
-        if plain is not None:
-            loaded = cls(config["model"], dim_z=plain["dim_z"], names=config["names"])
-            loaded._architecture = Architecture.from_dict(plain)
-            model, guide = build(loaded._architecture)
-        else:
-            loaded = cls(model, guide, names=config["names"])  # type: ignore[arg-type]
-        fitted = FittedModel(
-            RecipeObjective(model, guide),
-            Standardizer(**config["standardizer"]),
-            tuple(config["names"]),
-        )
-        fitted.objective.to(dtype_of(tensors))
-        try:
-            fitted.objective.load_state_dict(with_prefix(tensors, "objective."))
-            fitted.standardizer.load_state_dict(with_prefix(tensors, "standardizer."))
-        except RuntimeError as error:
-            raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
-        fitted.objective.eval()
-        loaded._fitted, loaded._config = fitted, config
-        return loaded
+        return programs.program(self)
 
+    def density_program(self) -> DensityProgram:
+        """The model as a Pyro program with a sample site for each variable, to use with ``pyro.condition``."""
+        return programs.density_program(self)
 
-def _names(names: tuple[str, ...] | None, dim_z: int) -> tuple[str, ...]:
-    return _checked_names(names or [f"z{i}" for i in range(1, dim_z + 1)], dim_z)
+    def noise_draws(self, x: ArrayLike, *, draws: int = 1, seed: int = 0) -> dict[str, Tensor]:
+        """Draws of the noise sites of :meth:`program` given observations.
 
+        See :func:`pyro_lcm.reasoning.noise_draws`.
+        """
+        return programs.noise_draws(self, x, draws=draws, seed=seed)
 
-def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:
-    if len(set(names)) != len(names) or not all(isinstance(name, str) and name.isidentifier() for name in names):
-        raise ValueError(f"names: got {list(names)}, expected different Python identifiers")
-    if dim_z is not None and len(names) != dim_z:
-        raise ValueError(f"names: got {len(names)}, expected {dim_z}, one for each causal variable")
-    return tuple(names)
+    # -------------------------------------------------------------------- worlds
+
+    def intervene(self, values: Values, *, x: ArrayLike | None = None, n: int = 1000, seed: int = 0) -> Outcome:
+        """What observations become when causal variables are set, everyone else's noise being kept.
+
+        The noise encodings of x are inferred (abduction), the variables set, causes before effects (action), and the
+        rest follows and is decoded (prediction).
+
+        Args:
+            values: for each variable's name a number, (N,) numbers, a :class:`~pyro_lcm.reasoning.Shift`, or
+                a function of the values (N,) that it would have had.
+            x: (N, ...) observations; None for a population of ``n`` drawn from the model.
+            n: size of that population.
+            seed: of that population.
+
+        Returns:
+            The outcome: ``x`` and ``causal`` under the intervention, ``before`` and ``x_before`` without it.
+
+        Raises:
+            ValueError: if a name is not a variable's or comes twice, or a value is of the wrong type or shape or not
+                finite.
+        """
+        return interventions.intervene(self, values, x=x, n=n, seed=seed)
+
+    def counterfactual(self, x: ArrayLike, values: Values, *, draws: int | None = None, seed: int = 0) -> Outcome:
+        """What these very observations would have been; what the decoder leaves unexplained of x is kept too.
+
+        Args:
+            x: (N, ...) observations.
+            values: as in :meth:`intervene`.
+            draws: draws of the guide that carry the uncertainty of the abduction; None takes its mean.
+            seed: of the draws.
+
+        Returns:
+            The outcome, of N rows, or of (draws, N) if draws were asked for.
+
+        Raises:
+            ValueError: as :meth:`intervene`.
+        """
+        return interventions.counterfactual(self, x, values, draws=draws, seed=seed)
+
+    def edit(self, x: ArrayLike, values: Values, *, effects: bool = True) -> Outcome:
+        """Change some causal variables of observations, with their effects on others or without.
+
+        See :func:`pyro_lcm.reasoning.edit`.
+        """
+        return interventions.edit(self, x, values, effects=effects)
+
+    # ------------------------------------------------------------------- effects
+
+    def average_effects(
+        self,
+        *,
+        x: ArrayLike | None = None,
+        low: float = 0.0,
+        high: float = 1.0,
+        causes: Sequence[str] | None = None,
+        on_x: bool = True,
+        uncertainty: Uncertainty | None = None,
+    ) -> Container:
+        """Average effect of raising each cause from ``low`` to ``high``, on variables and on x, as an ArviZ container.
+
+        See :func:`pyro_lcm.reasoning.average_effects`.
+        """
+        return effects.average_effects(self, x=x, low=low, high=high, causes=causes, on_x=on_x, uncertainty=uncertainty)
+
+    def individual_effects(
+        self,
+        x: ArrayLike,
+        cause: str,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+        on_x: bool = True,
+        uncertainty: Uncertainty | None = None,
+    ) -> Container:
+        """Effect of one cause on each observation, as an ArviZ container.
+
+        See :func:`pyro_lcm.reasoning.individual_effects`.
+        """
+        return effects.individual_effects(self, x, cause, low=low, high=high, on_x=on_x, uncertainty=uncertainty)
+
+    def dose_response(
+        self,
+        cause: str,
+        doses: ArrayLike,
+        *,
+        x: ArrayLike | None = None,
+        on_x: bool = True,
+        uncertainty: Uncertainty | None = None,
+    ) -> Container:
+        """Mean of every variable, and of x, as a function of what a cause is set to, as an ArviZ container.
+
+        See :func:`pyro_lcm.reasoning.dose_response`.
+        """
+        return effects.dose_response(self, cause, doses, x=x, on_x=on_x, uncertainty=uncertainty)
+
+    def plan(
+        self,
+        x: ArrayLike,
+        goal: Goal,
+        allowed: Mapping[str, Range | Sequence[float]],
+        *,
+        at_most: int = 1,
+        points: int = 33,
+        zooms: int = 3,
+    ) -> Plan:
+        """The intervention, from an allowed set, that brings each observation closest to a goal.
+
+        See :func:`pyro_lcm.reasoning.plan`.
+        """
+        return planning.plan(self, x, goal, allowed, at_most=at_most, points=points, zooms=zooms)
+
+    # ------------------------------------------------------------------ exchange
+
+    def causal_graph(
+        self, *, posterior: Container | None = None, threshold: float = 0.5, do: Sequence[str] = ()
+    ) -> Any:
+        """The graph as a ``networkx.DiGraph``.
+
+        Args:
+            posterior: ArviZ container of the posterior over graphs; its edges from ``threshold`` on are in the graph,
+                each with its ``probability``. Without one it is the graph found with the fit.
+            threshold: least probability of an edge.
+            do: names of variables that are set: the edges into them are cut.
+
+        Raises:
+            ValueError: if the posterior is of other variables or a name is not a variable's.
+        """
+        return graphs.fitted_graph(self.fitted, posterior=posterior, threshold=threshold, do=do)
+
+    def edge_list(self, *, posterior: Container | None = None, threshold: float = 0.5) -> list[tuple[str, str]]:
+        """(parent, child) of each edge of :meth:`causal_graph`, as pgmpy takes them."""
+        return graphs.edge_list(self.causal_graph(posterior=posterior, threshold=threshold))
+
+    def to_dot(self, *, posterior: Container | None = None, threshold: float = 0.5, do: Sequence[str] = ()) -> str:
+        """The text of :meth:`causal_graph` in GraphViz's DOT language."""
+        return graphs.to_dot(self.causal_graph(posterior=posterior, threshold=threshold, do=do))
+
+    def to_dowhy(self) -> Any:
+        """The model as a graphical causal model of DoWhy, which has to be installed.
+
+        See :func:`pyro_lcm.reasoning.to_dowhy`.
+        """
+        return dowhy_gcm.to_dowhy(self)

@@ -9,6 +9,7 @@ import pyro_lcm.models
 
 ROOMS = (
     "jobs",
+    "text_files",
     "run_folder",
     "random_state",
     "nn",
@@ -25,6 +26,7 @@ ROOMS = (
     "registry",
     "design",
     "fitted",
+    "fitting",
     "evaluation",
     "reasoning",
     "assessment",
@@ -33,6 +35,7 @@ ROOMS = (
     "images",
     "viz",
     "testing",
+    "studies",
     "commands",
     "cli",
     "__main__",

@@ -71,7 +71,7 @@ def test_commands_and_studies_know_it(tmp_path):
         from test_new_model import SPECS, TOY
         SPECS["toy"] = TOY
         from pyro_lcm.cli import main
-        from pyro_lcm.commands.study import METHODS
+        from pyro_lcm.studies.study import METHODS
         assert "toy_wide_scale" in METHODS
         sys.exit(main(sys.argv[1:]))
     """

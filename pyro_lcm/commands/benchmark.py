@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from pyro_lcm.commands import circuit_study
-from pyro_lcm.commands.circuit_study import CircuitJob, CircuitSetting, run_circuit_job
-from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
-from pyro_lcm.commands.files import claim_folder, read_json, write_csv
+from pyro_lcm.commands.console import CommandFailed, busy, progress_bar, say, table
+from pyro_lcm.commands.files import claim_folder
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.study import (
-    COLUMNS,
+from pyro_lcm.commands.simulate_circuit import simulate_circuit
+from pyro_lcm.commands.threads import available_cores, torch_threads
+from pyro_lcm.data.causal_circuit import CausalCircuit
+from pyro_lcm.jobs import run_jobs
+from pyro_lcm.studies import circuit
+from pyro_lcm.studies.circuit import CircuitJob, CircuitSetting, run_circuit_job
+from pyro_lcm.studies.results import medians, write_results
+from pyro_lcm.studies.study import (
     DATA_SETS,
     METHODS,
     RESULT,
@@ -27,25 +29,11 @@ from pyro_lcm.commands.study import (
     Setting,
     needs_known_targets,
     run_job,
-    takes,
+    study_jobs,
 )
-from pyro_lcm.commands.threads import available_cores, torch_threads
-from pyro_lcm.jobs import run_jobs
-from pyro_lcm.viz.scaling import score_against_dim, score_by_method
-from pyro_lcm.viz.style import save_figure
+from pyro_lcm.text_files import read_json
 
 POSITIONAL = ("study",)
-
-_SHOWN = (
-    "disentanglement",
-    "mcc",
-    "mcc_noise",
-    "intervention_accuracy",
-    "shd",
-    "edge_f1",
-    "seconds",
-    "pairs_per_second",
-)
 
 logger = logging.getLogger(__name__)
 
@@ -83,16 +71,16 @@ class Options:
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        models, circuit = self.study == "models", self.study == "causalcircuit"
-        if circuit:
+        models, images = self.study == "models", self.study == "causalcircuit"
+        if images:
             self._refuse_what_images_have_not()
         elif self.circuit != CircuitSetting():
             raise ValueError(f"circuit: got options of it, expected none for the study {self.study}")
         for name, value in (
-            ("dims", (4,) if models or circuit else (2, 4, 8)),
+            ("dims", (4,) if models or images else (2, 4, 8)),
             ("data_seeds", (0, 1, 2)),
-            ("model_seeds", (0,) if circuit else (0, 1)),
-            ("methods", METHODS if models else circuit_study.METHODS if circuit else ("ilcm",)),
+            ("model_seeds", (0,) if images else (0, 1)),
+            ("methods", METHODS if models else circuit.METHODS if images else ("ilcm",)),
             ("data", DATA_SETS if models else ("scaling",)),
         ):
             if getattr(self, name) is None:
@@ -128,16 +116,16 @@ def run(options: Options) -> int:
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
-    circuit = options.study == "causalcircuit"
+    images = options.study == "causalcircuit"
     made = asdict(options.setting)
-    if circuit:
+    if images:
         made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
         if options.circuit.images is not None:
-            circuit_study.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
+            circuit.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
     processes = options.processes or available_cores()
-    if circuit:
-        circuit_study.prepare_codes(folder, options.circuit, processes=processes)
+    if images:
+        _prepare_codes(folder, options.circuit, processes)
     jobs = _jobs(options, folder)
     waiting = [job for job in jobs if not job.done]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
@@ -162,17 +150,37 @@ def run(options: Options) -> int:
         rows = list(finished.values())
         if rows:
             write_results(folder, rows, options.study)
-    scores = medians_table(rows)
+    scores = table(*medians(rows))
     say(scores)
     failed = [path for path, row in finished.items() if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
     written = [folder / f"{options.study}.csv", folder / "figures"]
-    if circuit:
-        written.append(circuit_study.write_circuit_report(folder, options.circuit, finished, scores))
-        say(f"peak memory of a process: {circuit_study.peak_memory_gb():.1f} GB")
+    if images:
+        shown = _images_to_show(folder, options.circuit)
+        written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
+        say(f"peak memory of a process: {circuit.peak_memory_gb():.1f} GB")
     say(f"wrote {', '.join(map(str, written))}")
     return 1 if failed else 0
+
+
+def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob]:
+    """All runs."""
+    methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
+    if options.study == "causalcircuit":
+        return circuit.circuit_jobs(
+            folder, options.circuit, methods, model_seeds, dci_rows=setting.dci_rows, budget=setting.budget
+        )
+    return study_jobs(
+        folder,
+        setting,
+        dims=options.dims or (),
+        data=options.data or (),
+        methods=methods,
+        data_seeds=options.data_seeds or (),
+        model_seeds=model_seeds,
+        name_data=options.study == "models",
+    )
 
 
 def _run_job(job: Job | CircuitJob) -> None:
@@ -182,70 +190,40 @@ def _run_job(job: Job | CircuitJob) -> None:
         run_job(job)
 
 
-def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "scaling") -> None:
-    """Write the table of runs and the figures."""
-    write_csv(folder / f"{study}.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
-    if study in ("models", "causalcircuit"):
-        for score in ("disentanglement", "completeness"):
-            figure = score_by_method(rows, score, label=score)
-            if figure is not None:
-                save_figure(figure, folder / "figures" / f"{score}.png")
+def _prepare_codes(folder: Path, setting: CircuitSetting, processes: int) -> None:
+    """Render the images, reduce them, and write the codes of both splits; what is there is left.
+
+    Raises:
+        ValueError: if a given set has no images of a split, or too few.
+        CommandFailed: if nothing can be rendered here.
+    """
+    if circuit.has_codes(folder):
         return
-    figures = {
-        "disentanglement": score_against_dim(
-            rows, "disentanglement", label="disentanglement D", good=0.98, limits=(0.0, 1.03)
-        ),
-        "graph_distance": score_against_dim(rows, "shd", label="graph distance (SHD)", good=0.0),
-        "seconds": score_against_dim(rows, "seconds", label="time to fit (s)", log=True),
-        "seconds_to_d": score_against_dim(rows, "seconds_to_d", label="time to D of 0.98 (s)", log=True),
-    }
-    for name, figure in figures.items():
-        if figure is not None:
-            save_figure(figure, folder / "figures" / f"{name}.png")
+    images = circuit.image_folder(folder, setting)
+    if setting.images is None:
+        with circuit.timed(folder, "render"):
+            simulate_circuit(
+                images,
+                pairs=setting.pairs,
+                n_val=0,
+                n_test=setting.n_test,
+                size=setting.size,
+                seed=setting.image_seed,
+                processes=processes,
+            )
+    train, test = circuit.open_sets(images)
+    with circuit.timed(folder, "reduce"):
+        if not circuit.has_reduction(folder):
+            say(f"reducing {len(train)} pairs of images")
+        reduction = circuit.find_reduction(folder, setting, train)
+        with busy("encoding images"):
+            circuit.write_codes(folder, reduction, train, test)
 
 
-def medians_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay out the medians over the runs of each method and number of variables."""
-    cells = []
-    keys = ("data", "method", "dim")
-    for data, method, dim in sorted({tuple(row.get(key, "scaling") for key in keys) for row in rows}):
-        mine = [row for row in rows if tuple(row.get(key, "scaling") for key in keys) == (data, method, dim)]
-        medians = []
-        for key in _SHOWN:
-            known = [row[key] for row in mine if row.get(key) is not None]
-            digits = 0 if key in ("seconds", "pairs_per_second") else 3
-            medians.append(f"{np.median(known):.{digits}f}" if known else "-")
-        cells.append((data, method, str(dim), str(len(mine)), *medians))
-    return table(("data", "method", "d", "runs", *_SHOWN), cells)
-
-
-def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob]:
-    """All runs, the largest first, so that the last ones to run are short."""
-    model_seeds = options.model_seeds or ()
-    if options.study == "causalcircuit":
-        return circuit_study.circuit_jobs(
-            folder,
-            options.circuit,
-            options.methods or (),
-            model_seeds,
-            dci_rows=options.setting.dci_rows,
-            budget=options.setting.budget,
-        )
-    prefix = {data: f"{data}-" if options.study == "models" else "" for data in DATA_SETS}
-    return [
-        Job(
-            folder / "runs" / f"{prefix[data]}{method}-d{dim}-data{data_seed}-model{model_seed}",
-            method,
-            dim,
-            data_seed,
-            model_seed,
-            options.setting,
-            data,
-        )
-        for dim in sorted(options.dims or (), reverse=True)
-        for data in options.data or ()
-        for method in options.methods or ()
-        if takes(method, data)
-        for data_seed in options.data_seeds or ()
-        for model_seed in (model_seeds[:1] if method == "true_noise" else model_seeds)
-    ]
+def _images_to_show(folder: Path, setting: CircuitSetting) -> CausalCircuit | None:
+    """Images to test on; None, which is said, if they are gone."""
+    try:
+        return circuit.open_sets(circuit.image_folder(folder, setting))[1]
+    except ValueError as error:
+        say(f"no pictures in the report: {error}")
+        return None

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.figures import training_figure
-from pyro_lcm.commands.files import load_pairs, write_json
+from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.text_files import write_json
+from pyro_lcm.viz.run_figures import training_figure
 
 POSITIONAL = ("run",)
 

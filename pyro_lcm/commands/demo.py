@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
-from pyro_lcm.commands.files import write_json
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.text_files import write_json
 
 POSITIONAL = ()
 

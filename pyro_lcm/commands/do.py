@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
-from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing, write_csv
+from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing
 from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.threads import torch_threads
@@ -19,6 +19,7 @@ from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.lcm import LatentCausalModel, Outcome
+from pyro_lcm.text_files import write_csv
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure
 

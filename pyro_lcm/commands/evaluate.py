@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.figures import latents_figure, learned_graph_figure, training_figure
-from pyro_lcm.commands.files import load_pairs, write_json
+from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
@@ -16,6 +15,8 @@ from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.text_files import write_json
+from pyro_lcm.viz.run_figures import latents_figure, learned_graph_figure, training_figure
 
 POSITIONAL = ("run",)
 

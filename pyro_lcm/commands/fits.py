@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pyro_lcm.commands.files import read_json, write_json
 from pyro_lcm.dim_choice import Candidate
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.run_folder import CONFIG, TENSORS
+from pyro_lcm.text_files import read_json, write_json
 
 CHOICE = "fits.json"
 DIMS = "dims.json"

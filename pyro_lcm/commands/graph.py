@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.files import load_pairs, refuse_existing, write_csv, write_text
+from pyro_lcm.commands.files import load_pairs, refuse_existing
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images
 from pyro_lcm.commands.parsing import INLINED, grouped
@@ -23,6 +23,7 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.summary import GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
 from pyro_lcm.viz.style import save_figure

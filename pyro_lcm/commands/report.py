@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pyro_lcm.commands.figures import FIGURES
-from pyro_lcm.commands.files import read_json, write_text
 from pyro_lcm.commands.summary import SCORES, number_text
 from pyro_lcm.run_folder import CONFIG, read_config
+from pyro_lcm.text_files import read_json, write_text
 from pyro_lcm.viz.report import Section, report_html
+from pyro_lcm.viz.run_figures import FIGURES
 
 CAPTIONS = {
     "learned_against_true.png": "Learned against true variables, with absolute rank correlations.",

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from pyro_lcm.commands.files import write_text
 from pyro_lcm.run_folder import CHECKPOINT, CONFIG, TENSORS
+from pyro_lcm.text_files import write_text
 from pyro_lcm.training.processes import is_first_process
 
 OPTIONS = "train.yaml"

@@ -1,4 +1,4 @@
-"""Posterior over graphs: local scores, priors, three engines (exact, variational, MCMC), and their summary.
+"""Posterior over graphs: local scores, priors, three engines, a folder each, and their summary.
 
 Start at `pyro_lcm.discovery.posterior.graph_posterior` and `pyro_lcm.discovery.summary.graph_summary`. The
 variational and MCMC engines need torch; everything else works with numpy alone.

@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm.discovery.linear_gaussian import Mechanism
 from pyro_lcm.discovery.scores import BoolArray, FloatArray
+from pyro_lcm.discovery.scores.linear_gaussian import Mechanism
 
 _ENTRIES_AT_ONCE = 1_000_000
 

@@ -4,8 +4,8 @@ Three things are uncertain beyond the graph's own posterior: which variable was 
 are drawn anew from q(I) for every chain; what the variables are, so independent fits are chains of their own; and the
 data are pairs that share noise, so the two sides of a pair are not independent rows. Two ways of scoring pairs:
 
-- by what was redrawn (`redrawn`): the evidence about a mechanism comes from the pairs whose target it was. This is
-  what an ILCM's pairs say, and what keeps 200 pairs from looking like certainty;
+- by what was redrawn (`scores.redrawn`): the evidence about a mechanism comes from the pairs whose target it was. This
+  is what an ILCM's pairs say, and what keeps 200 pairs from looking like certainty;
 - by the rows after the intervention, the target masked: as evidence a pair counts once, and its targets break the
   symmetry between graphs that the side before cannot tell apart. Right for variables that are known; for learned ones
   it takes the learned solution functions for facts.
@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.discovery.arviz_compat import Container
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, causal_effects
 from pyro_lcm.discovery.posterior import Method, ScoreName, draw_graphs, graph_score, to_container
 from pyro_lcm.discovery.priors import GraphPrior
-from pyro_lcm.discovery.redrawn import RedrawnMechanisms, RedrawnScore
 from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.redrawn import RedrawnMechanisms, RedrawnScore
 
 _ROUNDS = 5
 

@@ -12,14 +12,14 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.discovery.arviz_compat import Container, make_container
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, ancestor_matrices, causal_effects
 from pyro_lcm.discovery.exact import exact_draws
-from pyro_lcm.discovery.linear_gaussian import LinearGaussianScore
-from pyro_lcm.discovery.nonlinear import NonlinearScore
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianScore
+from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
 
 __all__ = ["GraphDraws", "combine_draws", "draw_graphs", "graph_posterior", "graph_score", "to_container"]
 

@@ -1,4 +1,4 @@
-"""Lines through the origin: where the differences of well-chosen coordinates lie.
+"""Directions of differences: the lines through the origin that they lie on in well-chosen coordinates.
 
 A perfect intervention moves one noise encoding, so in the right coordinates every difference e~ - e has a single
 entry. In coordinates that are a linear map away, the differences lie on d lines through the origin, one per variable,
@@ -26,8 +26,8 @@ _NULL = 1e-11
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines through the origin that the differences lie on.
+class Directions:
+    """Directions of the lines through the origin that the differences lie on.
 
     Attributes:
         directions: (d, d) unit vectors, a row each.
@@ -40,9 +40,9 @@ class Lines:
     residual: float
 
 
-def find_lines(
+def find_directions(
     differences: Array, *, share: float = 1.0, seed: int = 0, restarts: int = 4, iterations: int = 50
-) -> Lines:
+) -> Directions:
     """Find d lines through the origin that explain (N, d) differences, each difference being on one of them.
 
     Args:
@@ -74,10 +74,10 @@ def find_lines(
         for part in (share / 2, share / 4, share / 8):
             best = _k_lines(unit, best.directions, iterations, part)
     directions = best.directions @ colourer
-    return Lines(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
+    return Directions(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
 
 
-def complete_lines(lines: Lines, covariance: Array, least: float = 0.2) -> Array:
+def complete_directions(lines: Directions, covariance: Array, least: float = 0.2) -> Array:
     """Directions in which those of lines that hardly any difference lies on are replaced.
 
     A variable that is never a target leaves no line, but noise encodings are uncorrelated. With the other directions
@@ -143,7 +143,7 @@ def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:
     return sample[chosen]
 
 
-def _k_lines(unit: Array, directions: Array, iterations: int, share: float) -> Lines:
+def _k_lines(unit: Array, directions: Array, iterations: int, share: float) -> Directions:
     dim = unit.shape[1]
     assigned = np.full(len(unit), -1)
     for _ in range(iterations):
@@ -158,7 +158,7 @@ def _k_lines(unit: Array, directions: Array, iterations: int, share: float) -> L
     nearest, cosine2 = _nearest(unit, directions, share)
     on_line = nearest >= 0
     usage = np.bincount(nearest[on_line], minlength=dim) / on_line.sum()
-    return Lines(directions, usage, float(1 - cosine2[on_line].mean()))
+    return Directions(directions, usage, float(1 - cosine2[on_line].mean()))
 
 
 def _nearest(unit: Array, directions: Array, share: float) -> tuple[NDArray[np.int64], Array]:

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 
-def isometry_from_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
+def isometry_from_sinks(differences: Tensor, target: Tensor, order: Sequence[int]) -> tuple[Tensor, float]:
     """Columns of an isometry x = Q z from moves of x under interventions on single variables.
 
     Args:
-        moves: (N, dim_x) differences x~ - x.
+        differences: (N, dim_x) differences x~ - x.
         target: (N,) long, target of each, 0..d.
         order: variables 0..d-1 from causes to effects.
 
@@ -37,10 +37,10 @@ def isometry_from_sinks(moves: Tensor, target: Tensor, order: Sequence[int]) -> 
         >>> columns.abs().round(decimals=3).tolist(), round(straightness, 3)
         ([[0.6..., 0.8...], [0.8..., 0.6...]], 1.0)
     """
-    columns = moves.new_zeros(moves.shape[1], len(order))
+    columns = differences.new_zeros(differences.shape[1], len(order))
     straightness = 1.0
     for variable in reversed(order):
-        own = moves[target == variable + 1]
+        own = differences[target == variable + 1]
         own = own - own @ columns @ columns.T
         values, vectors = torch.linalg.eigh(own.T @ own)
         straightness = min(straightness, float(values[-1] / values.clamp(min=0).sum()))

@@ -1,8 +1,8 @@
-"""Causal variables read off linearly, where the mixing is linear though the mechanisms are not.
+"""Linear readouts: causal variables as weighted sums of features, for a linear mixing of nonlinear mechanisms.
 
 A solution function learns from the pairs whose target it is by the density of what was redrawn, in noise encodings,
 where a simple mechanism may look complicated. Where x = z A, nested lines
-(:func:`pyro_lcm.identify.nested_directions.find_nested_lines`) show z up to what lies upstream:
+(:func:`pyro_lcm.identify.nested_directions.find_nested_directions`) show z up to what lies upstream:
 
     l_i = x a_i = z_i + sum_j c_ij z_j,      j among the lines found later, the causes of i included,
 
@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from pyro_lcm.identify.nested_directions import NestedLines
+from pyro_lcm.identify.nested_directions import NestedDirections
 from pyro_lcm.identify.parents import sparse_regression
 
 Array = NDArray[np.float64]
 
 
 PURITY = 0.95
-"""Share of the larger moves of a target that one line has to hold."""
+"""Share of the longer differences of a target that one line has to hold."""
 
 
 MIN_ROWS = 50
 """Fewest pairs of a target."""
 
 
-def match_targets(lines: NestedLines, target: NDArray[np.int64], lengths: Array) -> NDArray[np.int64] | None:
+def match_targets(lines: NestedDirections, target: NDArray[np.int64], lengths: Array) -> NDArray[np.int64] | None:
     """Which variable's each line is.
 
     Args:

@@ -1,4 +1,4 @@
-"""Nested lines: where differences lie when the mixing is linear and the mechanisms are not.
+"""Nested directions: on which lines differences lie when the mixing is linear and the mechanisms are not.
 
 With x = z A, a perfect intervention on variable i moves z_i and whatever descends from it. The differences of a
 variable without children lie on one line, the row of A that belongs to it. Divided by that line, those of a variable
@@ -26,8 +26,8 @@ _ITERATIONS = 30
 
 
 @dataclass(frozen=True, eq=False)
-class NestedLines:
-    """Lines in the order in which they were divided out, effects before their causes.
+class NestedDirections:
+    """Directions of lines, in the order in which they were divided out, effects before their causes.
 
     Attributes:
         directions: (m, k) orthonormal, a row each: a line's direction once those before it are divided out.
@@ -39,9 +39,9 @@ class NestedLines:
     assigned: NDArray[np.int64]
 
 
-def find_nested_lines(
+def find_nested_directions(
     differences: Array, most: int, *, tolerance: float = 0.05, least: float = 0.4, seed: int = 0
-) -> NestedLines:
+) -> NestedDirections:
     """Divide out the densest line of the differences, again and again, until there is none.
 
     Args:
@@ -72,16 +72,16 @@ def find_nested_lines(
         follow = sizes > _BIG * lengths[left]
         if follow.sum() <= least * len(big) / most:
             break
-        line, on_line = _densest_line(parts[follow], sizes[follow], tolerance, rng)
+        line, on_line = _densest_direction(parts[follow], sizes[follow], tolerance, rng)
         if on_line.sum() <= least * len(big) / most:
             break
         directions = np.vstack([directions, rest @ line])
         rest = np.linalg.svd(directions, full_matrices=True)[2][len(directions) :].T
         left = np.delete(left, np.flatnonzero(follow)[on_line])
-    return NestedLines(directions, _assign(differences, directions, lengths, tolerance))
+    return NestedDirections(directions, _assign(differences, directions, lengths, tolerance))
 
 
-def _densest_line(
+def _densest_direction(
     parts: Array, sizes: Array, tolerance: float, rng: np.random.Generator
 ) -> tuple[Array, NDArray[np.bool_]]:
     """The direction with the most differences about it, refitted to these, and which these are."""

@@ -1,13 +1,13 @@
-"""Lines under observation noise: a mixture of one-sparse moves with one noise covariance, by expectation maximisation.
+"""Directions under observation noise: a mixture of lines with one noise covariance, by expectation maximisation.
 
 Where every feature of x has noise of its own, the difference of a pair is a point on a line plus noise,
 
     x~ - x ~ sum_k p_k N(0, S + a_k a_k'),      a_0 = 0 for pairs without intervention,
 
 a mixture of factor analysers (Ghahramani and Hinton 1996) of one factor each that share a noise covariance S. Against
-k-lines (:mod:`pyro_lcm.identify.directions`) it says how far off a line a pair may be, so short moves, whose angles
-noise decides, do not bend the lines, and whether noise is *all* that keeps pairs off the lines: noise does not grow
-with the move, a curved mixing does.
+k-lines (:mod:`pyro_lcm.identify.directions`) it says how far off a line a pair may be, so short differences, whose
+angles noise decides, do not turn the lines, and whether noise is *all* that keeps pairs off the lines: noise does not
+grow with the difference, what a curved mixing adds does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyro_lcm.identify.directions import Array, Lines
+from pyro_lcm.identify.directions import Array, Directions
 
 _FLOOR = 1e-9
 """Smallest noise variance of a direction, as a share of the largest variance of differences."""
@@ -25,24 +25,24 @@ _CERTAIN = 0.9
 
 
 @dataclass(frozen=True)
-class NoisyLines:
-    """Lines through the origin and the noise around them.
+class NoisyDirections:
+    """Factor loadings, one for each line that differences lie on, and the noise around the lines.
 
     Attributes:
-        moves: (d, d) rows a_k, the direction of each line times the standard deviation of the moves along it.
+        loadings: (d, d) rows a_k, the direction of each line times the standard deviation along it.
         noise: (d, d) covariance S of what is not on a line.
         shares: (d + 1,) share of pairs of each line, those without intervention first.
-        curvature: mean squared distance from the line of the pairs with the longest moves, in units of the noise: 1
-            where noise is all that keeps them off it, more where lines are curved.
+        curvature: mean squared distance from the line of the pairs with the longest differences, in units of the noise:
+            1 where noise is all that keeps them off it, more where lines are curved.
     """
 
-    moves: Array
+    loadings: Array
     noise: Array
     shares: Array
     curvature: float
 
 
-def fit_noisy_lines(differences: Array, lines: Lines, *, iterations: int = 100) -> NoisyLines:
+def fit_noisy_directions(differences: Array, lines: Directions, *, iterations: int = 100) -> NoisyDirections:
     """Fit the mixture to (N, d) differences by expectation maximisation, from lines found without noise.
 
     Args:
@@ -63,29 +63,29 @@ def fit_noisy_lines(differences: Array, lines: Lines, *, iterations: int = 100) 
     noise = rest.T @ rest / count + _FLOOR * np.eye(dim)
     counts = np.bincount(nearest, minlength=dim)
     squares = np.bincount(nearest, along[np.arange(count), nearest] ** 2, minlength=dim)
-    moves = lines.directions * np.sqrt(np.where(counts > 0, squares / np.maximum(counts, 1), 1.0))[:, None]
+    loadings = lines.directions * np.sqrt(np.where(counts > 0, squares / np.maximum(counts, 1), 1.0))[:, None]
     shares = np.full(dim + 1, 1 / (dim + 1))
     for _ in range(iterations):
-        responsibility, mean, variance = _expect(values, moves, noise, shares)
+        responsibility, mean, variance = _expect(values, loadings, noise, shares)
         shares = responsibility.mean(0)
         weights = responsibility[:, 1:]
         second = (weights * (mean**2 + variance)).sum(0)
         cross = (weights * mean).T @ values  # [line, feature]
-        moves = cross / np.maximum(second, 1e-12)[:, None]
-        # Expected scatter of what is off the line, at the new moves.
-        explained = cross.T @ moves
-        scatter = values.T @ values - explained - explained.T + (moves * second[:, None]).T @ moves
+        loadings = cross / np.maximum(second, 1e-12)[:, None]
+        # Expected scatter of what is off the line, at the new loadings.
+        explained = cross.T @ loadings
+        scatter = values.T @ values - explained - explained.T + (loadings * second[:, None]).T @ loadings
         noise = (scatter + scatter.T) / (2 * count) + _FLOOR * np.eye(dim)
         # With little noise the scale of a_k would stay what it was: a factor of free variance, brought back to one
         # (parameter-expanded EM, Liu, Rubin and Wu 1998).
-        moves = moves * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
-    return NoisyLines(moves * scale, noise * scale**2, shares, _curvature(values, moves, noise, shares))
+        loadings = loadings * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
+    return NoisyDirections(loadings * scale, noise * scale**2, shares, _curvature(values, loadings, noise, shares))
 
 
-def _expect(values: Array, moves: Array, noise: Array, shares: Array) -> tuple[Array, Array, Array]:
+def _expect(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[Array, Array, Array]:
     """Posterior of the line, (N, d + 1), and mean (N, d) and variance (d,) of the factor given each line."""
-    projected = values @ np.linalg.solve(noise, moves.T)  # a_k' S^-1 x
-    strength = np.einsum("kf,fk->k", moves, np.linalg.solve(noise, moves.T))
+    projected = values @ np.linalg.solve(noise, loadings.T)  # a_k' S^-1 x
+    strength = np.einsum("kf,fk->k", loadings, np.linalg.solve(noise, loadings.T))
     variance = 1 / (1 + strength)
     log_odds = 0.5 * (projected**2 * variance + np.log(variance))
     logits = np.log(np.maximum(shares, 1e-12)) + np.column_stack([np.zeros(len(values)), log_odds])
@@ -94,19 +94,19 @@ def _expect(values: Array, moves: Array, noise: Array, shares: Array) -> tuple[A
     return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
 
 
-def _curvature(values: Array, moves: Array, noise: Array, shares: Array) -> float:
-    """Mean squared distance from its line, per degree of freedom, of the third of the pairs with the longest moves."""
-    dim = len(moves)
+def _curvature(values: Array, loadings: Array, noise: Array, shares: Array) -> float:
+    """Mean squared distance from its line, per degree of freedom, of the third with the longest differences."""
+    dim = len(loadings)
     if dim == 1:
         return 1.0
-    responsibility, _, _ = _expect(values, moves, noise, shares)
+    responsibility, _, _ = _expect(values, loadings, noise, shares)
     precision = np.linalg.inv(noise)
     length = np.einsum("nf,fg,ng->n", values, precision, values)
     line = responsibility[:, 1:].argmax(1)
     chosen = (responsibility[:, 1:].max(1) > _CERTAIN) & (length >= np.quantile(length, 2 / 3))
     if not chosen.any():
         return float("inf")
-    along = np.einsum("nf,fg,ng->n", values[chosen], precision, moves[line[chosen]])
-    strength = np.einsum("kf,fg,kg->k", moves, precision, moves)[line[chosen]]
+    along = np.einsum("nf,fg,ng->n", values[chosen], precision, loadings[line[chosen]])
+    strength = np.einsum("kf,fg,kg->k", loadings, precision, loadings)[line[chosen]]
     off = length[chosen] - along**2 / strength
     return float(off.mean() / (dim - 1))

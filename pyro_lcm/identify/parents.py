@@ -1,7 +1,7 @@
 """Which of its predecessors a variable depends on: regressions, linear by sparse least squares, nonlinear by evidence.
 
 Arrays in, choices out. Where everything is linear a sparse regression says it (the extended Bayesian information
-criterion); elsewhere the evidence of Bayesian nonlinear regressions (:mod:`pyro_lcm.discovery.nonlinear`) does.
+criterion); elsewhere the evidence of Bayesian nonlinear regressions (:mod:`pyro_lcm.discovery.scores.nonlinear`) does.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def mechanism_parents(features: Array, natural: Array, features_redrawn: Array, 
 
 def _evidence(features: Array, response: Array) -> Callable[[list[list[int]]], Array]:
     """Log evidence per row of a response given sets of features."""
-    from pyro_lcm.discovery.nonlinear import NonlinearScore
     from pyro_lcm.discovery.scores import GraphData
+    from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
 
     width = features.shape[1]
     values = np.column_stack([features, response])

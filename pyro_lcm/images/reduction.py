@@ -4,7 +4,7 @@ Brehmer, de Haan, Lippe, Cohen (NeurIPS 2022, arXiv 2203.16437) pretrain a convo
 what the image shows plainly. Here images are averaged to 64 pixels and projected on their principal components, and
 
 *   a variable that adds to the image in proportion, a lamp, moves it along a line: the nested lines of the differences
-    (:func:`pyro_lcm.identify.nested_directions.find_nested_lines`) are read off linearly;
+    (:func:`pyro_lcm.identify.nested_directions.find_nested_directions`) are read off linearly;
 *   what is left of the images lies on a curved manifold, the arc of an arm, which is unrolled by its geodesic distances
     (Isomap; Tenenbaum, de Silva, Langford, Science 2000), by a network that learns the map;
 *   a network paints components from codes.
@@ -27,7 +27,7 @@ from torch.distributions import Normal
 from torch.nn import functional
 
 from pyro_lcm import random_state
-from pyro_lcm.identify.nested_directions import find_nested_lines
+from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.nn.vectors import VectorDecoder
 from pyro_lcm.run_folder import load_run, save_run
 from pyro_lcm.training.driver import fit
@@ -206,7 +206,7 @@ def fit_reduction(
         first.scale.copy_(spread[0] / len(flat) ** 0.5)
         sides = [first.project(side) for side in _sides(images)]
         before, after = torch.cat(sides[::2]), torch.cat(sides[1::2])
-        found = find_nested_lines((after - before).double().numpy(), dim, tolerance=_TOLERANCE, seed=own)
+        found = find_nested_directions((after - before).double().numpy(), dim, tolerance=_TOLERANCE, seed=own)
         reduction = ImageReduction(dim, components, len(found.directions))
         for name in ("mean", "basis", "scale"):
             getattr(reduction, name).copy_(getattr(first, name))

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group
+from pyro_lcm.fitted import FittedModel
 
 
 def mutilated(adjacency: ArrayLike, targets: Iterable[int]) -> NDArray[np.int8]:
@@ -104,6 +105,38 @@ def causal_graph(
         known_probability = {} if probability is None else {"probability": float(probability[parent, child])}
         graph.add_edge(labels[parent], labels[child], **known_probability)
     return graph
+
+
+def fitted_graph(
+    fitted: FittedModel, *, posterior: Container | None = None, threshold: float = 0.5, do: Sequence[str] = ()
+) -> Any:
+    """The graph of a fitted model, or of a posterior over its variables, as a networkx graph; with edges cut.
+
+    Args:
+        fitted: the fitted model.
+        posterior: ArviZ container of a posterior over its graphs; None for the graph found with the fit.
+        threshold: least probability of an edge.
+        do: names of variables that are set: the edges into them are cut.
+
+    Returns:
+        A ``networkx.DiGraph``, as :func:`causal_graph` makes.
+
+    Raises:
+        ValueError: if the posterior is of other variables or a name is not a variable's.
+    """
+    names = fitted.names
+    if posterior is not None and sorted(edge_probabilities(posterior)[1]) != sorted(names):
+        known = ", ".join(edge_probabilities(posterior)[1])
+        raise ValueError(f"posterior: got one over {known}, expected one over {', '.join(names)}")
+    if posterior is None:
+        found = causal_graph(fitted.adjacency(), names)
+    else:
+        found = causal_graph(posterior=posterior, threshold=threshold)
+    for name in do:
+        if name not in names:
+            raise ValueError(f"do: got {name!r}, expected some of {', '.join(names)}")
+        found.remove_edges_from(list(found.in_edges(name)))
+    return found
 
 
 def edge_list(graph: Any) -> list[tuple[str, str]]:

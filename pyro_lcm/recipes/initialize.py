@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.causal.subsets import single_target
-from pyro_lcm.identify.directions import Lines, complete_lines, find_lines
-from pyro_lcm.identify.noisy_directions import fit_noisy_lines
+from pyro_lcm.identify.directions import Directions, complete_directions, find_directions
+from pyro_lcm.identify.noisy_directions import fit_noisy_directions
 from pyro_lcm.identify.shared_subspace import shared_of_any
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.recipes.calibrate import affine_code, regress_solutions
@@ -133,7 +133,7 @@ NOISE_FREE = 1e-4
 """Mean sin^2 of the angle between differences and lines below which nothing keeps them off the lines."""
 
 
-def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = False, seed: int = 0) -> Lines:
+def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = False, seed: int = 0) -> Directions:
     """Follow the encoder's flow by the linear map that makes the lines of its differences the axes.
 
     Axes are scaled to means of variance one; the lines found are returned.
@@ -147,14 +147,14 @@ def align_encoder(guide: Any, batch: Mapping[str, Tensor], *, straight: bool = F
     encoder = guide.encoder
     before, after = encode_sides(encoder, batch)
     differences = (after - before).cpu().double().numpy()
-    lines = find_lines(differences, share=guide.target_encoder.single_share, seed=seed)
+    lines = find_directions(differences, share=guide.target_encoder.single_share, seed=seed)
     if straight and lines.residual >= NOISE_FREE:
-        noisy = fit_noisy_lines(differences, lines)
-        directions = noisy.moves / np.linalg.norm(noisy.moves, axis=1, keepdims=True)
-        lines = Lines(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
+        noisy = fit_noisy_directions(differences, lines)
+        directions = noisy.loadings / np.linalg.norm(noisy.loadings, axis=1, keepdims=True)
+        lines = Directions(directions, noisy.shares[1:] / noisy.shares[1:].sum(), lines.residual)
     encodings = before.cpu().double().numpy()
     covariance = np.atleast_2d(np.cov(encodings.T))
-    weight = np.linalg.inv(complete_lines(lines, covariance))
+    weight = np.linalg.inv(complete_directions(lines, covariance))
     axes = encodings @ weight
     scale = axes.std(0)
     weight, bias = weight / scale, -axes.mean(0) / scale

@@ -22,10 +22,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyro_lcm.causal.readout import causal_order
+from pyro_lcm.causal.jacobian import causal_order
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
 from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
-from pyro_lcm.identify.nested_directions import find_nested_lines
+from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_ROWS, mechanism_parents, sparse_regression
 from pyro_lcm.recipes.calibrate import regress_solutions
 from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, sample_pairs
@@ -215,14 +215,14 @@ class FindReadouts:
         before, after, told = encode_pairs(objective.guide, batch)
         target = told.cpu().numpy()
         sides = [encoder.code(batch[side]).cpu().double().numpy() for side in ("x", "x_after")]
-        moves = sides[1] - sides[0]
-        dim = moves.shape[1]
-        lines = find_nested_lines(moves, dim, tolerance=self.tolerance, seed=seed)
-        of_line = match_targets(lines, target, np.linalg.norm(moves, axis=1))
+        differences = sides[1] - sides[0]
+        dim = differences.shape[1]
+        lines = find_nested_directions(differences, dim, tolerance=self.tolerance, seed=seed)
+        of_line = match_targets(lines, target, np.linalg.norm(differences, axis=1))
         if of_line is None:
             return {"readouts": 0.0}
         weight, bias = linear_readouts(lines.directions, of_line, sides[1], target)
-        rising = ((after - before).cpu().double().numpy() * (moves @ weight)).sum(0)
+        rising = ((after - before).cpu().double().numpy() * (differences @ weight)).sum(0)
         sign = np.where(rising < 0, -1.0, 1.0)
         objective.set_readouts(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
         return {"readouts": float(dim)}

@@ -10,7 +10,7 @@ import yaml
 from pyro_lcm import InterventionPairs, LatentCausalModel, ScalingSystem
 from pyro_lcm.cli import COMMANDS, main
 from pyro_lcm.commands.runs import holds_run
-from pyro_lcm.commands.study import DATA_SETS
+from pyro_lcm.studies.study import DATA_SETS
 
 
 def rows_of(path):

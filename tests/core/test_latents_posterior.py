@@ -5,9 +5,9 @@ import pytest
 
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery.arviz_compat import group
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.latents import LatentRows, draw_targets, latent_graph_posterior
-from pyro_lcm.discovery.redrawn import RedrawnScore
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.redrawn import RedrawnScore
 
 NAMES = ("a", "b", "c")
 

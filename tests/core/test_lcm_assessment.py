@@ -151,7 +151,8 @@ def test_the_true_graph_has_the_largest_mass(lcm, held_out, system, score):
 def test_nonlinear_fits_of_perfect_interventions_are_scored_by_pairs(lcm, held_out, monkeypatch, model, by_pairs):
     seen = {}
     monkeypatch.setattr(latents, "latent_graph_posterior", lambda fits, **options: seen.update(options, fits=fits))
-    monkeypatch.setattr(lcm, "_architecture", replace(lcm._architecture, model=model, flow_layers=2))
+    architecture = replace(lcm.fitted.architecture, model=model, flow_layers=2)
+    monkeypatch.setattr(lcm, "_fitted", replace(lcm.fitted, architecture=architecture))
     lcm.graph_posterior(held_out)
     assert seen["score"] == "nonlinear"
     assert (seen["fits"][0].noise_after is not None) == by_pairs

@@ -13,6 +13,8 @@ from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.mcc import mean_correlation
 
+IMAGES = InterventionPairs(np.random.default_rng(0).normal(size=(60, 1, 8, 8)), np.zeros((60, 1, 8, 8)))
+
 
 def _mcc(lcm, pairs):
     noise = lcm.encode(pairs.x).noise
@@ -150,6 +152,7 @@ def test_held_out_pairs_can_be_given(train, held_out, small):
         ({"names": ["a", "a"]}, "^names: got"),
         ({"names": ["a b"]}, "^names: got"),
         ({"names": ["a"], "dim_z": 2}, "^names: got 1, expected 2"),
+        ({"options": {"width": 3}}, "^options: got 'width'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(arguments, message):
@@ -176,28 +179,27 @@ def test_options_that_do_not_fit_are_named(train, small, make, options, message)
         LatentCausalModel(**make).fit(train, **({"budget": small, "progress": False} | options))
 
 
-def test_unknown_options_are_named(train, small):
-    with pytest.raises(ValueError, match="width"):
-        LatentCausalModel(options={"width": 3}).fit(train, budget=small, progress=False)
-
-
-def test_pairs_that_do_not_fit_are_named(train, small):
-    with pytest.raises(ValueError, match=r"^pairs: got 20"):
-        LatentCausalModel().fit(train[:20], budget=small)
-    images = InterventionPairs(np.random.default_rng(0).normal(size=(60, 1, 8, 8)), np.zeros((60, 1, 8, 8)))
-    with pytest.raises(ValueError, match=r"^x: got observations of shape \(1, 8, 8\)"):
-        LatentCausalModel().fit(images, budget=small)
-    with pytest.raises(ValueError, match=r"^validation: got observations of shape"):
-        LatentCausalModel().fit(train, validation=ScalingSystem(2, seed=0).sample(100), budget=small)
-    idle = InterventionPairs(train.x, train.x)
-    with pytest.raises(ValueError, match=r"^x_after: got the same as x"):
-        LatentCausalModel().fit(idle, budget=small)
-
-
-def test_known_targets_beyond_the_variables_are_named(train, small):
-    pairs = InterventionPairs(train.x, train.x_after, targets=np.full(len(train), 4)).with_known_targets()
-    with pytest.raises(ValueError, match="targets"):
-        LatentCausalModel().fit(pairs, budget=small, progress=False)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda train: {"pairs": train[:20]}, r"^pairs: got 20"),
+        (lambda train: {"pairs": IMAGES}, r"^x: got observations of shape \(1, 8, 8\)"),
+        (
+            lambda train: {"pairs": train, "validation": ScalingSystem(2, seed=0).sample(100)},
+            r"^validation: got observations of shape",
+        ),
+        (lambda train: {"pairs": InterventionPairs(train.x, train.x)}, r"^x_after: got the same as x"),
+        (
+            lambda train: {
+                "pairs": InterventionPairs(train.x, train.x_after, targets=np.full(len(train), 4)).with_known_targets()
+            },
+            "^targets: got 4, expected at most 3",
+        ),
+    ],
+)
+def test_pairs_that_do_not_fit_are_named(train, small, change, message):
+    with pytest.raises(ValueError, match=message):
+        LatentCausalModel().fit(**change(train), budget=small, progress=False)
 
 
 @pytest.mark.parametrize("name", ["model", "guide", "dim_z", "names"])

@@ -1,8 +1,9 @@
 """The files of a run folder: whole or not at all, and damage is named."""
 
+import shutil
+
 import pytest
 import torch
-import yaml
 
 from pyro_lcm.run_folder import CONFIG, FORMAT, TENSORS, load_run, read_config, save_run, write_config
 
@@ -57,54 +58,50 @@ def test_a_failed_write_leaves_the_old_file(folder, monkeypatch):
     assert ((folder / TENSORS).read_bytes(), (folder / CONFIG).read_bytes()) == before
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such run folder"):
-        load_run(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"config\.yaml: missing"):
-        load_run(tmp_path)
-
-
-def test_a_run_that_has_not_ended_is_named(tmp_path):
+def test_the_configuration_of_a_run_that_has_not_ended_is_read(tmp_path):
     write_config(tmp_path, {"names": []})
-    with pytest.raises(FileNotFoundError, match=r"model\.safetensors: missing; the run has not ended"):
-        load_run(tmp_path)
     assert read_config(tmp_path)["names"] == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00" * 7, b"not tensors at all, but long enough"])
-def test_damaged_tensors_are_named(folder, damage):
-    (folder / TENSORS).write_bytes(damage)
-    with pytest.raises(ValueError, match=r"model\.safetensors: not a readable safetensors file"):
-        load_run(folder)
+def _cut_off(folder):
+    (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:-3])
 
 
-def test_cut_off_tensors_are_named(folder):
-    whole = (folder / TENSORS).read_bytes()
-    (folder / TENSORS).write_bytes(whole[:-3])
-    with pytest.raises(ValueError, match=r"model\.safetensors: not a readable"):
-        load_run(folder)
+def _write(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("damage", "error", "message"),
     [
-        (b"a: [1, 2", "not valid YAML"),
-        (b"\xff\xfe\x00", "not valid YAML"),
-        (b"", "no format number"),
-        (b"just a line", "no format number"),
-        (b"format: many", "no format number"),
-        (b"!!python/object/apply:os.getcwd []", "not valid YAML"),
+        (shutil.rmtree, FileNotFoundError, "run: no such run folder"),
+        (lambda folder: (folder / CONFIG).unlink(), FileNotFoundError, r"config\.yaml: missing"),
+        (
+            lambda folder: (folder / TENSORS).unlink(),
+            FileNotFoundError,
+            r"model\.safetensors: missing; the run has not ended",
+        ),
+        (_cut_off, ValueError, r"model\.safetensors: not a readable"),
+        *(
+            (_write(TENSORS, content), ValueError, r"model\.safetensors: not a readable safetensors file")
+            for content in (b"", b"\x00" * 7, b"not tensors at all, but long enough")
+        ),
+        *(
+            (_write(CONFIG, content), ValueError, rf"config\.yaml: .*{message}")
+            for content, message in (
+                (b"a: [1, 2", "not valid YAML"),
+                (b"\xff\xfe\x00", "not valid YAML"),
+                (b"", "no format number"),
+                (b"just a line", "no format number"),
+                (b"format: many", "no format number"),
+                (b"!!python/object/apply:os.getcwd []", "not valid YAML"),
+                (b"format: %d" % (FORMAT + 1), f"got format {FORMAT + 1}, this version reads up to {FORMAT}"),
+            )
+        ),
     ],
 )
-def test_a_damaged_configuration_is_named(folder, text, message):
-    (folder / CONFIG).write_bytes(text)
-    with pytest.raises(ValueError, match=message) as error:
+def test_what_is_missing_or_damaged_is_named_in_one_line(folder, damage, error, message):
+    damage(folder)
+    with pytest.raises(error, match=message) as caught:
         load_run(folder)
-    assert CONFIG in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_newer_format_is_refused(folder):
-    (folder / CONFIG).write_text(yaml.safe_dump({"format": FORMAT + 1}))
-    with pytest.raises(ValueError, match=f"got format {FORMAT + 1}, this version reads up to {FORMAT}"):
-        load_run(folder)
+    assert "\n" not in str(caught.value)

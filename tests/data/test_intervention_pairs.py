@@ -147,21 +147,17 @@ def test_a_slice_is_a_view():
     assert np.shares_memory(pairs[2:5].x, pairs.x)
 
 
-@pytest.mark.parametrize("index", [3, 1.5, [[0]], [0.0], np.zeros(N - 1, bool), "a", []])
-def test_other_selections_are_refused(index):
-    with pytest.raises(ValueError, match="index: got"):
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        *((index, ValueError, "index: got") for index in (3, 1.5, [[0]], [0.0], np.zeros(N - 1, bool), "a", [])),
+        *((index, IndexError, "index: got") for index in ([N], [-N - 1])),
+        (slice(5, 5), ValueError, "empty selection of 12 pairs"),
+    ],
+)
+def test_other_selections_are_refused(index, error, message):
+    with pytest.raises(error, match=message):
         make()[index]
-
-
-@pytest.mark.parametrize("index", [[N], [-N - 1]])
-def test_out_of_range_is_an_index_error(index):
-    with pytest.raises(IndexError, match="index: got"):
-        make()[index]
-
-
-def test_empty_slice_is_refused():
-    with pytest.raises(ValueError, match="empty selection of 12 pairs"):
-        make()[5:5]
 
 
 def test_split_is_a_seeded_partition():

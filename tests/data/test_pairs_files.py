@@ -107,88 +107,90 @@ def test_saving_replaces_and_needs_the_suffix(pairs, tmp_path):
         pairs.save(tmp_path / "nowhere" / "p.npz")
 
 
+def _bytes(content):
+    return lambda pairs, path: path.write_bytes(content)
+
+
+def _arrays(save=np.savez, without=(), **changes):
+    def write(pairs, path):
+        arrays = {"x": pairs.x, "x_after": pairs.x_after, "z": pairs.z} | changes
+        save(path, **{key: value for key, value in arrays.items() if key not in without})
+
+    return write
+
+
+def _cut_off(pairs, path):
+    pairs.save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip_a_byte(pairs, path):
+    pairs.save(path)
+    damaged = bytearray(path.read_bytes())
+    damaged[600] ^= 0xFF
+    path.write_bytes(damaged)
+
+
+def _npy(pairs, path):
+    np.save(path.with_suffix(".npy"), pairs.x)
+    path.with_suffix(".npy").rename(path)
+
+
+def _no_array(pairs, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"not an array")
+
+
+OBJECTS = np.array([{"a": 1}], dtype=object)
+EITHER, READ, MAPPED = (False, True), (False,), (True,)
+BAD_FILES = {
+    "empty": (_bytes(b""), EITHER, r"p\.npz: not an \.npz file"),
+    "csv": (_bytes(b"x,y\n1,2\n"), EITHER, r"p\.npz: not an \.npz file"),
+    "pickle": (_bytes(b"\x80\x04N."), EITHER, r"p\.npz: not an \.npz file"),
+    "npy": (_npy, READ, r"not an \.npz file"),
+    "cut off": (_cut_off, READ, r"p\.npz: not an \.npz file"),
+    "a wrong byte": (_flip_a_byte, READ, r"p\.npz: not a sound \.npz file"),
+    "objects": (_arrays(x=OBJECTS, x_after=np.zeros((1, 1))), EITHER, r"p\.npz: x: "),
+    "no array": (_no_array, EITHER, r"p\.npz: x: not a plain array"),
+    "compressed": (_arrays(np.savez_compressed), MAPPED, "compressed, which cannot be memory-mapped"),
+    "no x": (_arrays(without=("x",)), READ, r"p\.npz: key 'x' is missing; got \["),
+    "no x_after": (_arrays(without=("x_after",)), READ, r"p\.npz: key 'x_after' is missing; got \["),
+    "nan": (
+        _arrays(x=np.where(np.arange(150).reshape(50, 3) == 23, np.nan, 1.0)),
+        EITHER,
+        r"p\.npz: x: got nan at index \(7, 2\)",
+    ),
+    "no rows": (
+        _arrays(without=("z",), x=np.zeros((0, 3)), x_after=np.zeros((0, 3))),
+        MAPPED,
+        r"x: got shape \(0, 3\), which is empty",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("write", "mmap", "message"),
+    [
+        pytest.param(write, mmap, message, id=f"{name}{'-mapped' if mmap else ''}")
+        for name, (write, ways, message) in BAD_FILES.items()
+        for mmap in ways
+    ],
+)
+def test_bad_files_are_refused(pairs, tmp_path, write, mmap, message):
+    write(pairs, tmp_path / "p.npz")
+    with pytest.raises(ValueError, match=message):
+        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         InterventionPairs.load(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"\x80\x04N."], ids=["empty", "csv", "pickle"])
-def test_what_is_not_an_npz_is_refused(tmp_path, content, mmap):
-    (tmp_path / "p.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"p\.npz: not an \.npz file"):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
-
-
-def test_npy_and_truncated_files_are_refused(pairs, tmp_path):
-    np.save(tmp_path / "p.npy", pairs.x)
-    with pytest.raises(ValueError, match=r"not an \.npz file"):
-        InterventionPairs.load(tmp_path / "p.npy")
-    pairs.save(tmp_path / "p.npz")
-    whole = (tmp_path / "p.npz").read_bytes()
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.npz: not an \.npz file"):
-        InterventionPairs.load(tmp_path / "cut.npz")
-
-
-def test_damaged_bytes_are_noticed(pairs, tmp_path):
-    pairs.save(tmp_path / "p.npz")
-    damaged = bytearray((tmp_path / "p.npz").read_bytes())
-    damaged[600] ^= 0xFF
-    (tmp_path / "p.npz").write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"p\.npz: not a sound \.npz file"):
-        InterventionPairs.load(tmp_path / "p.npz")
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-def test_pickled_arrays_are_refused(tmp_path, mmap):
-    np.savez(tmp_path / "p.npz", x=np.array([{"a": 1}], dtype=object), x_after=np.zeros((1, 1)))
-    with pytest.raises(ValueError, match=r"p\.npz: x: "):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-def test_members_that_are_no_arrays_are_refused(tmp_path, mmap):
-    with zipfile.ZipFile(tmp_path / "p.npz", "w") as archive:
-        archive.writestr("x.npy", b"not an array")
-    with pytest.raises(ValueError, match=r"p\.npz: x: not a plain array"):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
-
-
 def test_pickled_npy_in_a_folder_is_refused(tmp_path):
-    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object))
+    np.save(tmp_path / "x.npy", OBJECTS)
     with pytest.raises(ValueError, match=r"x\.npy: not a plain \.npy array"):
         InterventionPairs.load(tmp_path)
-
-
-def test_compressed_files_cannot_be_mapped(pairs, tmp_path):
-    np.savez_compressed(tmp_path / "p.npz", x=pairs.x, x_after=pairs.x_after)
-    with pytest.raises(ValueError, match=r"compressed, which cannot be memory-mapped"):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=True)
-
-
-@pytest.mark.parametrize("missing", ["x", "x_after"])
-def test_missing_keys_are_named(pairs, tmp_path, missing):
-    arrays = {"x": pairs.x, "x_after": pairs.x_after, "z": pairs.z}
-    del arrays[missing]
-    np.savez(tmp_path / "p.npz", **arrays)
-    with pytest.raises(ValueError, match=rf"p\.npz: key '{missing}' is missing; got \["):
-        InterventionPairs.load(tmp_path / "p.npz")
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-def test_wrong_arrays_are_named_with_the_file(pairs, tmp_path, mmap):
-    x = pairs.x.copy()
-    x[7, 2] = np.nan
-    np.savez(tmp_path / "p.npz", x=x, x_after=pairs.x_after)
-    with pytest.raises(ValueError, match=r"p\.npz: x: got nan at index \(7, 2\)"):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=mmap)
-
-
-def test_empty_arrays_are_refused_when_mapped(tmp_path):
-    np.savez(tmp_path / "p.npz", x=np.zeros((0, 3)), x_after=np.zeros((0, 3)))
-    with pytest.raises(ValueError, match=r"x: got shape \(0, 3\), which is empty"):
-        InterventionPairs.load(tmp_path / "p.npz", mmap=True)
 
 
 def test_other_keys_are_ignored_with_a_warning(pairs, tmp_path, caplog):

@@ -13,12 +13,12 @@ from pyro_lcm.discovery.arviz_compat import (
     save_container,
     uses_data_tree,
 )
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.exact import exact_posterior
 from pyro_lcm.discovery.posterior import draw_graphs, graph_posterior, graph_score, to_container
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 
 
 @pytest.fixture(scope="module")

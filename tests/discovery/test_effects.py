@@ -6,10 +6,10 @@ import networkx as nx
 import numpy as np
 
 from pyro_lcm.causal.dag import all_dags, ancestors
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.effects import ancestor_matrices, causal_effects, total_effects
-from pyro_lcm.discovery.linear_gaussian import LinearGaussianScore
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianScore
 
 
 def test_ancestors_of_all_dags():

@@ -5,12 +5,12 @@ import pytest
 
 from pyro_lcm.causal.dag import all_dags
 from pyro_lcm.discovery.arviz_compat import group, make_container
-from pyro_lcm.discovery.bge import BGeScore
 from pyro_lcm.discovery.diagnostics import binary_diagnostics
 from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.exact import exact_posterior
 from pyro_lcm.discovery.posterior import graph_posterior, to_container
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.summary import compare_with_truth, graph_summary
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
-from pyro_lcm.identify.nested_directions import find_nested_lines
+from pyro_lcm.identify.nested_directions import find_nested_directions
 
 DIM = 4
 PARENTS = {0: [], 1: [0], 2: [0, 1], 3: [1, 2]}
@@ -32,7 +32,7 @@ def _pairs(rows=6000, seed=0):
 
 def test_lines_are_divided_out_effects_before_causes():
     before, after, target, mixing = _pairs()
-    lines = find_nested_lines((after - before) @ mixing, DIM, tolerance=0.01)
+    lines = find_nested_directions((after - before) @ mixing, DIM, tolerance=0.01)
     np.testing.assert_allclose(lines.directions @ lines.directions.T, np.eye(DIM), atol=1e-12)
     of_line = [int(np.bincount(target[lines.assigned == j] + 1).argmax()) - 1 for j in range(DIM)]
     assert of_line == [3, 2, 1, 0]
@@ -44,7 +44,7 @@ def test_lines_are_divided_out_effects_before_causes():
 def test_readouts_are_the_causal_variables_exactly_as_far_as_least_squares_goes():
     before, after, target, mixing = _pairs(20_000, seed=1)
     moves = (after - before) @ mixing
-    lines = find_nested_lines(moves, DIM, tolerance=0.01)
+    lines = find_nested_directions(moves, DIM, tolerance=0.01)
     of_line = match_targets(lines, target + 1, np.linalg.norm(moves, axis=1))
     assert of_line is not None
     weight, bias = linear_readouts(lines.directions, of_line, after @ mixing, target + 1)
@@ -60,7 +60,7 @@ def test_readouts_are_the_causal_variables_exactly_as_far_as_least_squares_goes(
 def test_lines_and_targets_that_do_not_belong_together_are_not_believed():
     before, after, target, mixing = _pairs()
     moves = (after - before) @ mixing
-    lines = find_nested_lines(moves, DIM)
+    lines = find_nested_directions(moves, DIM)
     shuffled = np.random.default_rng(0).permutation(target) + 1
     assert match_targets(lines, shuffled, np.linalg.norm(moves, axis=1)) is None
 
@@ -69,16 +69,16 @@ def test_lines_and_targets_that_do_not_belong_together_are_not_believed():
 def test_a_nonlinear_mixing_has_no_lines(dim):
     pairs = ScalingSystem(dim, seed=1, mechanisms="nonlinear", mixing="leaky_relu").sample(4000)
     moves = pairs.x_after - pairs.x
-    lines = find_nested_lines(moves, dim, tolerance=0.02)
+    lines = find_nested_directions(moves, dim, tolerance=0.02)
     assert match_targets(lines, pairs.targets, np.linalg.norm(moves, axis=1)) is None
 
 
 def test_zero_differences_belong_to_no_line():
-    lines = find_nested_lines(np.zeros((10, 3)), 3)
+    lines = find_nested_directions(np.zeros((10, 3)), 3)
     assert lines.directions.shape == (0, 3)
     assert (lines.assigned == -1).all()
 
 
 def test_more_lines_than_columns_are_refused():
     with pytest.raises(ValueError, match="most: got 4, expected 1 to 3"):
-        find_nested_lines(np.ones((10, 3)), 4)
+        find_nested_directions(np.ones((10, 3)), 4)

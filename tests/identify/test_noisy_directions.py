@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pyro_lcm.design import MAX_CURVATURE
-from pyro_lcm.identify.directions import find_lines
-from pyro_lcm.identify.noisy_directions import fit_noisy_lines
+from pyro_lcm.identify.directions import find_directions
+from pyro_lcm.identify.noisy_directions import fit_noisy_directions
 
 
 def _noisy(dim, rows=6000, *, noise=0.1, seed=0, curve=0.0):
@@ -20,20 +20,20 @@ def _noisy(dim, rows=6000, *, noise=0.1, seed=0, curve=0.0):
 
 
 def _fit(differences):
-    return fit_noisy_lines(differences, find_lines(differences, seed=1))
+    return fit_noisy_directions(differences, find_directions(differences, seed=1))
 
 
 @pytest.mark.parametrize("dim", [2, 4])
 def test_moves_noise_and_shares_are_recovered(dim):
     differences, mixing, noise = _noisy(dim)
     found = _fit(differences)
-    cosines = np.abs(found.moves @ mixing.T) / np.linalg.norm(mixing, axis=1)
-    cosines /= np.linalg.norm(found.moves, axis=1)[:, None]
+    cosines = np.abs(found.loadings @ mixing.T) / np.linalg.norm(mixing, axis=1)
+    cosines /= np.linalg.norm(found.loadings, axis=1)[:, None]
     match = cosines.argmax(1)
     assert sorted(match) == list(range(dim))
     assert cosines.max(1).min() > 0.998
     np.testing.assert_allclose(
-        np.linalg.norm(found.moves, axis=1), np.linalg.norm(mixing, axis=1)[match], rtol=0.1
+        np.linalg.norm(found.loadings, axis=1), np.linalg.norm(mixing, axis=1)[match], rtol=0.1
     )  # moves have unit variance
     assert np.linalg.norm(found.noise - noise) < 0.15 * np.linalg.norm(noise)
     np.testing.assert_allclose(found.shares, 1 / (dim + 1), atol=0.05)

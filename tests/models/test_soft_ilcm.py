@@ -99,7 +99,7 @@ def test_guide_of_sets_sums_bayes_factors(subset_programs):
     _, guide = subset_programs
     x, x_after = torch.randn(ROWS, DIM_X), torch.randn(ROWS, DIM_X)
     untouched, redrawn = guide.target_encoder.variances()
-    move = guide.moves(x, x_after)
+    move = guide.differences(x, x_after)
     odds = Normal(0.0, redrawn.sqrt()).log_prob(move) - Normal(0.0, untouched.sqrt()).log_prob(move)
     found = guide.targets(x, x_after)
     torch.testing.assert_close(found[:, 1:], odds.sigmoid())

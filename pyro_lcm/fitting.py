@@ -1,0 +1,257 @@
+"""From pairs to a fitted model, to a run folder, and back: what the user's class does, as functions.
+
+A model by name is built as the pairs demand (:mod:`pyro_lcm.design`) and trained with the recipe of its specification;
+a model of one's own is taken as it is and trained with :func:`~pyro_lcm.recipes.implicit.identify_own`, or with phases
+that are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+
+from pyro_lcm import random_state
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.data.holdout import hold_out
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.design import choose_design, fit_standardizer, is_flat
+from pyro_lcm.fitted import FittedModel
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.implicit import identify_own
+from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.registry import build, spec_of
+from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
+from pyro_lcm.training.driver import Precision, check_seed, fit
+from pyro_lcm.training.logs import FitResult
+from pyro_lcm.training.phases import Phase, describe_phases
+from pyro_lcm.training.sources import fingerprint
+
+__all__ = ["ModelChoice", "fit_pairs", "load_fitted", "save_fitted"]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model is to be fitted, before any pair has been seen; the fields are the arguments of the user's class.
+
+    Attributes:
+        model: a name in :data:`pyro_lcm.registry.SPECS`, or a Pyro model of one's own.
+        guide: the guide of one's own model.
+        dim_z: number of causal variables; None for as many as x has directions in which it varies.
+        names: of the causal variables; None for z1, z2, ...
+        options: fields of :class:`pyro_lcm.architecture.Architecture` to set.
+
+    Raises:
+        ValueError: if they do not fit each other.
+
+    >>> ModelChoice("ilcm", names=("a", "a"))
+    Traceback (most recent call last):
+    ValueError: names: got ['a', 'a'], expected different Python identifiers
+    """
+
+    model: str | Any = "ilcm"
+    guide: Any = None
+    dim_z: int | None = None
+    names: Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, str):
+            spec_of(self.model)
+            if self.guide is not None:
+                raise ValueError("guide: got one beside the name of a model, expected none")
+        elif self.guide is None:
+            raise ValueError("guide: got none, expected the guide of the given model")
+        elif self.dim_z is None:
+            object.__setattr__(self, "dim_z", int(self.model.dim_z))
+        if self.dim_z is not None and self.dim_z < 1:
+            raise ValueError(f"dim_z: got {self.dim_z}, expected at least 1")
+        known = {entry.name for entry in fields(Architecture)} - {"model", "dim_x", "dim_z"}
+        unknown = sorted(set(self.options) - known)
+        if unknown:
+            raise ValueError(f"options: got {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
+        object.__setattr__(self, "options", dict(self.options))
+        if self.names is not None:
+            object.__setattr__(self, "names", _checked_names(self.names, self.dim_z))
+
+    def names_of(self, dim_z: int) -> tuple[str, ...]:
+        """Names of so many variables: those that were given, or z1, z2, ..."""
+        return _checked_names(self.names or [f"z{i}" for i in range(1, dim_z + 1)], dim_z)
+
+
+def fit_pairs(
+    choice: ModelChoice,
+    pairs: InterventionPairs,
+    *,
+    validation: InterventionPairs | float,
+    seed: int,
+    out: str | Path | None,
+    budget: Budget | None,
+    phases: Sequence[Phase] | None,
+    device: str,
+    precision: Precision,
+    progress: bool | None,
+    resume: bool,
+    loggers: Sequence[Any],
+) -> tuple[FittedModel, FitResult, dict[str, Any]]:
+    """Build what was chosen, as the pairs demand, and train it.
+
+    Args:
+        choice: the model.
+        pairs: training pairs; this and what follows are the arguments of :meth:`pyro_lcm.LatentCausalModel.fit`.
+        validation: held-out pairs, or the fraction of the pairs to hold out.
+        seed: of everything random.
+        out: run folder for logs and checkpoints, or None.
+        budget: steps of the default recipe.
+        phases: a recipe of one's own instead.
+        device: where to train.
+        precision: as Lightning Fabric names it.
+        progress: whether to show a progress bar.
+        resume: whether to go on with the run in ``out``.
+        loggers: Lightning Fabric loggers.
+
+    Returns:
+        The fitted model, how the training went, and the configuration that its run folder records.
+
+    Raises:
+        ValueError: if data or options do not fit.
+        TrainingDiverged: if the loss is not finite.
+    """
+    seed = check_seed(seed)
+    if budget is not None and phases is not None:
+        raise ValueError("budget: got one beside phases, expected it for the default recipe")
+    if out is not None and (Path(out) / CONFIG).exists() and not resume:
+        raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
+    training, held_out = hold_out(pairs, validation, seed=seed)
+    spec = spec_of(choice.model) if isinstance(choice.model, str) else None
+    standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
+    architecture: Architecture | None = None
+    model: Any
+    guide: Any
+    if spec is not None:
+        design = choose_design(
+            spec, training, standardizer, dim_z=choice.dim_z, options=choice.options, budget=budget, seed=seed
+        )
+        architecture, recipe = design.architecture, design.phases
+        model, guide = build(architecture, seed=seed)
+    else:
+        model, guide = choice.model, choice.guide
+        recipe = identify_own(model, guide, budget, flat=is_flat(training, standardizer, int(model.dim_z)))
+    names = choice.names_of(int(model.dim_z))
+    if training.known_targets is not None and training.known_targets.max() > len(names):
+        raise ValueError(
+            f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
+        )
+    with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
+        objective = (RecipeObjective if spec is None else spec.objective)(model, guide)
+    fitted = FittedModel(objective, standardizer, names, architecture)
+    recipe = recipe if phases is None else tuple(phases)
+    # What a run has to share to be gone on with, beside what the driver compares.
+    facts = {
+        "model": fitted.name,
+        "names": list(fitted.names),
+        "pairs": len(training),
+        "held_out": len(held_out),
+        "known_targets": training.known_targets is not None,
+        "architecture": None if architecture is None else architecture.to_dict(),
+        "standardizer": standardizer.to_config(),
+    }
+    double = precision == "64-true"
+    source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
+    # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
+    # driver notices what is not finite.
+    with pyro.validation_enabled(False):
+        result = fit(
+            fitted.objective,
+            source,
+            recipe,
+            seed=seed,
+            out=out,
+            validation=validation_source,
+            device=device,
+            precision=precision,
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
+            facts=facts,
+        )
+    fitted.objective.eval()
+    config = facts | {
+        "phases": describe_phases(recipe),
+        "seed": seed,
+        "device": fitted.device.type,
+        "precision": precision,
+        "data": fingerprint(source),
+        "validation": fingerprint(validation_source),
+    }
+    return fitted, result, config
+
+
+def save_fitted(folder: str | Path, fitted: FittedModel, config: Mapping[str, Any]) -> None:
+    """Write ``config.yaml`` and ``model.safetensors``.
+
+    Args:
+        folder: the run folder; made if it is not there.
+        fitted: the fitted model.
+        config: what :func:`fit_pairs` gave with it.
+    """
+    # Not what belongs to the training alone, beside the two in the objective.
+    parts = {"objective.model": fitted.model, "objective.guide": fitted.guide, "standardizer": fitted.standardizer}
+    tensors = {f"{part}.{name}": value for part, held in parts.items() for name, value in held.state_dict().items()}
+    save_run(folder, config, tensors)
+
+
+def load_fitted(
+    folder: str | Path, *, model: Any = None, guide: Any = None
+) -> tuple[ModelChoice, FittedModel, dict[str, Any]]:
+    """Read a run folder.
+
+    Args:
+        folder: the run folder.
+        model: of one's own, built as it was for the fit; needed if the fit was of such a one.
+        guide: its guide.
+
+    Returns:
+        Which model was chosen, the fitted one, and its configuration.
+
+    Raises:
+        FileNotFoundError: if the folder or a file of it is missing.
+        ValueError: if a file is damaged, or the run is of a model of one's own and none is given.
+    """
+    config, tensors = load_run(folder)
+    for key in ("model", "names", "architecture", "standardizer"):
+        if key not in config:
+            raise ValueError(f"{Path(folder) / CONFIG}: the key {key!r} is missing")
+    plain = config["architecture"]
+    if plain is None and (model is None or guide is None):
+        raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")
+    architecture: Architecture | None = None
+    if plain is not None:
+        choice = ModelChoice(config["model"], dim_z=plain["dim_z"], names=config["names"])
+        architecture = Architecture.from_dict(plain)
+        model, guide = build(architecture)
+    else:
+        choice = ModelChoice(model, guide, names=config["names"])
+    standardizer = Standardizer(**config["standardizer"])
+    fitted = FittedModel(RecipeObjective(model, guide), standardizer, tuple(config["names"]), architecture)
+    fitted.objective.to(dtype_of(tensors))
+    try:
+        fitted.objective.load_state_dict(with_prefix(tensors, "objective."))
+        fitted.standardizer.load_state_dict(with_prefix(tensors, "standardizer."))
+    except RuntimeError as error:
+        raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
+    fitted.objective.eval()
+    return choice, fitted, config
+
+
+def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:
+    if len(set(names)) != len(names) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise ValueError(f"names: got {list(names)}, expected different Python identifiers")
+    if dim_z is not None and len(names) != dim_z:
+        raise ValueError(f"names: got {len(names)}, expected {dim_z}, one for each causal variable")
+    return tuple(names)

@@ -1,0 +1,1 @@
+"""Studies: many fits by one protocol, their scores and figures; ``pyro-lcm benchmark`` runs them."""

@@ -1,0 +1,67 @@
+"""What a study leaves behind: a table of its runs, figures, and medians."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyro_lcm.studies.study import COLUMNS
+from pyro_lcm.text_files import write_csv
+from pyro_lcm.viz.scaling import score_against_dim, score_by_method
+from pyro_lcm.viz.style import save_figure
+
+_SHOWN = (
+    "disentanglement",
+    "mcc",
+    "mcc_noise",
+    "intervention_accuracy",
+    "shd",
+    "edge_f1",
+    "seconds",
+    "pairs_per_second",
+)
+"""Scores that the medians are of."""
+
+
+def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "scaling") -> None:
+    """Write the table of runs and the figures."""
+    write_csv(folder / f"{study}.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    if study in ("models", "causalcircuit"):
+        for score in ("disentanglement", "completeness"):
+            figure = score_by_method(rows, score, label=score)
+            if figure is not None:
+                save_figure(figure, folder / "figures" / f"{score}.png")
+        return
+    figures = {
+        "disentanglement": score_against_dim(
+            rows, "disentanglement", label="disentanglement D", good=0.98, limits=(0.0, 1.03)
+        ),
+        "graph_distance": score_against_dim(rows, "shd", label="graph distance (SHD)", good=0.0),
+        "seconds": score_against_dim(rows, "seconds", label="time to fit (s)", log=True),
+        "seconds_to_d": score_against_dim(rows, "seconds_to_d", label="time to D of 0.98 (s)", log=True),
+    }
+    for name, figure in figures.items():
+        if figure is not None:
+            save_figure(figure, folder / "figures" / f"{name}.png")
+
+
+def medians(rows: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Medians over the runs of each data set, method and number of variables: a header, and a row of texts each.
+
+    >>> medians([{"method": "ilcm", "dim": 4, "mcc": mcc} for mcc in (0.9, 1.0)])[1][0][:6]
+    ('scaling', 'ilcm', '4', '2', '-', '0.950')
+    """
+    cells: list[tuple[str, ...]] = []
+    keys = ("data", "method", "dim")
+    for data, method, dim in sorted({tuple(row.get(key, "scaling") for key in keys) for row in rows}):
+        mine = [row for row in rows if tuple(row.get(key, "scaling") for key in keys) == (data, method, dim)]
+        middles = []
+        for key in _SHOWN:
+            known = [row[key] for row in mine if row.get(key) is not None]
+            digits = 0 if key in ("seconds", "pairs_per_second") else 3
+            middles.append(f"{np.median(known):.{digits}f}" if known else "-")
+        cells.append((data, method, str(dim), str(len(mine)), *middles))
+    return ("data", "method", "d", "runs", *_SHOWN), cells
