@@ -27,7 +27,7 @@ def simulate_scene(
     Args:
         out: The folder of these folders.
         simulator: shapes or objects3d.
-        scene: Name of a scene of shapes; objects3d has one.
+        scene: Name of a scene of shapes; of objects3d, which has one, that name again.
         sizes: Pairs of each sample by its name; those of 0 pairs are left out.
         size: Width and height of the images.
         seed: Of the system.
@@ -38,12 +38,12 @@ def simulate_scene(
         ValueError: If the folder holds a set that was made otherwise, or something else.
         CommandFailed: If nothing can be rendered here.
     """
-    from pyro_lcm.data.scenes import SceneSystem, find_scene
+    from pyro_lcm.data.scenes import Objects3D, Scene, SceneSystem, find_scene
     from pyro_lcm.data.scenes.store import plan_sample, write_samples
 
     if out.suffix == ".npz" or (out.exists() and not out.is_dir()):
         raise ValueError(f"--out: got {out}, expected a folder")
-    seen = find_scene(scene)
+    seen: Scene = Objects3D() if simulator == "objects3d" else find_scene(scene)
     system = SceneSystem(seen, seed=seed, size=size, edge_probability=edge_probability)
     samples = [
         plan_sample(system, out / name, number, seed=own) for own, (name, number) in enumerate(sizes.items()) if number

@@ -1,10 +1,11 @@
-"""``pyro-lcm simulate shapes``: folders that are read back, gone on with, and not mixed with others."""
+"""``pyro-lcm simulate shapes`` and ``objects3d``: folders that are read back, gone on with, not mixed."""
 
 import numpy as np
 import pytest
 
 from pyro_lcm.data import InterventionPairs
-from pyro_lcm.data.scenes import SceneSystem, find_scene
+from pyro_lcm.data.causal_circuit.render import rendering_problem
+from pyro_lcm.data.scenes import SceneSystem, find_scene, simulate_objects3d
 
 SMALL = ["--n", "120", "--n-val", "0", "--n-test", "10", "--size", "16", "--processes", "1"]
 
@@ -43,3 +44,16 @@ def test_another_set_and_bad_options_are_refused_in_one_line(cli, tmp_path, chan
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_objects3d_is_written_or_names_what_to_install(cli, tmp_path, monkeypatch):
+    command = ["simulate", "objects3d", "--seed", "3", *SMALL, "--n", "4", "--n-test", "0"]
+    if rendering_problem() is None:
+        assert cli(*command, "--out", tmp_path / "set")[0] == 0
+        pairs = InterventionPairs.load(tmp_path / "set" / "train", mmap=True)
+        np.testing.assert_array_equal(pairs.x_after, simulate_objects3d(4, seed=3, size=16).x_after)
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    code, _, err = cli(*command, "--out", tmp_path / "other")
+    assert code == 1
+    assert "apt install libosmesa6" in err

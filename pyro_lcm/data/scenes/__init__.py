@@ -7,14 +7,16 @@ that shows the variables one to one.
 from pyro_lcm.data.scenes.catalogue import SCENES, find_scene
 from pyro_lcm.data.scenes.contract import Renderer, Scene
 from pyro_lcm.data.scenes.measure import Sight, hidden_fractions, measure_sight
+from pyro_lcm.data.scenes.objects3d import Objects3D
 from pyro_lcm.data.scenes.shapes import Arc, Background, Shape, ShapesScene
 from pyro_lcm.data.scenes.store import plan_sample, write_samples
-from pyro_lcm.data.scenes.system import SceneSystem, simulate_shapes
+from pyro_lcm.data.scenes.system import SceneSystem, simulate_objects3d, simulate_shapes
 
 __all__ = [
     "SCENES",
     "Arc",
     "Background",
+    "Objects3D",
     "Renderer",
     "Scene",
     "SceneSystem",
@@ -25,6 +27,7 @@ __all__ = [
     "hidden_fractions",
     "measure_sight",
     "plan_sample",
+    "simulate_objects3d",
     "simulate_shapes",
     "write_samples",
 ]

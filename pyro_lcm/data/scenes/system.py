@@ -18,6 +18,7 @@ from pyro_lcm.data.scaling_program import ScalingProgram
 from pyro_lcm.data.scenes.catalogue import find_scene
 from pyro_lcm.data.scenes.contract import Scene, check_size
 from pyro_lcm.data.scenes.law import arc_program
+from pyro_lcm.data.scenes.objects3d import Objects3D
 from pyro_lcm.data.scenes.shapes import ShapesScene
 
 CHUNK = 100
@@ -185,6 +186,36 @@ def simulate_shapes(
     return SceneSystem(find_scene(scene), seed=seed, size=size, edge_probability=edge_probability, graph=graph).sample(
         n
     )
+
+
+def simulate_objects3d(
+    n: int = 1000,
+    *,
+    seed: int,
+    size: int = 64,
+    noise_sd: float = 0.0,
+    edge_probability: float = 0.5,
+    graph: ArrayLike | None = None,
+) -> InterventionPairs:
+    """Draw a random causal model of the scene in space, :class:`Objects3D`, and pairs of images from it.
+
+    Args:
+        n: Number of pairs.
+        seed: Seed of the model and of its sample.
+        size: Width and height of the images in pixels.
+        noise_sd: Standard deviation of the pixel noise, in the units of 0 to 255.
+        edge_probability: Probability of each possible edge.
+        graph: The graph in the place of a random one, shape (6, 6).
+
+    Returns:
+        The pairs, images as uint8 (n, size, size, 3), with all of the truth.
+
+    Raises:
+        ValueError: If an option is out of range.
+        RenderingUnavailable: If MuJoCo, the extra ``sim``, or the OpenGL library is missing.
+    """
+    scene = Objects3D(noise_sd=noise_sd)
+    return SceneSystem(scene, seed=seed, size=size, edge_probability=edge_probability, graph=graph).sample(n)
 
 
 def noise_generator(system_seed: int, sample_seed: int, number: int) -> np.random.Generator:
