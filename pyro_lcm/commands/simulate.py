@@ -10,6 +10,7 @@ from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
+from pyro_lcm.commands.simulate_scene import simulate_scene
 from pyro_lcm.data.scaling import ScalingSystem
 
 POSITIONAL = ("simulator",)
@@ -20,26 +21,31 @@ class Options:
     """Options of ``pyro-lcm simulate``.
 
     Args:
-        simulator: Which simulator: scaling, any number of variables; or causal_circuit, images of a robot arm, buttons
-            and lamps, which needs the extra sim.
-        out: Where to: a folder, which gets train.npz, val.npz and test.npz; or a file that ends in .npz.
+        simulator: Which simulator: scaling, any number of variables; shapes, images of shapes on a plane; or,
+            with the extra sim, objects3d, images of an object under a spotlight, and causal_circuit, of a robot arm,
+            buttons and lamps.
+        out: Where to: a folder, which gets train.npz, val.npz and test.npz, or, of shapes and objects3d, folders train,
+            val and test; or a file that ends in .npz.
         n: Number of pairs to train on.
         pairs: The same by another name, which wins.
         n_val: Number of pairs to validate on; 0 for no file of these.
         n_test: Number of pairs to test on; 0 for no file of these.
         overwrite: Whether to write over files; images are not: the same command goes on with them.
-        size: Width and height of images: 64, 128 or 512.
+        scene: Which scene of shapes: discs, mixed, colours, plane or eight, or one of these with -occluded behind it.
+        size: Width and height of images: 64, 128 or 512; of shapes and objects3d any from 16 to 512.
         processes: How many processes render images; by default one a core.
-        system: The latent causal model of the simulator scaling; its seed is also that of images.
+        system: The latent causal model of the simulator scaling; its seed is also that of images, and its edge
+            probability that of shapes and objects3d.
     """
 
-    simulator: Literal["scaling", "causal_circuit"]
+    simulator: Literal["scaling", "causal_circuit", "shapes", "objects3d"]
     out: str
     n: int = 100_000
     pairs: int | None = None
     n_val: int = 10_000
     n_test: int = 10_000
     overwrite: bool = False
+    scene: str = "mixed"
     size: int = 64
     processes: int | None = None
     system: ScalingSystem = field(metadata=INLINED)
@@ -67,8 +73,19 @@ def run(options: Options) -> int:
             seed=system.seed,
             processes=options.processes,
         )
-    single = out.suffix == ".npz"
     sizes = {"train": number, "val": options.n_val, "test": options.n_test}
+    if options.simulator in ("shapes", "objects3d"):
+        return simulate_scene(
+            out,
+            options.simulator,
+            options.scene if options.simulator == "shapes" else options.simulator,
+            sizes,
+            size=options.size,
+            seed=system.seed,
+            edge_probability=system.edge_probability,
+            processes=options.processes,
+        )
+    single = out.suffix == ".npz"
     files = {"train": out} if single else {name: out / f"{name}.npz" for name, size in sizes.items() if size}
     if not single and out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or a name that ends in .npz")

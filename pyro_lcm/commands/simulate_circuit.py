@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from pyro_lcm.commands.console import CommandFailed, progress_bar, say
+from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import claim_folder
+from pyro_lcm.commands.rendering import RECORD, rendering_bar
 from pyro_lcm.commands.threads import available_cores
-
-RECORD = "simulation.yaml"
-"""What a set was made with; the same command goes on with it, another one does not."""
 
 
 def simulate_circuit(
@@ -22,7 +19,6 @@ def simulate_circuit(
         ValueError: If the folder holds a set that was made otherwise, or something else.
         CommandFailed: If nothing can be rendered here.
     """
-    from pyro_lcm.data.causal_circuit.render import RenderingUnavailable
     from pyro_lcm.data.causal_circuit.simulate import plan_shards, render_shards
 
     if out.exists() and not out.is_dir():
@@ -32,18 +28,7 @@ def simulate_circuit(
     claim_folder(out, RECORD, made, holds="a set", kind="a simulated set")
     waiting = sum(not shard.done for shard in shards)
     say(f"{len(shards)} files, {len(shards) - waiting} of them rendered before")
-    try:
-        with progress_bar(sum(shard.pairs for shard in shards), "rendering", "pair") as bar:
-
-            def advance(done: int) -> None:
-                bar.update(done)
-
-            render_shards(shards, processes=processes or available_cores(), progress=advance)
-    except RenderingUnavailable as error:
-        raise CommandFailed(str(error)) from error
-    except BrokenProcessPool as error:
-        raise CommandFailed("a rendering process was killed; the same command goes on with the set") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on with the set") from None
+    with rendering_bar(sum(shard.pairs for shard in shards)) as advance:
+        render_shards(shards, processes=processes or available_cores(), progress=advance)
     say(f"wrote {out}: {pairs} pairs to train on, {n_val} to validate, {n_test} to test, {size} pixels")
     return 0

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pyro.contrib.autoname import scope
 from pyro.distributions import Distribution
+from pyro.distributions.transforms import Transform, identity_transform
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
@@ -66,6 +67,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         mechanisms: Mechanisms of the graph's variables.
         mixing: Maps causal variables, shape (..., d), to observations, shape (..., D).
         distributions: What is random.
+        link: Increasing map g of a variable: ``z_i = g(m_i + s_i e_i)``; by default the identity.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         mechanisms: Mechanisms,
         mixing: nn.Module,
         distributions: Distributions,
+        link: Transform = identity_transform,
     ) -> None:
         super().__init__()
         self.adjacency = adjacency
@@ -82,6 +85,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         self.mechanisms = mechanisms
         self.mixing = mixing
         self.distributions = distributions
+        self.link = link
 
     @property
     def dim(self) -> int:
@@ -118,7 +122,7 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
         encodings = []
         for variable in range(self.dim):
             location, scale = self._location_scale(variable, causal.unbind(-1))
-            encodings.append((causal[..., variable] - location) / scale)
+            encodings.append((self.link.inv(causal[..., variable]) - location) / scale)
         return torch.stack(encodings, dim=-1)
 
     def forward(self, size: int) -> PairOfWorlds:
@@ -176,7 +180,8 @@ class ScalingProgram(PyroModule):  # type: ignore[misc]
 
     def _mechanism(self, variable: int, noise: Tensor, values: list[Tensor]) -> Tensor:
         location, scale = self._location_scale(variable, values)
-        return location + scale * noise[..., variable]
+        value: Tensor = self.link(location + scale * noise[..., variable])
+        return value
 
     def _location_scale(self, variable: int, values: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         parents = [values[parent] for parent in self.parents[variable]]

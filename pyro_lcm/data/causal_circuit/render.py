@@ -7,10 +7,7 @@ library that renders without a screen: OSMesa or EGL.
 
 from __future__ import annotations
 
-import ctypes.util
-import importlib
 import math
-import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -20,11 +17,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.causal_circuit.program import BUTTONS, pressed
+from pyro_lcm.data.headless import RenderingUnavailable, average_pixels, import_mujoco, offscreen_renderer
+
+__all__ = ["SIZES", "Renderer", "RenderingUnavailable", "rendering_problem"]
 
 SIZES = (64, 128, 512)
 """Widths and heights of images, in pixels."""
-INSTALL = "pip install 'pyro-lcm[sim]' and, on Debian or Ubuntu, apt install libosmesa6"
-"""What makes rendering work."""
 
 _SWEEP = math.radians(62)
 """The arm turns so far to either side of the middle of the arc."""
@@ -39,10 +37,6 @@ _FIELD = 47
 """Vertical field of view of the camera in degrees."""
 _OVERSAMPLED = 256
 """Smaller images are rendered at this size and averaged, so that they change smoothly as the arm moves."""
-
-
-class RenderingUnavailable(RuntimeError):
-    """MuJoCo or the OpenGL library is missing; the message says what to install."""
 
 
 def rendering_problem() -> str | None:
@@ -69,17 +63,13 @@ class Renderer:
     def __init__(self, size: int = 64) -> None:
         if size not in SIZES:
             raise ValueError(f"size: got {size}, expected one of {', '.join(map(str, SIZES))} pixels")
-        mujoco = _import_mujoco()
+        mujoco = import_mujoco()
         self.size = size
         self._oversampling = max(1, _OVERSAMPLED // size)
         self._model = mujoco.MjModel.from_xml_string(_scene())
         self._data = mujoco.MjData(self._model)
         self._forward: Callable[[Any, Any], None] = mujoco.mj_forward
-        try:
-            rendered = size * self._oversampling
-            self._renderer = mujoco.Renderer(self._model, rendered, rendered)
-        except Exception as error:  # whatever the OpenGL library raises, it cannot render
-            raise RenderingUnavailable(f"MuJoCo cannot render here ({_first_line(error)}): {INSTALL}") from error
+        self._renderer = offscreen_renderer(mujoco, self._model, size * self._oversampling)
 
     def render(self, causal: ArrayLike) -> NDArray[np.uint8]:
         """Render one image.
@@ -106,12 +96,7 @@ class Renderer:
             model.light(name).diffuse[:] = _LAMP_LIGHT * _COLOURS[lamp] * values[lamp]
         self._forward(model, data)
         self._renderer.update_scene(data, camera="front")
-        image: NDArray[np.uint8] = self._renderer.render()
-        k = self._oversampling
-        if k == 1:
-            return image.copy()
-        means = image.reshape(self.size, k, self.size, k, 3).mean(axis=(1, 3))
-        return np.rint(means).astype(np.uint8)
+        return average_pixels(self._renderer.render(), self._oversampling)
 
     def close(self) -> None:
         """Give the OpenGL context back."""
@@ -124,27 +109,6 @@ class Renderer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _import_mujoco() -> Any:
-    """Import MuJoCo with an OpenGL library that needs no screen, unless the user chose one by MUJOCO_GL."""
-    if not os.environ.get("MUJOCO_GL"):
-        for name, library in (("osmesa", "OSMesa"), ("egl", "EGL")):
-            if ctypes.util.find_library(library):
-                os.environ["MUJOCO_GL"] = name
-                break
-        else:
-            raise RenderingUnavailable(f"no OpenGL library that renders without a screen was found: {INSTALL}")
-    try:
-        return importlib.import_module("mujoco")
-    except ImportError as error:
-        raise RenderingUnavailable(f"mujoco is not installed: {INSTALL}") from error
-    except Exception as error:  # PyOpenGL raises AttributeError where the library is missing
-        raise RenderingUnavailable(f"MuJoCo found no OpenGL library ({_first_line(error)}): {INSTALL}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _angle(position: float) -> float:

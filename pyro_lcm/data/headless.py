@@ -1,0 +1,73 @@
+"""MuJoCo without a screen: the extra ``sim``, and an OpenGL library that renders off screen, OSMesa or EGL."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+INSTALL = "pip install 'pyro-lcm[sim]' and, on Debian or Ubuntu, apt install libosmesa6"
+"""What makes rendering work."""
+
+
+class RenderingUnavailable(RuntimeError):
+    """MuJoCo or the OpenGL library is missing; the message says what to install."""
+
+
+def import_mujoco() -> Any:
+    """Import MuJoCo with an OpenGL library that needs no screen, unless the user chose one by MUJOCO_GL.
+
+    Raises:
+        RenderingUnavailable: If MuJoCo or the OpenGL library is missing.
+    """
+    if not os.environ.get("MUJOCO_GL"):
+        for name, library in (("osmesa", "OSMesa"), ("egl", "EGL")):
+            if ctypes.util.find_library(library):
+                os.environ["MUJOCO_GL"] = name
+                break
+        else:
+            raise RenderingUnavailable(f"no OpenGL library that renders without a screen was found: {INSTALL}")
+    try:
+        return importlib.import_module("mujoco")
+    except ImportError as error:
+        raise RenderingUnavailable(f"mujoco is not installed: {INSTALL}") from error
+    except Exception as error:  # PyOpenGL raises AttributeError where the library is missing
+        raise RenderingUnavailable(f"MuJoCo found no OpenGL library ({_first_line(error)}): {INSTALL}") from error
+
+
+def offscreen_renderer(mujoco: Any, model: Any, size: int) -> Any:
+    """Make a ``mujoco.Renderer`` of square images.
+
+    Args:
+        mujoco: The module.
+        model: An ``MjModel``.
+        size: Width and height in pixels.
+
+    Raises:
+        RenderingUnavailable: If the OpenGL library cannot render.
+    """
+    try:
+        return mujoco.Renderer(model, size, size)
+    except Exception as error:  # whatever the OpenGL library raises, it cannot render
+        raise RenderingUnavailable(f"MuJoCo cannot render here ({_first_line(error)}): {INSTALL}") from error
+
+
+def average_pixels(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Shrink a square image, (size, size, 3), by averaging squares of ``factor`` pixels, so that it changes smoothly.
+
+    >>> average_pixels(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), 2).tolist()
+    [[[4, 6, 6]]]
+    """
+    if factor == 1:
+        return image.copy()
+    size = len(image) // factor
+    means = image.reshape(size, factor, size, factor, 3).mean(axis=(1, 3))
+    return np.rint(means).astype(np.uint8)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
