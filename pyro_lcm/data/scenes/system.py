@@ -93,7 +93,7 @@ class SceneSystem:
         """The graph, ``[parent, child]``, shape (d, d)."""
         return self.program.adjacency
 
-    def latents(self, n: int, seed: int = 0) -> dict[str, NDArray[Any]]:
+    def latents(self, n: int, seed: int = 0) -> dict[str, Any]:
         """Draw all of a sample but its images.
 
         Args:
@@ -147,7 +147,7 @@ class SceneSystem:
                 rng = noise_generator(self.seed, seed, number)
                 for key, z in (("x", latents["z"]), ("x_after", latents["z_after"])):
                     sides[key][rows] = with_noise(renderer.render(z[rows]), self.scene.noise_sd, rng)
-        return InterventionPairs(**sides, **latents)
+        return InterventionPairs(sides["x"], sides["x_after"], **latents)
 
 
 def simulate_shapes(
