@@ -16,7 +16,7 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.text_files import write_json
-from pyro_lcm.viz.run_figures import latents_figure, learned_graph_figure, training_figure
+from pyro_lcm.viz.run_figures import latents_figure, learned_graph_figure, save_image_figures, training_figure
 
 POSITIONAL = ("run",)
 
@@ -101,6 +101,7 @@ def evaluate_run(
         write_json(folder / "metrics.json", {**scores, "learned_variable_of": matching, "pairs": len(pairs)})
         latents_figure(folder, model, few, encoding, alignment)
         learned_graph_figure(folder, model, few, alignment)
+        save_image_figures(folder, model, few, alignment)
         training_figure(folder)
         write_report(folder)
     return scores

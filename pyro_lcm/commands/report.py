@@ -8,6 +8,7 @@ from typing import Any
 from pyro_lcm.commands.summary import SCORES, number_text
 from pyro_lcm.run_folder import CONFIG, read_config
 from pyro_lcm.text_files import read_json, write_text
+from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS
 from pyro_lcm.viz.report import Section, report_html
 from pyro_lcm.viz.run_figures import FIGURES
 
@@ -46,9 +47,11 @@ def write_report(folder: Path) -> Path:
     if (folder / "graph.txt").is_file():
         text = (folder / "graph.txt").read_text(encoding="utf-8")
         sections.append(Section("Posterior over graphs", text=text))
-    paths = [(folder / FIGURES / name, caption) for name, caption in CAPTIONS.items()]
-    if found := [(path, caption) for path, caption in paths if path.is_file()]:
-        sections.append(Section("Figures", figures=found))
+    seen = {f"{name}.png": caption for name, caption in IMAGE_CAPTIONS.items()}
+    for heading, captions in (("To look at", seen), ("Figures", CAPTIONS)):
+        paths = [(folder / FIGURES / name, caption) for name, caption in captions.items()]
+        if found := [(path, caption) for path, caption in paths if path.is_file()]:
+            sections.append(Section(heading, figures=found))
     target = folder / "report.html"
     write_text(target, report_html(f"pyro_lcm: {folder.name}", sections))
     return target

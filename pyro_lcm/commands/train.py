@@ -15,6 +15,7 @@ from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
 from pyro_lcm.commands.options import Images
 from pyro_lcm.commands.parsing import INLINED, grouped, to_plain
+from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.runs import (
     holds_run,
     is_finished,
@@ -31,6 +32,7 @@ from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.processes import is_first_process
+from pyro_lcm.viz.run_figures import learned_graph_figure, save_image_figures, training_figure
 
 POSITIONAL = ("data",)
 CHOICE = grouped("several fits, and the number of variables")
@@ -239,4 +241,9 @@ def _report(
         say(f"  PROBLEM: {problem}")
     if report.ok:
         say("  check: no problem found on the held-out pairs")
+    if held_out.is_images:
+        save_image_figures(folder, model, held_out)
+        learned_graph_figure(folder, model, held_out, None)
+        training_figure(folder)
+        say(f"  to look at: {write_report(folder)}")
     say(f"next: pyro-lcm check {folder} --data FILE, or evaluate if FILE has the truth")

@@ -8,6 +8,7 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.alignment import Alignment
 from pyro_lcm.lcm import Encoding, LatentCausalModel
 from pyro_lcm.viz.graphs import graph_figure
+from pyro_lcm.viz.image_figures import image_figures
 from pyro_lcm.viz.latents import learned_against_true
 from pyro_lcm.viz.style import save_figure
 from pyro_lcm.viz.training import training_curves
@@ -45,6 +46,16 @@ def learned_graph_figure(
             for j, i in enumerate(alignment.permutation, start=1)
         )
     return save_figure(graph_figure(adjacency, names, truth=truth), folder / FIGURES / "graph.png")
+
+
+def save_image_figures(
+    folder: Path, model: LatentCausalModel, pairs: InterventionPairs, alignment: Alignment | None = None
+) -> list[Path]:
+    """Draw what was found in images, one file for each of :func:`image_figures`; nothing if pairs are of no images."""
+    if not pairs.is_images:
+        return []
+    figures = image_figures(model, pairs, alignment=alignment)
+    return [save_figure(figure, folder / FIGURES / f"{name}.png") for name, figure in figures.items()]
 
 
 def training_figure(folder: Path) -> Path | None:

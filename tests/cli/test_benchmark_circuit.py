@@ -40,7 +40,7 @@ def test_a_study_leaves_codes_runs_table_and_report(study):
     assert ImageReduction.load(folder / "reduction").dim == 4
     assert (folder / "runs" / "ilcm-model0" / "config.yaml").is_file()
     report = (folder / "report.html").read_text()
-    assert report.count("data:image/png;base64,") == 5
+    assert report.count("data:image/png;base64,") == 6
     assert "<img" in report
     assert 'src="data:' in report
     assert 'src="http' not in report
@@ -76,7 +76,7 @@ def test_one_more_method_joins_the_table(study):
     assert main([*alone[:place], "dvae", *alone[place:]]) == 0
     methods = [row["method"] for row in csv.DictReader((folder / "causalcircuit.csv").read_text().splitlines())]
     assert methods == ["beta_vae", "dvae", "ilcm"]
-    assert (folder / "report.html").read_text().count("data:image/png;base64,") == 5
+    assert (folder / "report.html").read_text().count("data:image/png;base64,") == 6
 
 
 def test_codes_have_the_truth_of_their_images(study, images):
