@@ -166,7 +166,8 @@ def _as_they_are(images: Array) -> Array:
 def _that_changed(pairs: InterventionPairs) -> NDArray[np.int64]:
     """Rows of a few pairs whose sides differ; the first ones if none do."""
     first = pairs[: min(_CANDIDATES, len(pairs))]
-    changed = np.flatnonzero((first.x != first.x_after).reshape(len(first), -1).any(axis=1))
+    before, after = np.asarray(first.x), np.asarray(first.x_after)
+    changed = np.flatnonzero((before != after).reshape(len(first), -1).any(axis=1))
     return (changed if len(changed) else np.arange(len(first)))[:_PAIRS]
 
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from pyro_lcm import InterventionPairs
+from pyro_lcm.commands import train
+from pyro_lcm.commands.fits import Fit
 from pyro_lcm.evaluation import align
+from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.lcm import Encoding, Outcome
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS, image_figures
 from pyro_lcm.viz.run_figures import save_image_figures
@@ -55,6 +58,22 @@ class Chain:
     def counterfactual(self, x, values):
         outcome = self.intervene(values, x=x)
         return Outcome(outcome.x + (x - outcome.x_before), *list(vars(outcome).values())[1:])
+
+
+class SmallChain(Chain):
+    """The same at half the size."""
+
+    def paint(self, causal):
+        return super().paint(causal)[:, :, ::2, ::2]
+
+
+class Checked(Chain):
+    """The same with a report of a check."""
+
+    dim_z = 2
+
+    def check(self, pairs, *, fits=()):
+        return CheckReport(self.names, np.ones(3) / 3, np.ones(2), np.zeros(2), 1.0, 1.0, 0.0, -1.0, None, ())
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +152,25 @@ def test_without_mechanisms_noise_encodings_are_traversed(pairs):
     np.testing.assert_allclose(np.diff(green[0]), np.diff(red[0]), atol=1e-6)  # z2 follows z1
     assert (np.diff(red[0]) > 0).all()
     assert np.ptp(red[1]) == 0
+
+
+def test_images_that_are_read_when_asked_for_and_bytes_are_drawn_too(pairs):
+    whole = InterventionPairs(*(np.rint(255 * side).astype(np.uint8) for side in (pairs.x, pairs.x_after)))
+    shown = np.flatnonzero((whole.x != whole.x_after).any(axis=(1, 2, 3)))[:10]
+    found = drawn(image_figures(Chain(), whole)["pairs"])
+    np.testing.assert_allclose(found, [*whole.x[shown] / 255, *whole.x_after[shown] / 255], atol=1e-6)
+    smaller = drawn(image_figures(SmallChain(), whole.resized((2, 3)))["pairs"])
+    np.testing.assert_allclose(smaller, found.reshape(20, 3, 2, 2, 3, 2).mean(axis=(3, 5)), atol=1e-6)
+
+
+def test_training_on_images_leaves_a_report_to_look_at(pairs, tmp_path, capsys):
+    fit = Fit(tmp_path, 0, Checked(), -1.0)
+    train._report(tmp_path, [fit], fit, (), pairs, 1.0)
+    assert f"to look at: {tmp_path / 'report.html'}" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>To look at</h2>" in page
+    assert all(caption in page for caption in IMAGE_CAPTIONS.values())
+    assert page.count("data:image/png;base64,") == len(IMAGE_CAPTIONS) + 1  # and the graph
 
 
 def test_the_truth_names_and_orders_the_variables(pairs):
