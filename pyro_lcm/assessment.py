@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.lazy import LazyRows
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sources import sides
 from pyro_lcm.discovery import latents
 from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.latents import LatentRows
@@ -26,12 +28,12 @@ from pyro_lcm.registry import spec_of
 
 
 def elbo(fitted: FittedModel, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
-    """Evidence lower bound per pair, in nats, of standardised x."""
+    """Evidence lower bound per pair, in nats, of x in the units of the model: of images, of their codes."""
     number = min(fitted.dim_z + 1, 4) if hypotheses is None else hypotheses
     return fitted.elbo(pairs, hypotheses=number, seed=seed)
 
 
-def inferred_targets(fitted: FittedModel, x: ArrayLike, x_after: ArrayLike) -> Array:
+def inferred_targets(fitted: FittedModel, x: ArrayLike | LazyRows, x_after: ArrayLike | LazyRows) -> Array:
     """Probabilities of the intervention targets, (N, d + 1), column 0 is none.
 
     Raises:
@@ -50,15 +52,16 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     """
     if len(pairs) < MIN_PAIRS:
         raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
-    before, after = fitted.encode(pairs.x), fitted.encode(pairs.x_after)
+    x, x_after = sides(pairs)
+    before, after = fitted.encode(x), fitted.encode(x_after)
     agreement = None
     if fits:
-        agreement = agreement_of_fits([before.noise, *(other.encode(pairs.x).noise for other in fits)])
+        agreement = agreement_of_fits([before.noise, *(other.encode(x).noise for other in fits)])
     return check_latents(
         before.noise.astype(np.float64),
         after.noise.astype(np.float64),
-        fitted.infer_targets(pairs.x, pairs.x_after).astype(np.float64),
-        explained=fitted.explained(pairs.x, before.noise),
+        fitted.infer_targets(x, x_after).astype(np.float64),
+        explained=fitted.explained(x, before.noise),
         elbo=elbo(fitted, pairs),
         names=fitted.names,
         agreement=agreement,
@@ -69,12 +72,13 @@ def evaluate(
     fitted: FittedModel, pairs: InterventionPairs, *, dci_rows: int = 10_000, n_jobs: int = 1, seed: int = 0
 ) -> dict[str, float | None]:
     """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing."""
-    encoding = fitted.encode(pairs.x)
+    x, x_after = sides(pairs)
+    encoding = fitted.encode(x)
     scores = evaluate_latents(
         pairs,
         causal=encoding.causal,
         noise=encoding.noise,
-        targets=fitted.infer_targets(pairs.x, pairs.x_after) if fitted.has_targets else None,
+        targets=fitted.infer_targets(x, x_after) if fitted.has_targets else None,
         adjacency=fitted.adjacency() if fitted.has_graph else None,
         dci_rows=dci_rows,
         n_jobs=n_jobs,
@@ -104,13 +108,14 @@ def graph_posterior(
     if rows < 1:
         raise ValueError(f"rows: got {rows}, expected at least 1")
     part = pairs[:rows]
-    own = fitted.encode(part.x)
+    x, _ = sides(part)
+    own = fitted.encode(x)
     built = fitted.architecture
     linear = built is not None and built.flow_layers == 0
     redrawn = linear or (built is not None and spec_of(built.model).both_sides)
     found = [_latent_rows(fitted, part, redrawn)]
     for other in fits:
-        matching = align(other.encode(part.x).noise, own.noise)
+        matching = align(other.encode(x).noise, own.noise)
         if not matching.matched.all():
             raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {fitted.dim_z}")
         found.append(_latent_rows(other, part, redrawn).reordered(matching.permutation, matching.signs))
@@ -127,8 +132,9 @@ def graph_posterior(
 
 
 def _latent_rows(fitted: FittedModel, pairs: InterventionPairs, redrawn: bool) -> LatentRows:
-    before, after = fitted.encode(pairs.x), fitted.encode(pairs.x_after)
-    targets = inferred_targets(fitted, pairs.x, pairs.x_after)
+    x, x_after = sides(pairs)
+    before, after = fitted.encode(x), fitted.encode(x_after)
+    targets = inferred_targets(fitted, x, x_after)
     if not redrawn:
         return LatentRows(after.causal, targets)
     return LatentRows(after.causal, targets, before.causal, after.noise, before.noise)

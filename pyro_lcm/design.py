@@ -25,7 +25,7 @@ from pyro_lcm.recipes.initialize import NOISE_FREE
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 
-__all__ = ["Design", "choose_design", "fit_standardizer"]
+__all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +90,22 @@ def choose_design(
     architecture = Architecture(spec.name, dim_x, dim_z, **(defaults | given))
     spec.check(architecture)
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
+    check_known_targets(spec, pairs)
+    return Design(architecture, spec.phases(architecture, budget, linear))
+
+
+def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:
+    """Check that the targets that are known of pairs suit a model.
+
+    Raises:
+        ValueError: if there are none and the model needs them, or they are sets and it takes single ones.
+    """
     if spec.known_targets and pairs.known_targets is None:
         raise ValueError(f"targets: got none that are known, expected some for {spec.name}; ada_{spec.name} needs none")
     if not spec.sets and pairs.known_targets is not None and pairs.known_targets.ndim > 1:
         raise ValueError(
             f"targets: got sets of variables, expected single ones for {spec.name}; soft_ilcm_subsets takes sets"
         )
-    return Design(architecture, spec.phases(architecture, budget, linear))
 
 
 def fit_standardizer(pairs: InterventionPairs, *, units: Mode | None) -> Standardizer:
@@ -108,15 +117,15 @@ def fit_standardizer(pairs: InterventionPairs, *, units: Mode | None) -> Standar
             images.
 
     Raises:
-        ValueError: if x are images and the model is one of those with a name.
+        ValueError: if x are no vectors and the model is one of those with a name, which take codes of images.
     """
     images = len(pairs.observation_shape) > 1
     if units is None:
         return Standardizer.fit(pairs, "image" if images else "standardize")
     if images:
         raise ValueError(
-            f"x: got observations of shape {pairs.observation_shape}, expected vectors;"
-            " for images give a model and guide of your own"
+            f"x: got observations of shape {pairs.observation_shape}, expected vectors, or images of 1 or 3 channels;"
+            " for others give a model and guide of your own"
         )
     return Standardizer.fit(pairs, units, tolerance=SMALLEST_DIRECTION)
 

@@ -135,6 +135,8 @@ def candidate_dims(pairs: InterventionPairs, given: Sequence[int] | None = None,
     Raises:
         ValueError: if a given one is out of range; the message names ``candidates``.
     """
+    if pairs.is_images:
+        raise ValueError("dim_z: got auto for images, expected their number of causal variables (--dim-z)")
     standardizer = fit_standardizer(pairs, units="whiten")
     most = int(standardizer.output_shape[0])
     if given is not None:

@@ -22,9 +22,9 @@ from pyro_lcm.causal.jacobian import read_graph
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.pixels import unit_range
+from pyro_lcm.data.pixels import is_image_shape, like_images, unit_range
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
-from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.data.units import Units
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 
@@ -58,13 +58,14 @@ class FittedModel:
 
     Attributes:
         objective: holds the Pyro model and its guide, in standardised units of x.
-        standardizer: between the units of the data and those of the model; on the CPU.
+        standardizer: between the units of the data and those of the model: of vectors an affine map, on the CPU, of
+            images a network and what standardises its codes.
         names: of the causal variables.
         architecture: what model and guide were built from; None for those of one's own.
     """
 
     objective: RecipeObjective
-    standardizer: Standardizer
+    standardizer: Units
     names: tuple[str, ...]
     architecture: Architecture | None = None
 
@@ -131,12 +132,12 @@ class FittedModel:
         By default in the precision of the parameters.
         """
         double = self.dtype == torch.float64 if double is None else double
-        if fits_in_memory(pairs):
+        if fits_in_memory(pairs, shape=self.standardizer.output_shape):
             return TensorSource(standardized_tensors(pairs, self.standardizer, double=double))
         return StandardizedPairs(pairs, self.standardizer, double=double)
 
     @torch.no_grad()
-    def encode(self, x: ArrayLike) -> Encoding:
+    def encode(self, x: ArrayLike | LazyRows) -> Encoding:
         """Noise encodings and causal variables of (N, ...) observations."""
         parts: list[tuple[Tensor, ...]] = []
         for chunk in self.chunks(x, "x"):
@@ -168,9 +169,11 @@ class FittedModel:
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
-    def infer_targets(self, x: ArrayLike, x_after: ArrayLike) -> Array:
+    def infer_targets(self, x: ArrayLike | LazyRows, x_after: ArrayLike | LazyRows) -> Array:
         """Probabilities of the targets, (N, d + 1), column 0 none."""
-        before, after = numbers(x, "x"), numbers(x_after, "x_after")
+        before, after = self.observations(x, "x"), self.observations(x_after, "x_after")
+        if before.dtype != after.dtype:  # so that both are cut into the same pieces
+            before, after = (unit_range(side, np.float64) for side in (before, after))
         if before.shape != after.shape:
             raise ValueError(f"x_after: got shape {after.shape}, expected that of x, {before.shape}")
         sides = zip(self.chunks(before, "x"), self.chunks(after, "x_after"), strict=True)
@@ -209,7 +212,7 @@ class FittedModel:
 
     @torch.no_grad()
     def elbo(self, pairs: InterventionPairs, *, hypotheses: int, seed: int = 0) -> float:
-        """Evidence lower bound per pair, in nats, of standardised x."""
+        """Evidence lower bound per pair, in nats, of x in the units of the model: of images, of their codes."""
         placed = PlacedSource(self.source(pairs), self.device, self.dtype)
         total = 0.0
         with random_state.isolated(seed, self.device):
@@ -220,9 +223,12 @@ class FittedModel:
                 total += float(parts["elbo"]) * len(index)
         return total / len(pairs)
 
-    def explained(self, x: ArrayLike, noise: Array) -> float:
-        """Share of the variance of x, the mean over its features, that decoded noise encodings explain."""
-        array = numbers(x, "x")
+    def explained(self, x: ArrayLike | LazyRows, noise: Array) -> float:
+        """Share of the variance of x that decoded noise encodings explain, the mean over its features.
+
+        Of images it is the share of all pixels together: one by itself may vary in a few images only.
+        """
+        array = self.observations(x, "x")
         total = np.zeros(array.shape[1:])
         squares = np.zeros(array.shape[1:])
         mean = np.zeros(array.shape[1:])
@@ -233,15 +239,26 @@ class FittedModel:
             squares += np.square(part - self.decode(noise[rows])).sum(0)
             total += np.square(part - mean).sum(0)
         varying = total > 0
+        if is_image_shape(self.standardizer.shape):
+            return float(1 - squares.sum() / total.sum())
         return float(np.mean(1 - squares[varying] / total[varying]))
 
-    def chunks(self, x: ArrayLike, name: str) -> Iterator[Tensor]:
-        """Standardised observations on the model's device, some rows at a time."""
-        array = numbers(x, name)
+    def observations(self, x: ArrayLike | LazyRows, name: str) -> Rows:
+        """An argument as observations (N, ...) in the units of the data, images with their channels first.
+
+        Raises:
+            ValueError: if they are no real numbers, or of another shape; the message names the argument.
+        """
+        array = like_images(numbers(x, name), self.standardizer.shape, name)
         if array.ndim == 0 or array.shape[1:] != self.standardizer.shape or len(array) == 0:
             raise ValueError(
                 f"{name}: got shape {array.shape}, expected (N, {', '.join(map(str, self.standardizer.shape))})"
             )
+        return array
+
+    def chunks(self, x: ArrayLike | LazyRows, name: str) -> Iterator[Tensor]:
+        """Standardised observations on the model's device, some rows at a time."""
+        array = self.observations(x, name)
         for rows in chunks(array, _BYTES, most=_ROWS):
             values = self.standardizer.transform(array[rows], np.float64 if self.dtype == torch.float64 else np.float32)
             if not np.isfinite(values).all():

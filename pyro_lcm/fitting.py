@@ -2,13 +2,13 @@
 
 A model by name is built as the pairs demand (:mod:`pyro_lcm.design`) and trained with the recipe of its specification;
 a model of one's own is taken as it is and trained with :func:`~pyro_lcm.recipes.implicit.identify_own`, or with phases
-that are given.
+that are given. For images, a model by name is one of their codes (:mod:`pyro_lcm.images.fitting`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import choose_design, fit_standardizer, is_flat
+from pyro_lcm.design import check_known_targets, choose_design, fit_standardizer, is_flat
 from pyro_lcm.fitted import FittedModel
+from pyro_lcm.images.code import ImageCode
+from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
+from pyro_lcm.images.units import units_from_config
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import identify_own
 from pyro_lcm.recipes.objective import RecipeObjective
-from pyro_lcm.registry import build, spec_of
+from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.logs import FitResult
@@ -98,6 +100,7 @@ def fit_pairs(
     progress: bool | None,
     resume: bool,
     loggers: Sequence[Any],
+    code: ImageCode | None = None,
 ) -> tuple[FittedModel, FitResult, dict[str, Any]]:
     """Build what was chosen, as the pairs demand, and train it.
 
@@ -114,6 +117,7 @@ def fit_pairs(
         progress: whether to show a progress bar.
         resume: whether to go on with the run in ``out``.
         loggers: Lightning Fabric loggers.
+        code: of images; None for one that is fitted to the pairs first.
 
     Returns:
         The fitted model, how the training went, and the configuration that its run folder records.
@@ -129,6 +133,25 @@ def fit_pairs(
         raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
     training, held_out = hold_out(pairs, validation, seed=seed)
     spec = spec_of(choice.model) if isinstance(choice.model, str) else None
+    coded: CodedPairs | None = None
+    if spec is not None and training.is_images:
+        dim = _dim_of_images(choice, spec, training)
+        if code is None:
+            code = find_code(
+                training,
+                dim,
+                held_out=held_out,
+                seed=seed,
+                out=out,
+                resume=resume,
+                device=device,
+                progress=progress,
+                steps=None if budget is None else budget.code,
+            )
+        coded = code_pairs(code, training, held_out, mode=spec.units, device=device)
+        training, held_out = coded.training, coded.held_out
+    elif code is not None:
+        raise ValueError("code: got one, expected none but for a model by name of images")
     standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
     architecture: Architecture | None = None
     model: Any
@@ -159,7 +182,7 @@ def fit_pairs(
         "held_out": len(held_out),
         "known_targets": training.known_targets is not None,
         "architecture": None if architecture is None else architecture.to_dict(),
-        "standardizer": standardizer.to_config(),
+        "standardizer": (standardizer if coded is None else coded.units).to_config(),
     }
     double = precision == "64-true"
     source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
@@ -181,6 +204,8 @@ def fit_pairs(
             facts=facts,
         )
     fitted.objective.eval()
+    if coded is not None:
+        fitted = replace(fitted, standardizer=coded.units.to(fitted.device))
     config = facts | {
         "phases": describe_phases(recipe),
         "seed": seed,
@@ -237,7 +262,7 @@ def load_fitted(
         model, guide = build(architecture)
     else:
         choice = ModelChoice(model, guide, names=config["names"])
-    standardizer = Standardizer(**config["standardizer"])
+    standardizer = units_from_config(config["standardizer"])
     fitted = FittedModel(RecipeObjective(model, guide), standardizer, tuple(config["names"]), architecture)
     fitted.objective.to(dtype_of(tensors))
     try:
@@ -247,6 +272,15 @@ def load_fitted(
         raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
     fitted.objective.eval()
     return choice, fitted, config
+
+
+def _dim_of_images(choice: ModelChoice, spec: ModelSpec, pairs: InterventionPairs) -> int:
+    """Number of variables of images, with all checked that can be before a code is fitted, which takes long."""
+    if choice.dim_z is None:
+        raise ValueError("dim_z: got none for images, expected their number of causal variables (--dim-z)")
+    spec.check(Architecture(spec.name, choice.dim_z, choice.dim_z, **choice.options))
+    check_known_targets(spec, pairs)
+    return choice.dim_z
 
 
 def _checked_names(names: Sequence[str], dim_z: int | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, save_fitted
+from pyro_lcm.images.code import ImageCode
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.interventions import Outcome, Values
@@ -48,7 +49,7 @@ class LatentCausalModel:
         model: a name in :data:`pyro_lcm.registry.SPECS` such as ``"ilcm"``, or a Pyro model of one's own (see
             ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
-        dim_z: number of causal variables; by default as many as x has directions in which it varies.
+        dim_z: number of causal variables; by default as many as x has directions in which it varies. Images need it.
         names: of the causal variables; z1, z2, ... by default.
         options: fields of :class:`pyro_lcm.architecture.Architecture` to set, such as ``solution_hidden``.
 
@@ -99,8 +100,11 @@ class LatentCausalModel:
         progress: bool | None = None,
         resume: bool = False,
         loggers: Sequence[Any] = (),
+        code: ImageCode | None = None,
     ) -> LatentCausalModel:
         """Train by stochastic variational inference, with the recipe that suits the data.
+
+        Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
 
         Args:
             pairs: training pairs. Truth in them is not used, unless targets were declared known by
@@ -116,6 +120,7 @@ class LatentCausalModel:
             progress: whether to show a progress bar; by default on a terminal.
             resume: whether to go on with the run in ``out`` that was cut off.
             loggers: Lightning Fabric loggers, or ``"tensorboard"``.
+            code: of images, to be shared by several fits; None for one that is fitted, in the folder ``out/code``.
 
         Returns:
             The fitted model itself; :attr:`result` tells how the training went.
@@ -137,6 +142,7 @@ class LatentCausalModel:
             progress=progress,
             resume=resume,
             loggers=loggers,
+            code=code,
         )
         if out is not None:
             if is_first_process():
@@ -214,7 +220,7 @@ class LatentCausalModel:
         """Noise encodings and causal variables, with posterior standard deviations, in bounded memory.
 
         Args:
-            x: (N, ...) observations, in the units of the data.
+            x: (N, ...) observations, in the units of the data; images as pairs take them.
 
         Raises:
             ValueError: if the shape is another one or values are not finite.
@@ -244,7 +250,7 @@ class LatentCausalModel:
         return self.fitted.has_graph
 
     def decode(self, noise: ArrayLike) -> Array:
-        """Observations, in the units of the data, of (N, d) noise encodings."""
+        """Observations, in the units of the data, of (N, d) noise encodings; images are (N, C, H, W) from 0 to 1."""
         return self.fitted.decode(noise)
 
     def adjacency(self) -> NDArray[np.int8]:
@@ -270,7 +276,7 @@ class LatentCausalModel:
     # --------------------------------------------------------------- assessment
 
     def elbo(self, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
-        """Evidence lower bound per pair, in nats, of standardised x.
+        """Evidence lower bound per pair, in nats, of standardised x; of images it is that of their codes.
 
         Args:
             pairs: the pairs.

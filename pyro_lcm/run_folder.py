@@ -22,6 +22,8 @@ FORMAT = 1
 CONFIG = "config.yaml"
 TENSORS = "model.safetensors"
 CHECKPOINT = "checkpoint"
+CODE = "code"
+"""Folder, in that of a run, of the code that images have."""
 
 
 def save_run(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -84,7 +86,7 @@ def dtype_of(tensors: Mapping[str, Tensor]) -> torch.dtype:
 def read_config(folder: str | Path) -> dict[str, Any]:
     """Read ``config.yaml`` of a run folder; errors as in :func:`load_run`."""
     file = Path(folder) / CONFIG
-    if not file.is_file() and (Path(folder) / CHECKPOINT).is_dir():
+    if not file.is_file() and any((Path(folder) / name).is_dir() for name in (CHECKPOINT, CODE)):
         raise FileNotFoundError(f"{file}: missing; the run has not ended, go on with it (resume)")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing; {folder} is not a run folder")

@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
-from pyro_lcm.run_folder import CHECKPOINT, CONFIG, TENSORS
+from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS
 from pyro_lcm.text_files import write_text
 from pyro_lcm.training.processes import is_first_process
 
 OPTIONS = "train.yaml"
-_TRACES = (CONFIG, TENSORS, CHECKPOINT, "metrics.csv", "fit-1")
+_TRACES = (CONFIG, TENSORS, CHECKPOINT, "metrics.csv", "fit-1", CODE)
 _FREE = ("data", "out", "validation", "resume", "mmap", "device", "threads", "loggers")
 """Options that may differ when a run goes on: where things are and how they are read. Other data are noticed
 by the training driver, by their content."""
@@ -75,11 +75,11 @@ def untouched_by_bad_input(folder: Path) -> Iterator[None]:
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     file = folder / OPTIONS
     before = file.read_bytes() if file.is_file() else None
-    begun = (folder / CHECKPOINT).exists()
+    begun = _has_begun(folder)
     try:
         yield
     except ValueError:
-        if begun or not (folder / CHECKPOINT).exists():
+        if begun or not _has_begun(folder):
             if before is not None:
                 file.write_bytes(before)
             else:
@@ -88,6 +88,10 @@ def untouched_by_bad_input(folder: Path) -> Iterator[None]:
                 with contextlib.suppress(OSError):
                     path.rmdir()
         raise
+
+
+def _has_begun(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (CHECKPOINT, CODE))
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

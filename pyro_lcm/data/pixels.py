@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm.data.lazy import Rows
+from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 
 Layout = Literal["NCHW", "NHWC"]
 LAYOUTS: tuple[Layout, ...] = ("NCHW", "NHWC")
@@ -71,6 +71,37 @@ def channels_first(array: NDArray[Any], name: str, layout: Layout | None = None)
             " numpy's astype('uint8') makes bytes of numbers from 0 to 255"
         )
     return _without_alpha(images, name) if images.shape[1] == 4 else images
+
+
+def like_images(values: Rows, shape: tuple[int, ...], name: str) -> Rows:
+    """View observations in the layout that a model of images knows.
+
+    Args:
+        values: Images (N, C, H, W) or (N, H, W, C), bytes or floats; anything else stays as it is.
+        shape: Of the model's observations, (C, H, W) if these are images.
+        name: What the argument is called in a message.
+
+    Returns:
+        Images (N, C, H, W), a view; or ``values``.
+
+    Raises:
+        ValueError: As :func:`channels_first`, or if floats are far outside 0 to 1.
+
+    >>> like_images(np.zeros((5, 64, 32, 3), np.uint8), (3, 64, 32), "x").shape
+    (5, 3, 64, 32)
+    """
+    if isinstance(values, LazyRows) or not is_image_shape(shape) or values.ndim != 4:
+        return values
+    images = values if values.shape[1:] == shape else channels_first(values, name)
+    if images.dtype.kind == "f" and images.shape[1:] == shape:
+        for rows in chunks(images):
+            piece = images[rows]
+            if np.abs(piece).max(initial=0) > LIMIT:
+                raise ValueError(
+                    f"{name}: got images of floats from {piece.min():g} to {piece.max():g}, expected 0 to 1;"
+                    " divide by 255, or give bytes (uint8)"
+                )
+    return images
 
 
 def unit_range(values: ArrayLike | Rows, dtype: type[np.floating[Any]] | None = None) -> NDArray[Any]:

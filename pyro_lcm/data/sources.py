@@ -1,4 +1,7 @@
-"""Pairs as the training driver sees them: standardised, in memory where they fit."""
+"""Pairs as the training driver sees them: in the units of the model, in memory where they fit.
+
+What they are read from may be larger than memory: it is read a piece at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from pyro_lcm.data.lazy import CHUNK_BYTES, LazyRows, Rows
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.data.units import Units
 
 DEFAULT_LIMIT = 2 * 1024**3
 """Bytes of standardised observations that are kept in memory; more are standardised a batch at a time."""
@@ -25,7 +30,7 @@ class StandardizedPairs:
         double: whether batches are float64.
     """
 
-    def __init__(self, pairs: InterventionPairs, standardizer: Standardizer, *, double: bool = False) -> None:
+    def __init__(self, pairs: InterventionPairs, standardizer: Units, *, double: bool = False) -> None:
         self.pairs = pairs
         self.standardizer = standardizer
         self.dtype: type[np.floating[Any]] = np.float64 if double else np.float32
@@ -45,13 +50,41 @@ class StandardizedPairs:
         return result if known is None else result | {"targets": torch.from_numpy(known)}
 
 
-def standardized_tensors(
-    pairs: InterventionPairs, standardizer: Standardizer, *, double: bool = False
-) -> dict[str, Tensor]:
+def standardized_tensors(pairs: InterventionPairs, standardizer: Units, *, double: bool = False) -> dict[str, Tensor]:
     """All pairs as standardised tensors in memory, by name as in :meth:`StandardizedPairs.batch`."""
-    return StandardizedPairs(pairs, standardizer, double=double).batch(torch.arange(len(pairs)))
+    source = StandardizedPairs(pairs, standardizer, double=double)
+    shape = (len(pairs), *standardizer.output_shape)
+    result = {name: torch.from_numpy(np.empty(shape, dtype=source.dtype)) for name in ("x", "x_after")}
+    step = max(1, CHUNK_BYTES // (pairs[:1].x.itemsize * math.prod(pairs.observation_shape)))
+    for start in range(0, len(pairs), step):
+        rows = slice(start, start + step)
+        part = pairs[rows]
+        result["x"][rows] = torch.from_numpy(standardizer.transform(part.x, source.dtype))
+        result["x_after"][rows] = torch.from_numpy(standardizer.transform(part.x_after, source.dtype))
+    known = pairs.known_targets
+    return result if known is None else result | {"targets": torch.from_numpy(np.array(known))}
 
 
-def fits_in_memory(pairs: InterventionPairs, limit: int = DEFAULT_LIMIT) -> bool:
-    """Whether both sides take less than ``limit`` bytes as float32."""
-    return 8 * len(pairs) * math.prod(pairs.observation_shape) < limit
+def fits_in_memory(
+    pairs: InterventionPairs, limit: int = DEFAULT_LIMIT, *, shape: tuple[int, ...] | None = None
+) -> bool:
+    """Whether both sides take less than ``limit`` bytes as float32; of another shape each, if one is given."""
+    return 8 * len(pairs) * math.prod(pairs.observation_shape if shape is None else shape) < limit
+
+
+def sides(pairs: InterventionPairs) -> tuple[Rows, Rows]:
+    """Observations before and after, images as rows that are read when they are asked for."""
+    if not pairs.is_images:
+        return pairs.x, pairs.x_after
+    return _Side(pairs, "x"), _Side(pairs, "x_after")
+
+
+class _Side(LazyRows):
+    """One side of pairs."""
+
+    def __init__(self, pairs: InterventionPairs, key: str) -> None:
+        super().__init__(len(pairs), pairs.observation_shape, getattr(pairs[:1], key).dtype)
+        self._pairs, self._key = pairs, key
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return np.asarray(getattr(self._pairs[rows], self._key))

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_lcm.data.lazy import CHUNK_BYTES, LazyRows, array_or_lazy, chunks
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.pixels import unit_range
+from pyro_lcm.data.units import Units
 
 Mode = Literal["whiten", "standardize", "common", "image"]
 MODES = ("whiten", "standardize", "common", "image")
@@ -30,7 +31,7 @@ _MOSTLY_ROUNDING = 0.25
 """Share of a feature's variance; whitening drops a feature of which rounding explains more."""
 
 
-class Standardizer(nn.Module):
+class Standardizer(Units):
     """An affine map of observations to about zero mean and unit variance, and its inverse.
 
     Modes, all with the statistics of both sides of the training pairs:
@@ -71,7 +72,7 @@ class Standardizer(nn.Module):
     def __init__(self, shape: Sequence[int], mode: Mode = "whiten", width: int | None = None) -> None:
         super().__init__()
         self.shape = tuple(int(size) for size in shape)
-        self.mode = mode
+        self.mode: Mode = mode
         _check_mode(mode, self.shape)
         if mode == "whiten":
             width = self.shape[0] if width is None else width

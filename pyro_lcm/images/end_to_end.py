@@ -95,7 +95,7 @@ def on_pixels(fitted: FittedModel, reduction: ImageReduction) -> tuple[ILCM, ILC
     """
     if type(fitted.model) is not ILCM:  # the dVAE is one, with other densities
         raise ValueError(f"fitted: got a model of the kind {type(fitted.model).__name__}, expected ILCM")
-    if fitted.standardizer.shape != (reduction.dim,):
+    if not isinstance(fitted.standardizer, Standardizer) or fitted.standardizer.shape != (reduction.dim,):
         raise ValueError(f"fitted: got a model of {fitted.standardizer.shape} numbers, expected ({reduction.dim},)")
     reduction, standardizer, model, guide = copy.deepcopy(
         (reduction, fitted.standardizer, fitted.model, fitted.guide)

@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
+from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
 
@@ -104,6 +105,10 @@ class FittedStructure(StructuralModel):
         """See the base class."""
         encoding = self._fitted.encode(x)
         return torch.as_tensor(encoding.noise).to(self.zero), torch.as_tensor(encoding.noise_sd).to(self.zero)
+
+    def observations(self, x: ArrayLike) -> Tensor:
+        """See the base class."""
+        return torch.as_tensor(unit_range(self._fitted.observations(x, "x")))
 
     def observation(self, world: World, x: Tensor) -> tuple[Distribution, Tensor]:
         """See the base class."""

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.programs import draw_noise
 from pyro_lcm.reasoning.structure import Action, StructuralModel
@@ -200,7 +199,7 @@ def _outcome(
     with torch.no_grad():
         before, after = scm.solve(noise), scm.solve(noise, actions)
         decoded = scm.decode(after)
-        given = scm.decode(before) if x is None else torch.as_tensor(unit_range(x)).to(decoded)
+        given = scm.decode(before) if x is None else scm.observations(x).to(decoded)
         if keep_residual:
             decoded = decoded + (given - scm.decode(before))
     tensors = (decoded, after.causal, after.noise, before.causal, given)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pyro_lcm.data.pixels import like_images, unit_range
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import StructuralModel
 
@@ -24,6 +25,8 @@ _MAX_CANDIDATES = 20_000
 """Interventions tried on one observation with one set of targets."""
 _BATCH = 100_000
 """Counterfactuals computed at a time, which bounds memory."""
+_FEATURES = 64
+"""Features of x from twice which on, as images have, fewer are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ def plan(
         raise ValueError(f"points, zooms: got {points}, {zooms}, expected at least 3 and 0")
     with torch.no_grad():
         noise = scm.posterior(x)[0]
-        search = _Search(scm, noise, _loss(goal, scm, noise), points, zooms)
+        features = scm.decode(scm.solve(noise[:1])).numel()
+        search = _Search(scm, noise, _loss(goal, scm, noise), points, zooms, max(1, features // _FEATURES))
         found = {
             targets: search.best({i: choices[i] for i in targets})
             for size in range(at_most + 1)
@@ -140,6 +144,7 @@ class _Search:
     loss: Callable[[Tensor, slice], Tensor]
     points: int
     zooms: int
+    weight: int
 
     def best(self, choices: Mapping[int, Range | Tensor]) -> tuple[Tensor, Tensor]:
         """Least loss (N,) and values (N, d) over the interventions on exactly these targets."""
@@ -178,7 +183,7 @@ class _Search:
         values = torch.full((len(index), *self.noise.shape), math.nan, dtype=torch.float64)
         for column, (i, grid) in enumerate(grids.items()):
             values[:, :, i] = grid[index[:, column]].double().cpu()
-        rows = max(1, _BATCH // len(index))
+        rows = max(1, _BATCH // (len(index) * self.weight))
         losses = []
         for start in range(0, len(self.noise), rows):
             part = slice(start, start + rows)
@@ -218,7 +223,10 @@ def _loss(goal: Goal, scm: StructuralModel, noise: Tensor) -> Callable[[Tensor, 
             return loss.view(x.shape[:2])
 
         return of_function
-    target = torch.as_tensor(np.asarray(goal)).to(noise)
+    whole = np.asarray(goal)
+    single = whole.ndim == len(shape)
+    target = torch.as_tensor(unit_range(like_images(whole[None] if single else whole, tuple(shape), "goal"))).to(noise)
+    target = target[0] if single else target
     if tuple(target.shape) not in (tuple(shape), (len(noise), *shape)):
         raise ValueError(f"goal: got shape {tuple(target.shape)}, expected {(len(noise), *shape)} or {tuple(shape)}")
     target = target.expand(len(noise), *shape)

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.dag import topological_order
+from pyro_lcm.data.pixels import unit_range
 
 Action = Callable[[Tensor], Tensor]
 """What an intervention makes of the value that a variable would have had, (...) -> (...)."""
@@ -122,6 +123,10 @@ class StructuralModel(ABC):
     @abstractmethod
     def posterior(self, x: ArrayLike) -> tuple[Tensor, Tensor]:
         """Abduction: mean and standard deviation, (N, d) each, of the noise encodings given (N, ...) observations."""
+
+    def observations(self, x: ArrayLike) -> Tensor:
+        """(N, ...) observations as a tensor in the units of the data, images with channels first, from 0 to 1."""
+        return torch.as_tensor(unit_range(x))
 
     @abstractmethod
     def observation(self, world: World, x: Tensor) -> tuple[Distribution, Tensor]:

@@ -17,6 +17,7 @@ class Budget:
         unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.
         solutions: of the mechanisms of the models beside the implicit one.
         batch_size: pairs in a step.
+        code: of the network between images and their codes; None for as many as it needs as a rule.
 
     Raises:
         ValueError: if a number is negative.
@@ -28,9 +29,10 @@ class Budget:
     solutions: int = 3000
     batch_size: int = 512
     fit: int | None = None
+    code: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("reconstruct", "unmix", "refine", "solutions", "fit"):
+        for name in ("reconstruct", "unmix", "refine", "solutions", "fit", "code"):
             steps = getattr(self, name)
             if steps is not None and steps < 0:
                 raise ValueError(f"{name}: got {steps}, expected at least 0 steps")
