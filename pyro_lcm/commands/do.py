@@ -1,25 +1,38 @@
-"""``pyro-lcm do``: what observations become when causal variables are set."""
+"""``pyro-lcm do``: what observations become when causal variables are set.
+
+Images are read and painted piece by piece; those that are written as image files are never all in memory.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
-from pyro_lcm.commands.files import check_suffix, load_pairs, refuse_existing
+from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
 from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED, REPEATED
+from pyro_lcm.commands.pictures import in_colours, is_picture, picture_files, write_pictures
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
-from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.pixels import unit_range
+from pyro_lcm.data.lazy import Rows, chunks
+from pyro_lcm.data.pixels import is_image_shape
+from pyro_lcm.data.sources import sides
 from pyro_lcm.lcm import LatentCausalModel, Outcome
+from pyro_lcm.reasoning.fitted import structural_model
+from pyro_lcm.reasoning.interventions import counterfactual
+from pyro_lcm.reasoning.interventions import parse_values as parse_actions
+from pyro_lcm.reasoning.programs import draw_noise
+from pyro_lcm.reasoning.structure import StructuralModel
 from pyro_lcm.text_files import write_csv
+from pyro_lcm.viz.images import image_grid
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure
 
@@ -28,7 +41,12 @@ POSITIONAL = ("run",)
 Array = NDArray[np.float64]
 
 _ROWS = 32_768
-"""Observations that are read and intervened upon at a time."""
+_BYTES = 2**24
+"""Observations, and bytes of them, that are read and intervened upon at a time."""
+_FEW = 64
+"""Features of x whose effects are listed at most."""
+_SHOWN = 6
+"""Images in the figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +56,11 @@ class Options:
     Args:
         run: Run folder.
         set: A causal variable and its value, as in z2=1.0; once for each variable that is set.
-        data: Pairs file; the observations before are what is intervened upon.
+        data: Pairs file, of which the observations before are intervened upon; or observations in no pairs: an .npy or
+            .npz file of x alone, an image file, or a folder of these.
         out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it,
-            causal_before, x_before. Beside it come the effects as a table, with their errors, and two figures.
+            causal_before, x_before. For a single image, an image file (.png); for images, a folder of these. Beside
+            it come the effects as a table, with their errors, and two figures.
         draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
@@ -68,33 +88,58 @@ def run(options: Options) -> int:
     """Write the observations, the effects and the figures."""
     values = parse_values(options.set)
     out = Path(options.run) / "do.npz" if options.out is None else Path(options.out)
-    check_suffix(str(out), ".npz")
-    effects_file = out.with_name(f"{out.stem}_effects.csv")
-    pictures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
-    refuse_existing([out, effects_file, *pictures], options.overwrite)
     model = LatentCausalModel.load(options.run)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
+    seen = _observations(options)
+    files = _picture_files(out, seen)
+    effects_file = out.with_name(f"{out.stem}_effects.csv")
+    figures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
+    refuse_existing([*(files or [out]), effects_file, *figures], options.overwrite)
     with torch_threads(options.resources.threads):
-        result = _intervene(model, values, pairs)
-        errors, errors_x = _errors(model, values, pairs, options)
-    before_x = unit_range(pairs.x)
+        result = _intervene(model, values, seen, files)
+        errors, errors_x = _errors(model, values, seen, options)
     effects = _effects(model.names, result.before, result.causal, errors)
-    features = before_x.reshape(len(before_x), -1)
-    changed_features = result.x.reshape(len(before_x), -1)
-    feature_names = [f"x{k}" for k in range(1, features.shape[1] + 1)]
-    effects += _effects(feature_names, features, changed_features, errors_x) if features.shape[1] <= 64 else []
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(out, {"x": result.x, "causal": result.causal, "causal_before": result.before, "x_before": before_x})
+    if is_image_shape(seen.shape[1:]):
+        shown = in_colours(result.x_before[:_SHOWN]), in_colours(result.x[:_SHOWN])
+        observations = image_grid(np.stack(shown), rows=("before", "after"))
+    else:
+        features, changed = (side.reshape(len(seen), -1) for side in (result.x_before, result.x))
+        names = [f"x{k}" for k in range(1, features.shape[1] + 1)]
+        effects += [] if errors_x is None else _effects(names, features, changed, errors_x)
+        observations = before_after(features, changed, names)
+    if files is None:
+        arrays = {"x": result.x, "causal": result.causal, "causal_before": result.before, "x_before": result.x_before}
+        write_arrays(out, arrays)
     header = ("quantity", "before", "after", "change", "error", "change in sd")
     write_csv(effects_file, [name.replace(" ", "_") for name in header], effects)
-    save_figure(before_after(result.before, result.causal, model.names, changed=values), pictures[0])
-    save_figure(before_after(features, changed_features, feature_names), pictures[1])
+    save_figure(before_after(result.before, result.causal, model.names, changed=values), figures[0])
+    save_figure(observations, figures[1])
     rows = [(str(name), *(f"{number:.3f}" for number in numbers)) for name, *numbers in effects]
-    say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(pairs)}:")
+    say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(seen)}:")
     say(table(header, rows))
     say(f"error: standard deviation of the mean change over {options.draws} draws of the guide and of observations")
-    say(f"wrote {', '.join(map(str, (out, effects_file, *pictures)))}")
+    say(f"wrote {', '.join(map(str, (out, effects_file, *figures)))}")
     return 0
+
+
+def _observations(options: Options) -> Rows:
+    """What is intervened upon: observations in no pairs, or the side before of pairs."""
+    found = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
+    if found is not None:
+        return found
+    return sides(load_pairs(options.data, mmap=options.resources.mmap, images=options.images))[0]
+
+
+def _picture_files(out: Path, seen: Rows) -> list[Path] | None:
+    """Image files to be written, or None for an .npz file.
+
+    Raises:
+        ValueError: If the name of what is to be written fits neither.
+    """
+    if is_image_shape(seen.shape[1:]) and (is_picture(out) or not out.suffix):
+        return picture_files(out, seen)
+    check_suffix(str(out), ".npz")
+    return None
 
 
 def parse_values(settings: Sequence[str]) -> dict[str, float]:
@@ -123,39 +168,61 @@ def parse_values(settings: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def _intervene(model: LatentCausalModel, values: dict[str, float], pairs: InterventionPairs) -> Outcome:
+def _intervene(model: LatentCausalModel, values: dict[str, float], seen: Rows, files: list[Path] | None) -> Outcome:
+    """The outcome for all; if there are image files, these are written and only the first images are kept."""
     parts = []
-    with progress_bar(len(pairs), "intervening", "observation") as bar:
-        for start in range(0, len(pairs), _ROWS):
-            piece = pairs[start : start + _ROWS]
-            parts.append(model.intervene(values, x=piece.x))
-            bar.update(len(piece))
+    with progress_bar(len(seen), "intervening", "observation") as bar:
+        for rows in chunks(seen, _BYTES, most=_ROWS):
+            part = model.intervene(values, x=seen[rows])
+            if files is not None:
+                write_pictures(files[rows], part.x)
+                kept = slice(max(0, _SHOWN - rows.start))
+                part = replace(part, x=part.x[kept].copy(), x_before=part.x_before[kept].copy())
+            parts.append(part)
+            bar.update(rows.stop - rows.start)
     return Outcome(*(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def _errors(
-    model: LatentCausalModel, values: dict[str, float], pairs: InterventionPairs, options: Options
-) -> tuple[Array, Array]:
+    model: LatentCausalModel, values: dict[str, float], seen: Rows, options: Options
+) -> tuple[Array, Array | None]:
     """Standard deviations (d,), (features,) of the mean changes over draws of the guide and of observations.
 
-    Each draw weighs the observations anew (the Bayesian bootstrap; Rubin, Annals of Statistics 1981).
+    Each draw weighs the observations anew (the Bayesian bootstrap; Rubin, Annals of Statistics 1981). Of many features,
+    as images have, there are none, and nothing is decoded.
     """
     rng = np.random.default_rng(options.seed)
+    features = math.prod(seen.shape[1:])
+    scm = structural_model(model)
     total = np.zeros((options.draws, 1))
-    sums = [np.zeros((options.draws, size)) for size in (model.dim_z, math.prod(pairs.observation_shape))]
-    with progress_bar(options.draws * len(pairs), "drawing", "observation") as bar:
-        for start in range(0, len(pairs), _ROWS):
-            x = pairs[start : start + _ROWS].x
+    sums = [
+        np.zeros((options.draws, size)) for size in ((model.dim_z, features) if features <= _FEW else (model.dim_z,))
+    ]
+    with progress_bar(options.draws * len(seen), "drawing", "observation") as bar:
+        for rows in chunks(seen, _BYTES, most=_ROWS):
+            x = seen[rows]
             for draw in range(options.draws):
                 weight = rng.exponential(size=len(x))
-                found = model.counterfactual(x, values, draws=1, seed=int(rng.integers(2**31)))
-                changes = (found.causal - found.before)[0], (found.x[0] - found.x_before).reshape(len(x), -1)
+                seed = int(rng.integers(2**31))
                 total[draw] += weight.sum()
-                for part, change in zip(sums, changes, strict=True):
+                for part, change in zip(sums, _changes(scm, values, x, seed, len(sums) > 1), strict=True):
                     part[draw] += weight @ change
                 bar.update(len(x))
-    causal, features = ((part / total).std(axis=0, ddof=1) for part in sums)
-    return causal, features
+    errors = [(part / total).std(axis=0, ddof=1) for part in sums]
+    return errors[0], errors[1] if len(errors) > 1 else None
+
+
+def _changes(
+    scm: StructuralModel, values: dict[str, float], x: NDArray[Any], seed: int, on_x: bool
+) -> list[NDArray[Any]]:
+    """What one draw of the guide changes: causal variables (N, d), and x (N, features) if asked for."""
+    if on_x:
+        found = counterfactual(scm, x, values, draws=1, seed=seed)
+        return [(found.causal - found.before)[0], (found.x[0] - found.x_before).reshape(len(x), -1)]
+    with torch.no_grad():
+        noise = draw_noise(scm, x, 1, seed)[0]
+        changed = scm.solve(noise, parse_actions(values, scm, (len(x),))).causal
+        return [(changed - scm.solve(noise).causal).cpu().numpy()]
 
 
 def _effects(

@@ -31,7 +31,8 @@ class Options:
 
     Args:
         run: Run folder.
-        data: Pairs file; or observations that are in no pairs: an .npy or .npz file of x alone, or a folder of images.
+        data: Pairs file; or observations that are in no pairs: an .npy or .npz file of x alone, an image file, or a
+            folder of these.
         out: File to write, an .npz: noise, noise_sd, causal, causal_sd and these with _after, (N, d);
             target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones; neither
             for a model without targets. Of observations in no pairs the first four, and files, the names of images.

@@ -27,6 +27,7 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import HELD_OUT, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
+from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
@@ -88,7 +89,7 @@ class Options:
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
-            directions in which it varies.
+            directions in which it varies. Images need a number.
         candidates: Numbers of causal variables that auto chooses from; by default those around the number of
             directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
@@ -189,6 +190,19 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
         places = [(folder / f"dim-{dim}" if len(dims) > 1 else folder, options.seed, dim) for dim in dims]
     else:
         places = [(path, seed, options.dim_z) for path, seed in fit_folders(folder, options.fits, options.seed)]
+    code = None
+    if len(places) > 1 and training.is_images and isinstance(options.dim_z, int):
+        # One code for all fits, so that their held-out ELBOs are of the same numbers.
+        code = find_code(
+            training,
+            options.dim_z,
+            held_out=held_out,
+            seed=options.seed,
+            out=folder,
+            resume=options.resume,
+            device=options.device,
+            steps=options.budget.code,
+        )
     fits = []
     for number, (path, seed, dim_z) in enumerate(places, start=1):
         if len(places) > 1:
@@ -209,6 +223,7 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
                     precision=options.precision,
                     resume=options.resume,
                     loggers=options.loggers,
+                    code=code,
                 )
         fits.append(Fit(path, seed, model, model.elbo(held_out)))
     return fits

@@ -10,7 +10,7 @@ from typing import Any
 from pyro_lcm.data.averaging import AveragedImages
 from pyro_lcm.data.checks import KEYS, check_arrays
 from pyro_lcm.data.files import read_array, read_arrays
-from pyro_lcm.data.image_files import ImageFiles
+from pyro_lcm.data.image_files import SUFFIXES, ImageFiles
 from pyro_lcm.data.lazy import Rows
 from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in, is_named_as_side
 from pyro_lcm.data.pixels import Layout, channels_first
@@ -32,7 +32,7 @@ def holds_observations(path: Path) -> bool:
         if not keys and not (path / TABLE).is_file():
             files = image_files_in(path)
             return bool(files) and not any(is_named_as_side(file) for file in files)
-    elif path.suffix == ".npy":
+    elif path.suffix == ".npy" or path.suffix.lower() in SUFFIXES:
         return path.exists()
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -98,8 +98,8 @@ def read_observations(
     """Read observations that are in no pairs, to be encoded.
 
     Args:
-        path: An .npy file; an .npz file with ``x``; or a folder of image files (PNG, JPEG), in the order of their
-            names.
+        path: An .npy file; an .npz file with ``x``; an image file (PNG, JPEG); or a folder of these, in the order of
+            their names.
         mmap: Whether to map arrays into memory rather than read them.
         layout: Of arrays of images; by default it is told by the number of channels.
         size: What larger images are averaged to: height and width, or the shorter side.
@@ -119,7 +119,8 @@ def read_observations(
     (10, 3, 32, 32)
     """
     place = Path(path)
-    if place.is_dir() and (files := image_files_in(place)):
+    single = place.suffix.lower() in SUFFIXES and not place.is_dir()
+    if files := [place] if single else image_files_in(place) if place.is_dir() else []:
         if layout is not None:
             raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
         rows: Rows = ImageFiles(files)

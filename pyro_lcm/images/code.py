@@ -2,9 +2,8 @@
 
     encoder   c = (h(W (P x - m)) - shift) / spread         decoder   x = m + P' g(c)
 
-with principal components P of the images, and two networks h and g. On its components an image is small, a small network
-reads it as well as a convolutional one does (64 pixels, 40,000 images: the same squared error in a tenth of the time),
-and noise of single pixels is mostly left behind.
+with principal components P of the images, and two small networks h and g. Components make images small, which a network
+then reads in a fraction of the time that convolutions take, and leave most of the noise of single pixels behind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Find a code of images in which an intervention changes one number: noise encodings, before any flow.
 
 1. *Components.* Images are projected on their principal components, once; what follows never sees a pixel.
-2. *Targets* (:func:`pyro_lcm.identify.single_targets.find_single_targets`): which pairs have seen the same intervention,
-   from functionals of the components that few pairs change.
+2. *Targets* (:func:`pyro_lcm.identify.single_targets.find_single_targets`): which pairs have seen the same
+   intervention, from functionals of the components that few pairs change.
 3. *Code.* An autoencoder of d numbers whose two codes of a pair agree in all but the target's number: where the two
    sides are one they are averaged, as the shared noise encodings of the pair's program are (the implicit model of
    Brehmer et al. 2022, arXiv 2203.16437, with one target a pair; averaging as in Locatello et al. 2020,
@@ -133,7 +133,8 @@ def fit_code(
         code = ImageCode(pairs.image_shape, dim, components)
         most = max(components, _BYTES // (8 * math.prod(pairs.image_shape)))
         rows = torch.randperm(len(pairs))[:most].sort().values
-        code.set_components(torch.cat(list(pairs.batch(rows.numpy()).values())[:2]))
+        shown = pairs.batch(rows.numpy())
+        code.set_components(torch.cat([shown["x"], shown["x_after"]]))
         source = TensorSource(_projected(code, pairs))
     objective = CodeObjective(code, len(pairs))
     steps = STEPS if steps is None else steps
@@ -195,8 +196,8 @@ def _find_targets(objective: Any, source: DataSource, seed: int) -> Mapping[str,
     tensors = _all(source, torch.device("cpu"))
     known = tensors.get("known")
     if known is None or bool((known < 0).all()):
-        sides = (tensors[name][:, :_SEARCHED].numpy() for name in ("v", "v_after"))
-        found = torch.as_tensor(find_single_targets(*sides, objective.code.dim, seed=seed))
+        before, after = (tensors[name][:, :_SEARCHED].numpy() for name in ("v", "v_after"))
+        found = torch.as_tensor(find_single_targets(before, after, objective.code.dim, seed=seed))
     else:
         found = known
     objective.target.copy_(found)

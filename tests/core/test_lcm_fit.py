@@ -13,7 +13,7 @@ from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.mcc import mean_correlation
 
-IMAGES = InterventionPairs(np.random.default_rng(0).normal(size=(60, 1, 8, 8)), np.zeros((60, 1, 8, 8)))
+IMAGES = InterventionPairs(np.random.default_rng(0).normal(size=(60, 2, 8, 8)), np.zeros((60, 2, 8, 8)))
 
 
 def _mcc(lcm, pairs):
@@ -74,7 +74,7 @@ def test_truth_is_not_used(lcm, train, small):
 def test_memory_mapped_pairs_give_the_same_model(lcm, train, small, tmp_path, monkeypatch):
     train.save(tmp_path / "pairs.npz")
     mapped = InterventionPairs.load(tmp_path / "pairs.npz", mmap=True)
-    monkeypatch.setattr(pyro_lcm.fitted, "fits_in_memory", lambda pairs: False)
+    monkeypatch.setattr(pyro_lcm.fitted, "fits_in_memory", lambda pairs, shape: False)
     other = LatentCausalModel().fit(mapped, budget=small, seed=0, progress=False)
     assert _same(_state(lcm), _state(other))
 
@@ -183,7 +183,7 @@ def test_options_that_do_not_fit_are_named(train, small, make, options, message)
     ("change", "message"),
     [
         (lambda train: {"pairs": train[:20]}, r"^pairs: got 20"),
-        (lambda train: {"pairs": IMAGES}, r"^x: got observations of shape \(1, 8, 8\)"),
+        (lambda train: {"pairs": IMAGES}, r"^x: got observations of shape \(2, 8, 8\)"),
         (
             lambda train: {"pairs": train, "validation": ScalingSystem(2, seed=0).sample(100)},
             r"^validation: got observations of shape",

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from pyro_lcm.data import sources
+from pyro_lcm.data.lazy import LazyRows
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
+from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, sides, standardized_tensors
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.training.sources import DataSource, TensorSource
 
@@ -67,3 +69,26 @@ def test_what_fits_in_memory_counts_both_sides_as_float32(pairs):
     assert fits_in_memory(pairs, size + 1)
     assert not fits_in_memory(pairs, size)
     assert fits_in_memory(pairs)
+
+
+def test_sides_of_images_are_read_when_asked_for(pairs, tmp_path):
+    assert sides(pairs)[1] is pairs.x_after
+    seen = np.random.default_rng(0).integers(0, 256, size=(2, 9, 3, 8, 8)).astype(np.uint8)
+    InterventionPairs(*seen).save(tmp_path / "pairs.npz")
+    chosen = InterventionPairs.load(tmp_path / "pairs.npz", mmap=True)[[7, 2, 5]]
+    before, after = sides(chosen)
+    assert isinstance(before, LazyRows)
+    assert (before.shape, before.dtype) == ((3, 3, 8, 8), np.uint8)
+    np.testing.assert_array_equal(after[1:], seen[1, [2, 5]])
+
+
+def test_tensors_are_made_in_pieces(pairs, standardizer, monkeypatch):
+    whole = standardized_tensors(pairs.with_known_targets(), standardizer)
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 8 * 3 * 7)
+    for name, tensor in standardized_tensors(pairs.with_known_targets(), standardizer).items():
+        torch.testing.assert_close(tensor, whole[name])
+
+
+def test_what_fits_is_told_by_what_is_kept(pairs):
+    assert not fits_in_memory(pairs, 8 * 50 * 3)
+    assert fits_in_memory(pairs, 8 * 50 * 3, shape=(2,))

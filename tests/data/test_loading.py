@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyro_lcm.data.loading import read_observations
+from pyro_lcm.data.loading import holds_observations, read_observations
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(6, 16, 16, 3)).astype(np.uint8)
 
@@ -63,3 +63,12 @@ def test_paths_without_observations(tmp_path):
         read_observations(tmp_path)
     with pytest.raises(ValueError, match="layout: got 'NHWC' for image files"):
         read_observations(write(tmp_path, "files"), layout="NHWC")
+
+
+def test_a_single_image_file(tmp_path):
+    folder = write(tmp_path, "files")
+    rows = read_observations(folder / "c.png", size=8)
+    assert holds_observations(folder / "c.png")
+    assert not holds_observations(folder / "missing.png")
+    np.testing.assert_allclose(rows[:], read_observations(folder, size=8)[2:3])
+    assert [file.rsplit("/", 1)[-1] for file in rows.files] == ["c.png"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyro_lcm.data.pixels import channels_first, is_image_shape, unit_range
+from pyro_lcm.data.pixels import channels_first, is_image_shape, like_images, unit_range
 
 RNG = np.random.default_rng(0)
 
@@ -67,3 +67,15 @@ def test_bytes_of_images_are_units_and_nothing_else_is():
     for other in (bytes_of(4, 3), bytes_of(4, 2, 8, 8), RNG.random((4, 3, 8, 8))):
         assert unit_range(other) is other
         np.testing.assert_array_equal(unit_range(other, np.float64), other)
+
+
+def test_images_are_brought_to_the_layout_that_is_known():
+    first = bytes_of(4, 3, 16, 24)
+    last = np.moveaxis(first, 1, -1)
+    np.testing.assert_array_equal(like_images(last, (3, 16, 24), "x"), first)
+    opaque = np.concatenate([last, np.full((4, 16, 24, 1), 255, np.uint8)], axis=-1)
+    np.testing.assert_array_equal(like_images(opaque, (3, 16, 24), "x"), first)
+    for same, shape in ((first, (3, 16, 24)), (bytes_of(4, 5), (5,)), (bytes_of(4, 3, 3, 3), (3, 3, 3))):
+        assert like_images(same, shape, "x") is same  # also where both axes could be the channels
+    with pytest.raises(ValueError, match="seen: got images of floats from 0 to 200, expected 0 to 1; divide by 255"):
+        like_images(np.linspace(0, 200, 12).reshape(1, 2, 2, 3), (3, 2, 2), "seen")
