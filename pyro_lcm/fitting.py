@@ -25,7 +25,7 @@ from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.images.units import units_from_config
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.implicit import identify_own
+from pyro_lcm.recipes.implicit import identify_own, of_codes
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
@@ -158,9 +158,16 @@ def fit_pairs(
     guide: Any
     if spec is not None:
         design = choose_design(
-            spec, training, standardizer, dim_z=choice.dim_z, options=choice.options, budget=budget, seed=seed
+            spec,
+            training,
+            standardizer,
+            dim_z=choice.dim_z,
+            options=choice.options if coded is None else {"flow_layers": None} | dict(choice.options),
+            budget=budget,
+            seed=seed,
         )
         architecture, recipe = design.architecture, design.phases
+        recipe = recipe if coded is None else of_codes(recipe)
         model, guide = build(architecture, seed=seed)
     else:
         model, guide = choice.model, choice.guide

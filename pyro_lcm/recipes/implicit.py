@@ -31,6 +31,8 @@ No part sees a true variable, target or graph, and none depends on the clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pyro_lcm.causal.abilities import solution_of
@@ -175,6 +177,18 @@ def fit_phases(
             )
         )
     return phases
+
+
+def of_codes(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Phases for codes that are nearly noise encodings, as those of images: no causal variable is read off linearly.
+
+    Their differences lie on lines whatever the mechanisms are, so lines say nothing of these, and what is linear in
+    such a code is no causal variable (`benchmarks/RESULTS.md`).
+    """
+    return tuple(
+        replace(phase, start=FindOrder()) if isinstance(phase.start, FindOrderAndReadouts) else phase
+        for phase in phases
+    )
 
 
 def _linear(b: Budget, *, causal: bool) -> tuple[Phase, ...]:

@@ -1,4 +1,4 @@
-"""Targets from functionals that few pairs change: exact where the sides differ exactly, refusals, and what is unknown."""
+"""Targets from functionals that few pairs change: exact where the sides differ exactly, and refusals."""
 
 import numpy as np
 import pytest
