@@ -19,7 +19,7 @@ from pyro_lcm.commands.console import progress_bar, say, table
 from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
 from pyro_lcm.commands.options import Images, Resources
 from pyro_lcm.commands.parsing import INLINED, REPEATED
-from pyro_lcm.commands.pictures import in_colours, is_picture, picture_files, write_pictures
+from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import Rows, chunks
@@ -100,8 +100,8 @@ def run(options: Options) -> int:
     effects = _effects(model.names, result.before, result.causal, errors)
     out.parent.mkdir(parents=True, exist_ok=True)
     if is_image_shape(seen.shape[1:]):
-        shown = in_colours(result.x_before[:_SHOWN]), in_colours(result.x[:_SHOWN])
-        observations = image_grid(np.stack(shown), rows=("before", "after"))
+        shown = np.stack([side[:_SHOWN] for side in (result.x_before, result.x)])
+        observations = image_grid(shown.clip(0, 1), rows=("before", "after"))
     else:
         features, changed = (side.reshape(len(seen), -1) for side in (result.x_before, result.x))
         names = [f"x{k}" for k in range(1, features.shape[1] + 1)]

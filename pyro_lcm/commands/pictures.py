@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pyro_lcm.data.image_files import SUFFIXES
 from pyro_lcm.data.lazy import LazyRows, Rows
@@ -61,9 +61,3 @@ def write_pictures(files: Sequence[Path], images: NDArray[Any]) -> None:
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
-
-
-def in_colours(images: ArrayLike) -> NDArray[Any]:
-    """Images (N, H, W, 3) for figures, of (N, C, H, W) ones with one channel or three."""
-    array = np.moveaxis(np.asarray(images), 1, -1)
-    return np.repeat(array, 3, axis=-1) if array.shape[-1] == 1 else array

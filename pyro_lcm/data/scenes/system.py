@@ -45,7 +45,7 @@ class SceneSystem:
     >>> system = SceneSystem(find_scene("mixed"), seed=1, size=32)
     >>> train, test = system.sample(20, seed=0), system.sample(10, seed=1)
     >>> train.x.shape, train.x.dtype, test.dim
-    ((20, 32, 32, 3), dtype('uint8'), 4)
+    ((20, 3, 32, 32), dtype('uint8'), 4)
     """
 
     scene: Scene

@@ -64,8 +64,8 @@ def test_the_hue_of_the_ground_is_that_of_a_corner_and_no_other_variable_is():
 @rendering
 def test_pairs_come_with_truth_and_noise():
     pairs = simulate_objects3d(6, seed=0, size=32, noise_sd=10.0)
-    clean = SceneSystem(Objects3D(), seed=0, size=32).render(pairs.z)
-    assert pairs.x.shape == (6, 32, 32, 3)
+    clean = np.moveaxis(SceneSystem(Objects3D(), seed=0, size=32).render(pairs.z), -1, 1)
+    assert pairs.x.shape == (6, 3, 32, 32)
     assert pairs.dim == 6
     assert abs((pairs.x - clean.astype(float)).std() - 10) < 0.5
 
