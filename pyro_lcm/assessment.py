@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pyro_lcm.data.holdout import MIN_PAIRS
-from pyro_lcm.data.lazy import LazyRows
+from pyro_lcm.data.lazy import LazyRows, Rows
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import sides
 from pyro_lcm.discovery import latents
@@ -23,7 +23,7 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.evaluation.report import evaluate_latents
-from pyro_lcm.fitted import Array, FittedModel
+from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.registry import spec_of
 
 
@@ -108,17 +108,19 @@ def graph_posterior(
     if rows < 1:
         raise ValueError(f"rows: got {rows}, expected at least 1")
     part = pairs[:rows]
-    x, _ = sides(part)
+    x, x_after = sides(part)
     own = fitted.encode(x)
     built = fitted.architecture
     linear = built is not None and built.flow_layers == 0
     redrawn = linear or (built is not None and spec_of(built.model).both_sides)
-    found = [_latent_rows(fitted, part, redrawn)]
+    found = [_latent_rows(fitted, own, x, x_after, redrawn)]
     for other in fits:
-        matching = align(other.encode(x).noise, own.noise)
+        encoding = other.encode(x)
+        matching = align(encoding.noise, own.noise)
         if not matching.matched.all():
             raise ValueError(f"fits: got one of {other.dim_z} variables, expected at least {fitted.dim_z}")
-        found.append(_latent_rows(other, part, redrawn).reordered(matching.permutation, matching.signs))
+        rows_of_other = _latent_rows(other, encoding, x, x_after, redrawn)
+        found.append(rows_of_other.reordered(matching.permutation, matching.signs))
     return latents.latent_graph_posterior(
         found,
         names=fitted.names,
@@ -131,9 +133,8 @@ def graph_posterior(
     )
 
 
-def _latent_rows(fitted: FittedModel, pairs: InterventionPairs, redrawn: bool) -> LatentRows:
-    x, x_after = sides(pairs)
-    before, after = fitted.encode(x), fitted.encode(x_after)
+def _latent_rows(fitted: FittedModel, before: Encoding, x: Rows, x_after: Rows, redrawn: bool) -> LatentRows:
+    after = fitted.encode(x_after)
     targets = inferred_targets(fitted, x, x_after)
     if not redrawn:
         return LatentRows(after.causal, targets)

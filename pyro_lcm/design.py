@@ -21,6 +21,7 @@ from pyro_lcm.identify.directions import find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
 from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.implicit import of_codes
 from pyro_lcm.recipes.initialize import NOISE_FREE
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
@@ -59,6 +60,7 @@ def choose_design(
     dim_z: int | None = None,
     options: Mapping[str, Any] | None = None,
     budget: Budget | None = None,
+    coded: bool = False,
     seed: int = 0,
 ) -> Design:
     """Choose widths and phases by what the pairs look like.
@@ -70,6 +72,8 @@ def choose_design(
         dim_z: number of causal variables; by default as many as x has directions in which it varies.
         options: fields of :class:`~pyro_lcm.architecture.Architecture` that are not to be chosen.
         budget: steps of the phases.
+        coded: whether the pairs are codes that are nearly noise encodings, as those of images
+            (:func:`~pyro_lcm.recipes.implicit.of_codes`); whether they are linear is then no question.
         seed: of the choice of pairs to look at.
 
     Raises:
@@ -80,7 +84,7 @@ def choose_design(
     dim_z = dim_x if dim_z is None else dim_z
     wide = dim_z < dim_x
     chosen = "flow_layers" in given or given.get("invertible")
-    linear = not chosen and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
+    linear = not (chosen or coded) and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
     curved = wide and not linear and not is_flat(pairs, standardizer, dim_z)
     defaults: dict[str, Any] = {"hidden": (128, 128) if curved else ()}
     if linear:
@@ -91,7 +95,8 @@ def choose_design(
     spec.check(architecture)
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
     check_known_targets(spec, pairs)
-    return Design(architecture, spec.phases(architecture, budget, linear))
+    phases = spec.phases(architecture, budget, linear)
+    return Design(architecture, of_codes(phases) if coded else phases)
 
 
 def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:

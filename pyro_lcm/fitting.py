@@ -25,7 +25,7 @@ from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.images.units import units_from_config
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.implicit import identify_own, of_codes
+from pyro_lcm.recipes.implicit import identify_own
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
@@ -140,7 +140,6 @@ def fit_pairs(
             code = find_code(
                 training,
                 dim,
-                held_out=held_out,
                 seed=seed,
                 out=out,
                 resume=resume,
@@ -152,7 +151,10 @@ def fit_pairs(
         training, held_out = coded.training, coded.held_out
     elif code is not None:
         raise ValueError("code: got one, expected none but for a model by name of images")
-    standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
+    if coded is None:
+        standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
+    else:
+        standardizer = coded.units.codes
     architecture: Architecture | None = None
     model: Any
     guide: Any
@@ -162,12 +164,12 @@ def fit_pairs(
             training,
             standardizer,
             dim_z=choice.dim_z,
-            options=choice.options if coded is None else {"flow_layers": None} | dict(choice.options),
+            options=choice.options,
             budget=budget,
+            coded=coded is not None,
             seed=seed,
         )
         architecture, recipe = design.architecture, design.phases
-        recipe = recipe if coded is None else of_codes(recipe)
         model, guide = build(architecture, seed=seed)
     else:
         model, guide = choice.model, choice.guide

@@ -101,7 +101,7 @@ def run(options: Options) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     if is_image_shape(seen.shape[1:]):
         shown = np.stack([side[:_SHOWN] for side in (result.x_before, result.x)])
-        observations = image_grid(shown.clip(0, 1), rows=("before", "after"))
+        observations = image_grid(shown, rows=("before", "after"))
     else:
         features, changed = (side.reshape(len(seen), -1) for side in (result.x_before, result.x))
         names = [f"x{k}" for k in range(1, features.shape[1] + 1)]

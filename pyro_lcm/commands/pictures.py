@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.data.image_files import SUFFIXES
 from pyro_lcm.data.lazy import LazyRows, Rows
+from pyro_lcm.text_files import replacing
 
 
 def picture_files(out: Path, rows: Rows) -> list[Path]:
@@ -55,9 +55,6 @@ def write_pictures(files: Sequence[Path], images: NDArray[Any]) -> None:
 
     for file, image in zip(files, np.round(np.clip(images, 0, 1) * 255).astype(np.uint8), strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{os.getpid()}.tmp{file.suffix}")
-        try:
-            Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(partial)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(file) as partial:
+            picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+            picture.save(partial, format=Image.registered_extensions()[file.suffix.lower()])

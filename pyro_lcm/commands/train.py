@@ -196,7 +196,6 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
         code = find_code(
             training,
             options.dim_z,
-            held_out=held_out,
             seed=options.seed,
             out=folder,
             resume=options.resume,

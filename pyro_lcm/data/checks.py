@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.causal.dag import as_adjacency, topological_order
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
-from pyro_lcm.data.pixels import LIMIT, is_image_shape
+from pyro_lcm.data.pixels import check_limit, is_image_shape
 
 PER_PAIR_KEYS = ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after")
 """What has one row a pair."""
@@ -115,8 +115,5 @@ def _check_values(key: str, array: Rows, limited: bool) -> None:
             place[0] += rows.start
             value = array[tuple(place)]
             raise ValueError(f"{key}: got {value} at index {tuple(place.tolist())}, expected finite numbers")
-        if limited and np.abs(piece).max() > LIMIT:
-            raise ValueError(
-                f"{key}: got images of floats from {piece.min():g} to {piece.max():g}, expected 0 to 1;"
-                " divide by 255, or give bytes (uint8)"
-            )
+        if limited:
+            check_limit(piece, key)

@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
+from pyro_lcm.text_files import replacing
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
 """Local header of a zip member (APPNOTE.TXT section 4.3.7); it ends in the lengths of two further fields."""
@@ -66,18 +67,13 @@ def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> None:
     """
     if path.suffix != ".npz":
         raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .npz")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for key, array in arrays.items():
-                    with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                        _write_member(member, array)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for key, array in arrays.items():
+                with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                    _write_member(member, array)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_array(path: Path, *, mmap: bool) -> NDArray[Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes.util
 import importlib
 import os
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,21 +41,48 @@ def import_mujoco() -> Any:
         raise RenderingUnavailable(f"MuJoCo found no OpenGL library ({_first_line(error)}): {INSTALL}") from error
 
 
-def offscreen_renderer(mujoco: Any, model: Any, size: int) -> Any:
-    """Make a ``mujoco.Renderer`` of square images.
+class OffscreenRenderer:
+    """Square images of a MuJoCo scene; a context manager, since it holds an OpenGL context.
 
     Args:
-        mujoco: The module.
-        model: An ``MjModel``.
-        size: Width and height in pixels.
+        xml: The scene, with a camera ``front``.
+        size: Width and height of the images in pixels.
+        least: Smaller images are rendered at this size at least and averaged, so that they change smoothly.
 
     Raises:
-        RenderingUnavailable: If the OpenGL library cannot render.
+        RenderingUnavailable: If MuJoCo or the OpenGL library is missing.
     """
-    try:
-        return mujoco.Renderer(model, size, size)
-    except Exception as error:  # whatever the OpenGL library raises, it cannot render
-        raise RenderingUnavailable(f"MuJoCo cannot render here ({_first_line(error)}): {INSTALL}") from error
+
+    def __init__(self, xml: str, size: int, least: int) -> None:
+        mujoco = import_mujoco()
+        self.size = size
+        self._oversampling = max(1, least // size)
+        self._model = mujoco.MjModel.from_xml_string(xml)
+        self._data = mujoco.MjData(self._model)
+        self._forward: Callable[[Any, Any], None] = mujoco.mj_forward
+        rendered = size * self._oversampling
+        try:
+            self._renderer = mujoco.Renderer(self._model, rendered, rendered)
+        except Exception as error:  # whatever the OpenGL library raises, it cannot render
+            raise RenderingUnavailable(f"MuJoCo cannot render here ({_first_line(error)}): {INSTALL}") from error
+
+    def _image(self) -> NDArray[np.uint8]:
+        """The scene as its joints, materials and lights are set, RGB, shape (size, size, 3)."""
+        self._forward(self._model, self._data)
+        self._renderer.update_scene(self._data, camera="front")
+        return average_pixels(self._renderer.render(), self._oversampling)
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        self._renderer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def average_pixels(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -95,13 +95,21 @@ def like_images(values: Rows, shape: tuple[int, ...], name: str) -> Rows:
     images = values if values.shape[1:] == shape else channels_first(values, name)
     if images.dtype.kind == "f" and images.shape[1:] == shape:
         for rows in chunks(images):
-            piece = images[rows]
-            if np.abs(piece).max(initial=0) > LIMIT:
-                raise ValueError(
-                    f"{name}: got images of floats from {piece.min():g} to {piece.max():g}, expected 0 to 1;"
-                    " divide by 255, or give bytes (uint8)"
-                )
+            check_limit(images[rows], name)
     return images
+
+
+def check_limit(images: NDArray[Any], name: str) -> None:
+    """Check that images of floats are in the units of 0 to 1.
+
+    Raises:
+        ValueError: If some number is far outside.
+    """
+    if np.abs(images).max(initial=0) > LIMIT:
+        raise ValueError(
+            f"{name}: got images of floats from {images.min():g} to {images.max():g}, expected 0 to 1;"
+            " divide by 255, or give bytes (uint8)"
+        )
 
 
 def unit_range(values: ArrayLike | Rows, dtype: type[np.floating[Any]] | None = None) -> NDArray[Any]:

@@ -100,7 +100,8 @@ def find_single_targets(
         if functionals is None:
             return np.asarray(target.numpy(), dtype=np.int64)
         target[pool[_response(difference[pool], functionals) > cut]] = number
-        search.regress_out(functionals)
+        if number < dim - 1:
+            search.regress_out(functionals)
     target[target == -1] = dim
     return np.asarray(target.numpy(), dtype=np.int64)
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.nn.vectors import perceptron
+
 __all__ = ["ImageCode"]
 
 _SOFTENING = 0.05
@@ -61,8 +63,8 @@ class ImageCode(nn.Module):
         self.register_buffer("whitening", torch.ones(components))
         self.register_buffer("shift", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
-        self.encoder = _network(components, dim, hidden)
-        self.decoder = _network(dim, components, hidden)
+        self.encoder = perceptron(components, dim, [hidden] * 3)
+        self.decoder = perceptron(dim, components, [hidden] * 3)
 
     @torch.no_grad()
     def set_components(self, images: Tensor) -> None:
@@ -103,10 +105,3 @@ class ImageCode(nn.Module):
         """The constructor's arguments as plain values."""
         widths = {name: getattr(self, name) for name in ("dim", "components", "hidden")}
         return {"shape": list(self.shape), **widths}
-
-
-def _network(inputs: int, outputs: int, hidden: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width in (inputs, hidden, hidden):
-        layers += [nn.Linear(width, hidden), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Linear(hidden, outputs))

@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +28,7 @@ from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.identify.single_targets import find_single_targets
 from pyro_lcm.images.code import ImageCode
+from pyro_lcm.images.reduction import image_sides
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
@@ -46,7 +46,6 @@ _SEARCHED = 32
 """Leading components in which targets are sought first."""
 _BYTES = 2**28
 """Memory for the images that components are computed from."""
-_ROWS = 256
 _NONE = 8.0
 """Twice the nats that a target has to gain over none."""
 
@@ -102,7 +101,6 @@ def fit_code(
     resume: bool,
     device: str,
     progress: bool | None,
-    validation: InterventionPairs | None = None,
     steps: int | None = None,
 ) -> tuple[ImageCode, FitResult]:
     """Fit a code to both sides of pairs of images.
@@ -115,7 +113,6 @@ def fit_code(
         resume: whether to go on from the checkpoint in ``out``.
         device: as the driver takes it.
         progress: whether to show a progress bar.
-        validation: held-out pairs; not needed, the code is not chosen by them.
         steps: of the optimizer; 4,000 if None.
 
     Returns:
@@ -159,8 +156,7 @@ def fit_code(
         )
     result = fit(objective, source, phases, seed=seed, out=out, device=device, progress=progress, resume=resume)
     with torch.no_grad():
-        raw = _raw_codes(objective, source)
-        both = torch.cat(raw)
+        both = torch.cat(_raw_codes(code, _all(source, objective.target.device)))
         code.shift.copy_(both.mean(0))
         code.spread.copy_(both.std(0))
     return code.eval(), result
@@ -168,12 +164,8 @@ def fit_code(
 
 def _projected(code: ImageCode, pairs: InterventionPairs) -> dict[str, Tensor]:
     """Components of both sides of all pairs, and known targets, some images at a time."""
-    sides: dict[str, list[Tensor]] = {"v": [], "v_after": []}
-    for start in range(0, len(pairs), _ROWS):
-        batch = pairs.batch(np.arange(start, min(start + _ROWS, len(pairs))))
-        sides["v"].append(code.project(batch["x"]))
-        sides["v_after"].append(code.project(batch["x_after"]))
-    tensors = {name: torch.cat(parts) for name, parts in sides.items()}
+    parts = [code.project(side) for side in image_sides(pairs)]
+    tensors = {"v": torch.cat(parts[::2]), "v_after": torch.cat(parts[1::2])}
     if pairs.known_targets is not None and pairs.known_targets.ndim == 1:
         tensors["known"] = torch.as_tensor(pairs.known_targets)
     return tensors
@@ -183,10 +175,9 @@ def _all(source: DataSource, device: torch.device) -> dict[str, Tensor]:
     return {name: value.to(device) for name, value in source.batch(torch.arange(len(source))).items()}
 
 
-def _raw_codes(objective: CodeObjective, source: DataSource) -> tuple[Tensor, Tensor]:
-    tensors = _all(source, objective.target.device)
+def _raw_codes(code: ImageCode, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     before, after = (
-        torch.cat([objective.code.raw_code(part) for part in tensors[name].split(4096)]) for name in ("v", "v_after")
+        torch.cat([code.raw_code(part) for part in tensors[name].split(4096)]) for name in ("v", "v_after")
     )
     return before, after
 
@@ -206,14 +197,16 @@ def _find_targets(objective: Any, source: DataSource, seed: int) -> Mapping[str,
 
 def _infer_targets(objective: Any, source: DataSource, seed: int) -> Mapping[str, float]:
     """Targets from the codes: all numbers but the target's agree up to their own tolerance."""
-    before, after = _raw_codes(objective, source)
-    change, dim, target = (before - after).square(), objective.code.dim, objective.target
+    dim, target = objective.code.dim, objective.target
+    tensors = _all(source, target.device)
+    before, after = _raw_codes(objective.code, tensors)
+    change = (before - after).square()
     spread = torch.cat([before, after]).var(0)
     tolerance = torch.stack([_median(change[(target != j + 1) & (target >= 0), j]) for j in range(dim)])
     change = change / (tolerance + 1e-4 * spread)
     total = change.sum(-1, keepdim=True)
     found = torch.cat([total - _NONE, total - change], -1).argmin(-1)
-    known = _all(source, target.device).get("known")
+    known = tensors.get("known")
     target.copy_(found if known is None else torch.where(known >= 0, known, found))
     return _shares(target, dim)
 

@@ -44,7 +44,6 @@ def find_code(
     pairs: InterventionPairs,
     dim: int,
     *,
-    held_out: InterventionPairs,
     seed: int,
     out: str | Path | None,
     resume: bool = False,
@@ -57,7 +56,6 @@ def find_code(
     Args:
         pairs: training pairs of images.
         dim: numbers in a code.
-        held_out: pairs to validate on.
         seed: of everything random.
         out: run folder, whose folder ``code`` it is written to; None writes nothing.
         resume: whether a code that is there is read, and one that was cut off is gone on with.
@@ -83,7 +81,6 @@ def find_code(
         resume=resume,
         device=device,
         progress=progress,
-        validation=held_out,
         **options,
     )
     if folder is not None:

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from pyro_lcm import random_state
 from pyro_lcm.identify.nested_directions import find_nested_directions
-from pyro_lcm.nn.vectors import VectorDecoder
+from pyro_lcm.nn.vectors import VectorDecoder, perceptron
 from pyro_lcm.run_folder import load_run, save_run
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.logs import FitResult
@@ -94,7 +94,7 @@ class ImageReduction(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("directions", torch.eye(components)[:lines])
         self.register_buffer("beside", torch.eye(components)[:, lines:])
-        self.unroll = _network(components - lines, dim - lines, hidden) if lines < dim else None
+        self.unroll = perceptron(components - lines, dim - lines, [hidden] * 2) if lines < dim else None
         self.decoder = VectorDecoder(dim, components, (hidden, hidden))
 
     def project(self, images: Tensor) -> Tensor:
@@ -197,14 +197,14 @@ def fit_reduction(
     with random_state.isolated(own, torch.device("cpu")), torch.no_grad():
         first = ImageReduction(dim, components)
         rows = torch.randperm(len(images))[: pca_images // 2].sort().values.numpy()
-        flat = torch.cat([_flat(side) for side in _sides(images, rows)])
+        flat = torch.cat([_flat(side) for side in image_sides(images, rows)])
         first.mean.copy_(flat.mean(0))
         _, spread, basis = torch.svd_lowrank(flat - first.mean, q=components, niter=4)
         if not spread[0] > 0:
             raise ValueError("images: got images that are all alike, expected some that vary")
         first.basis.copy_(basis)
         first.scale.copy_(spread[0] / len(flat) ** 0.5)
-        sides = [first.project(side) for side in _sides(images)]
+        sides = [first.project(side) for side in image_sides(images)]
         before, after = torch.cat(sides[::2]), torch.cat(sides[1::2])
         found = find_nested_directions((after - before).double().numpy(), dim, tolerance=_TOLERANCE, seed=own)
         reduction = ImageReduction(dim, components, len(found.directions))
@@ -223,7 +223,7 @@ def fit_reduction(
 @torch.no_grad()
 def reduce_images(reduction: ImageReduction, images: ImagePairs) -> tuple[Array, Array]:
     """Codes of both sides of all pairs, each (N, dim), in bounded memory."""
-    codes = [reduction.encode(side).numpy() for side in _sides(images)]
+    codes = [reduction.encode(side).numpy() for side in image_sides(images)]
     return np.concatenate(codes[::2]), np.concatenate(codes[1::2])
 
 
@@ -245,13 +245,7 @@ def _unroll(points: Array, dim: int, seed: int) -> Array:
     return np.asarray((placed - placed.mean(0)) / np.maximum(placed.std(0), 1e-12), dtype=np.float32)
 
 
-def _network(inputs: int, outputs: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
-    )
-
-
-def _sides(images: ImagePairs, index: NDArray[np.int64] | None = None, rows: int = 256) -> Iterator[Tensor]:
+def image_sides(images: ImagePairs, index: NDArray[np.int64] | None = None, rows: int = 256) -> Iterator[Tensor]:
     """Images of pairs, all if no index is given, before and after in turn, some pairs at a time."""
     index = np.arange(len(images)) if index is None else index
     for start in range(0, len(index), rows):

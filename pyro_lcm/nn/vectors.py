@@ -35,22 +35,27 @@ def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tenso
     return gaussian
 
 
-def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
-    """A multilayer perceptron with SiLU activations whose last layer starts at zero.
+def perceptron(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
+    """A multilayer perceptron with SiLU activations.
 
     Args:
         in_features: width of the input.
         out_features: width of the output.
-        hidden: widths of the hidden layers, at least one.
+        hidden: widths of the hidden layers.
     """
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(in_features, width), nn.SiLU()]
         in_features = width
-    last = nn.Linear(in_features, out_features)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*layers, last)
+    return nn.Sequential(*layers, nn.Linear(in_features, out_features))
+
+
+def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
+    """A :func:`perceptron` whose last layer starts at zero."""
+    layers = perceptron(in_features, out_features, hidden)
+    for parameter in layers[-1].parameters():
+        nn.init.zeros_(parameter)
+    return layers
 
 
 class AffinePlusMLP(nn.Module):

@@ -20,7 +20,7 @@ def pairs():
 
 @pytest.fixture
 def made(pairs, tmp_path):
-    return find_code(pairs[:100], 4, held_out=pairs[100:], out=tmp_path, **OPTIONS)
+    return find_code(pairs[:100], 4, out=tmp_path, **OPTIONS)
 
 
 def _same(first, second):
@@ -29,13 +29,13 @@ def _same(first, second):
 
 def test_a_finished_code_is_read(pairs, made, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "fit_code", None)
-    _same(find_code(pairs[:100], 4, held_out=pairs[100:], out=tmp_path, resume=True, **OPTIONS), made)
+    _same(find_code(pairs[:100], 4, out=tmp_path, resume=True, **OPTIONS), made)
 
 
 def test_one_that_was_cut_off_is_gone_on_with(pairs, made, tmp_path):
     for name in (CONFIG, TENSORS):
         (tmp_path / "code" / name).unlink()
-    _same(find_code(pairs[:100], 4, held_out=pairs[100:], out=tmp_path, resume=True, **OPTIONS), made)
+    _same(find_code(pairs[:100], 4, out=tmp_path, resume=True, **OPTIONS), made)
     assert (tmp_path / "code" / TENSORS).is_file()
 
 
@@ -53,7 +53,7 @@ def test_another_code_is_not_taken_for_it(pairs, made, tmp_path, change, message
     options = OPTIONS | change
     dim, first = options.pop("dim", 4), options.pop("first", 0)
     with pytest.raises(ValueError, match=message):
-        find_code(pairs[first : first + 100], dim, held_out=pairs[100:], out=tmp_path, **options)
+        find_code(pairs[first : first + 100], dim, out=tmp_path, **options)
 
 
 def test_pairs_of_codes(pairs, made):

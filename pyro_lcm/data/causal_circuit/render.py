@@ -8,16 +8,13 @@ library that renders without a screen: OSMesa or EGL.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.causal_circuit.program import BUTTONS, pressed
-from pyro_lcm.data.headless import RenderingUnavailable, average_pixels, import_mujoco, offscreen_renderer
+from pyro_lcm.data.headless import OffscreenRenderer, RenderingUnavailable
 
 __all__ = ["SIZES", "Renderer", "RenderingUnavailable", "rendering_problem"]
 
@@ -49,7 +46,7 @@ def rendering_problem() -> str | None:
     return None
 
 
-class Renderer:
+class Renderer(OffscreenRenderer):
     """Renders images of the scene; a context manager, since it holds an OpenGL context.
 
     Args:
@@ -63,13 +60,7 @@ class Renderer:
     def __init__(self, size: int = 64) -> None:
         if size not in SIZES:
             raise ValueError(f"size: got {size}, expected one of {', '.join(map(str, SIZES))} pixels")
-        mujoco = import_mujoco()
-        self.size = size
-        self._oversampling = max(1, _OVERSAMPLED // size)
-        self._model = mujoco.MjModel.from_xml_string(_scene())
-        self._data = mujoco.MjData(self._model)
-        self._forward: Callable[[Any, Any], None] = mujoco.mj_forward
-        self._renderer = offscreen_renderer(mujoco, self._model, size * self._oversampling)
+        super().__init__(_scene(), size, _OVERSAMPLED)
 
     def render(self, causal: ArrayLike) -> NDArray[np.uint8]:
         """Render one image.
@@ -94,21 +85,7 @@ class Renderer:
         for lamp, name in enumerate(("red", "green", "blue")):
             model.material(name).rgba[:3] = _COLOURS[lamp] * bright[lamp]
             model.light(name).diffuse[:] = _LAMP_LIGHT * _COLOURS[lamp] * values[lamp]
-        self._forward(model, data)
-        self._renderer.update_scene(data, camera="front")
-        return average_pixels(self._renderer.render(), self._oversampling)
-
-    def close(self) -> None:
-        """Give the OpenGL context back."""
-        self._renderer.close()
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return self._image()
 
 
 def _angle(position: float) -> float:

@@ -16,15 +16,12 @@ falls on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm.data.headless import average_pixels, import_mujoco, offscreen_renderer
+from pyro_lcm.data.headless import OffscreenRenderer
 from pyro_lcm.data.scenes.contract import check_places, check_size
 from pyro_lcm.data.scenes.paint import colours
 
@@ -76,7 +73,7 @@ class Objects3D:
         return Objects3DRenderer(size)
 
 
-class Objects3DRenderer:
+class Objects3DRenderer(OffscreenRenderer):
     """Renders the scene; a context manager, since it holds an OpenGL context.
 
     Args:
@@ -89,13 +86,7 @@ class Objects3DRenderer:
 
     def __init__(self, size: int = 64) -> None:
         check_size(size)
-        mujoco = import_mujoco()
-        self.size = size
-        self._oversampling = max(1, _RENDERED // size)
-        self._model = mujoco.MjModel.from_xml_string(_xml())
-        self._data = mujoco.MjData(self._model)
-        self._forward: Callable[[Any, Any], None] = mujoco.mj_forward
-        self._renderer = offscreen_renderer(mujoco, self._model, size * self._oversampling)
+        super().__init__(_xml(), size, _RENDERED)
 
     def render(self, z: ArrayLike) -> NDArray[np.uint8]:
         """Render images without pixel noise.
@@ -125,21 +116,7 @@ class Objects3DRenderer:
         model.material("ground").rgba[:3] = _colour(_on(_GROUND_HUE, ground_hue), 0.75, 0.6)
         model.light("lamp").pos[0] = _on(_LAMP, lamp)
         model.light("lamp").diffuse[:] = _colour(_on(_LAMP_HUE, lamp_hue), 0.9, 0.75)
-        self._forward(model, data)
-        self._renderer.update_scene(data, camera="front")
-        return average_pixels(self._renderer.render(), self._oversampling)
-
-    def close(self) -> None:
-        """Give the OpenGL context back."""
-        self._renderer.close()
-
-    def __enter__(self) -> Objects3DRenderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return self._image()
 
 
 def _on(arc: tuple[float, float], z: float) -> float:

@@ -127,14 +127,14 @@ class SceneSystem:
             return renderer.render(z)
 
     def sample(self, n: int, seed: int = 0) -> InterventionPairs:
-        """Draw pairs and render them in memory; :func:`pyro_lcm.data.scenes.store.write_sample` writes the same.
+        """Draw pairs and render them in memory; :func:`pyro_lcm.data.scenes.store.write_samples` writes the same.
 
         Args:
             n: Number of pairs, at least 1.
             seed: Seed of the sample, at least 0.
 
         Returns:
-            The pairs, images as uint8 (n, size, size, 3), with all of the truth.
+            The pairs, images as uint8 (n, 3, size, size), with all of the truth.
 
         Raises:
             ValueError: If an argument is out of range.
@@ -173,7 +173,7 @@ def simulate_shapes(
         graph: The graph in the place of a random one.
 
     Returns:
-        The pairs, images as uint8 (n, size, size, 3), with all of the truth.
+        The pairs, images as uint8 (n, 3, size, size), with all of the truth.
 
     Raises:
         ValueError: If an option is out of range.
@@ -208,7 +208,7 @@ def simulate_objects3d(
         graph: The graph in the place of a random one, shape (6, 6).
 
     Returns:
-        The pairs, images as uint8 (n, size, size, 3), with all of the truth.
+        The pairs, images as uint8 (n, 3, size, size), with all of the truth.
 
     Raises:
         ValueError: If an option is out of range.
