@@ -90,6 +90,7 @@ def choose_design(
     if linear:
         defaults |= {"flow_layers": 0, "solution_hidden": ()}
     else:
+        defaults |= {"flow_layers": min(max(24, 3 * dim_z), 48), "flow_hidden": 32}
         defaults |= {"activation": "leaky_relu", "invertible": not wide and spec.invertible}
     architecture = Architecture(spec.name, dim_x, dim_z, **(defaults | given))
     spec.check(architecture)

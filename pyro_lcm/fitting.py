@@ -1,7 +1,7 @@
 """From pairs to a fitted model, to a run folder, and back: what the user's class does, as functions.
 
 A model by name is built as the pairs demand (:mod:`pyro_lcm.design`) and trained with the recipe of its specification;
-a model of one's own is taken as it is and trained with :func:`~pyro_lcm.recipes.implicit.identify_own`, or with phases
+a model of one's own is taken as it is and trained with :func:`~pyro_lcm.recipes.own.identify_own`, or with phases
 that are given. For images, a model by name is one of their codes (:mod:`pyro_lcm.images.fitting`).
 """
 
@@ -25,8 +25,8 @@ from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.images.units import units_from_config
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.implicit import identify_own
 from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.recipes.own import OwnObjective, identify_own
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
 from pyro_lcm.training.driver import Precision, check_seed, fit
@@ -180,7 +180,7 @@ def fit_pairs(
             f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
         )
     with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
-        objective = (RecipeObjective if spec is None else spec.objective)(model, guide)
+        objective = (OwnObjective if spec is None else spec.objective)(model, guide)
     fitted = FittedModel(objective, standardizer, names, architecture)
     recipe = recipe if phases is None else tuple(phases)
     # What a run has to share to be gone on with, beside what the driver compares.

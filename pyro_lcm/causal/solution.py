@@ -110,6 +110,20 @@ class SolutionFunctions(nn.Module):
         if len(self.networks.weights) > 0:
             self.resolved.copy_(self.context)
 
+    @torch.no_grad()
+    def set_parents(self, adjacency: Tensor) -> None:
+        """Set the graph; solution functions that see causal variables see those of their parents alone from here on.
+
+        Those that see noise encodings need them of all ancestors, and go on with what they see.
+
+        Args:
+            adjacency: (d, d) of 0 and 1, [parent, child], parents before children in :attr:`order`.
+        """
+        self.adjacency.copy_(adjacency)
+        if self._sequential:
+            self.context.copy_(adjacency)
+            self.resolved.copy_(adjacency)
+
     @property
     def _sequential(self) -> bool:
         """Whether there is a resolved context, so that variables are computed one after another."""
@@ -212,8 +226,8 @@ class SolutionFunctions(nn.Module):
         Returns:
             (N, d) noise encodings.
         """
-        depth = self.context.sum(0)
-        for variable in sorted(values, key=lambda i: float(depth[i])):
+        rank = self.order.argsort() if self._sequential else self.context.sum(0)
+        for variable in sorted(values, key=lambda i: float(rank[i])):
             target = torch.full((len(noise),), variable + 1, device=noise.device)
             shift, scale = self.coefficients(noise, target)
             value = values[variable]

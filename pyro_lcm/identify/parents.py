@@ -76,17 +76,18 @@ def sparse_regression(features: Array, response: Array) -> tuple[list[int], Arra
         kept.pop(weakest)
 
 
-def nonlinear_parents(features: Array, response: Array) -> list[int]:
+def nonlinear_parents(features: Array, response: Array, *, least: float = MIN_GAIN) -> list[int]:
     """Features on which a response depends, by the evidence of Bayesian nonlinear regression.
 
     Args:
         features: (N, p).
         response: (N,).
+        least: evidence that each feature chosen adds, in nats per row.
 
     Returns:
-        The features chosen, each of which adds at least :data:`MIN_GAIN` nats per row.
+        The features chosen.
     """
-    return _select(features.shape[1], _evidence(features, response))
+    return _select(features.shape[1], _evidence(features, response), least)
 
 
 def mechanism_parents(features: Array, natural: Array, features_redrawn: Array, redrawn: Array) -> list[int]:
@@ -109,7 +110,7 @@ def mechanism_parents(features: Array, natural: Array, features_redrawn: Array, 
         # Evidence against a dependence of what was redrawn speaks for no other one.
         return by_nature(sets) - np.maximum(by_chance(sets) - base, 0.0)
 
-    return _select(features.shape[1], evidence)
+    return _select(features.shape[1], evidence, MIN_GAIN)
 
 
 def _evidence(features: Array, response: Array) -> Callable[[list[list[int]]], Array]:
@@ -130,7 +131,7 @@ def _evidence(features: Array, response: Array) -> Callable[[list[list[int]]], A
     return evidence
 
 
-def _select(width: int, evidence: Callable[[list[list[int]]], Array]) -> list[int]:
+def _select(width: int, evidence: Callable[[list[list[int]]], Array], least: float) -> list[int]:
     """Forward selection, then backward, by evidence per row."""
     chosen: list[int] = []
     current = evidence([chosen])[0]
@@ -138,13 +139,13 @@ def _select(width: int, evidence: Callable[[list[list[int]]], Array]) -> list[in
         left = [k for k in range(width) if k not in chosen]
         values_with = evidence([[*chosen, k] for k in left])
         best = int(values_with.argmax())
-        if values_with[best] - current < MIN_GAIN:
+        if values_with[best] - current < least:
             break
         chosen, current = [*chosen, left[best]], values_with[best]
     while len(chosen) > 1:
         without = evidence([[k for k in chosen if k != dropped] for dropped in chosen])
         best = int(without.argmax())
-        if current - without[best] >= MIN_GAIN:
+        if current - without[best] >= least:
             break
         chosen, current = [k for k in chosen if k != chosen[best]], without[best]
     return sorted(chosen)

@@ -11,6 +11,7 @@ posterior. While the flow is still wrong, t is wide, and as it gets better t nar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
 from pyro_lcm.nn.flow import Flow
-from pyro_lcm.nn.recall import exact_posterior, once
+from pyro_lcm.nn.recall import exact_posterior, flow_columns, once, sides_of
 
 MIN_TOLERANCE = 1e-3
 """Lower bound of the tolerance."""
@@ -132,6 +133,15 @@ class FlowEncoder(nn.Module):
     def code(self, x: Tensor) -> Tensor:
         """What the flow is applied to: x, (..., d)."""
         return x
+
+    def columns(self, x: Tensor) -> dict[str, Tensor]:
+        """What the encoder computes of (N, d) observations, to be kept while it is frozen."""
+        return flow_columns(self.flow, x)
+
+    def passes(self, columns: Mapping[str, Tensor]) -> list[tuple[nn.Module, Any]]:
+        """Its networks, and what each gave for both sides of pairs, of columns of a batch."""
+        image, log_det = sides_of(columns, "image", "log_det")
+        return [(self.flow, (image, log_det))]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., d), for (..., d) observations."""

@@ -8,7 +8,7 @@ answers are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -73,11 +73,33 @@ class Recall(Messenger):
         # Arguments are kept beside what they gave, so that no other object takes over their identity.
         self._seen: dict[tuple[int, int], tuple[Any, Tensor, Any]] = {}
         self._halves: dict[int, tuple[Tensor, Tensor, int]] = {}
+        self._wholes: dict[tuple[int, int], tuple[Tensor, Tensor, Tensor]] = {}
 
     def __exit__(self, *args: Any) -> Any:
         self._seen.clear()
         self._halves.clear()
+        self._wholes.clear()
         return super().__exit__(*args)
+
+    def know(self, sides: tuple[Tensor, Tensor], passes: Sequence[tuple[Any, Image]]) -> None:
+        """Take over what networks have made of both sides of pairs before, the second of what the first gave, ...
+
+        Args:
+            sides: x and x~, (pairs, ...) each.
+            passes: each network, and what it gives for both sides one after the other, 2 pairs rows.
+        """
+        value: Tensor = torch.cat(sides)
+        self._wholes[id(sides[0]), id(sides[1])] = (*sides, value)
+        for side, part in enumerate(sides):
+            self._halves[id(part)] = (part, value, side)
+        for network, image in passes:
+            self._seen[id(network), id(value)] = (network, value, image)
+            value = image if isinstance(image, Tensor) else image[0]
+
+    def _pyro_both(self, msg: dict[str, Any]) -> None:
+        known = self._wholes.get((id(msg["args"][0]), id(msg["args"][1])))
+        if known is not None:
+            msg["value"], msg["done"] = known[2], True
 
     def _pyro_once(self, msg: dict[str, Any]) -> None:
         network, value = msg["args"]
@@ -105,3 +127,14 @@ class Recall(Messenger):
     def _pyro_post_both(self, msg: dict[str, Any]) -> None:
         for side, part in enumerate(msg["args"]):
             self._halves[id(part)] = (part, msg["value"], side)
+
+
+def flow_columns(flow: Callable[[Tensor], tuple[Tensor, Tensor]], code: Tensor) -> dict[str, Tensor]:
+    """What a flow makes of codes (N, d), to be kept: ``image`` (N, d) and ``log_det`` (N,)."""
+    image, log_det = flow(code)
+    return {"image": image, "log_det": log_det}
+
+
+def sides_of(columns: Mapping[str, Tensor], *names: str) -> list[Tensor]:
+    """Columns of both sides of pairs, the one side after the other, (2 pairs, ...) each."""
+    return [torch.cat([columns[name], columns[f"{name}_after"]]) for name in names]

@@ -10,7 +10,8 @@ decoder have a flow each; a warm start gives both the same one, and then they ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from pyro.distributions import Normal, TorchDistribution
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_lcm.nn.flow import Flow
-from pyro_lcm.nn.recall import exact_posterior, once, tolerance_of_decoder
+from pyro_lcm.nn.recall import exact_posterior, flow_columns, once, sides_of, tolerance_of_decoder
 
 
 def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tensor) -> TorchDistribution:
@@ -114,6 +115,16 @@ class VectorEncoder(nn.Module):
     def code(self, x: Tensor) -> Tensor:
         """The code u, (..., dim_z), of (..., dim_x) observations."""
         return once(self.body, x)
+
+    def columns(self, x: Tensor) -> dict[str, Tensor]:
+        """What body and flow compute of (N, dim_x) observations, to be kept while they are frozen."""
+        code = self.code(x)
+        return {"code": code, **flow_columns(self.flow, code)}
+
+    def passes(self, columns: Mapping[str, Tensor]) -> list[tuple[nn.Module, Any]]:
+        """Body and flow, and what each gave for both sides of pairs, of columns of a batch."""
+        code, image, log_det = sides_of(columns, "code", "image", "log_det")
+        return [(self.body, code), (self.flow, (image, log_det))]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (..., dim_z), for (..., dim_x) observations."""

@@ -7,13 +7,14 @@ deterministic given the seed. None sees anything but pairs of observations.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyro_lcm.causal.subsets import as_hit, single_target
-from pyro_lcm.training.sources import DataSource
+from pyro_lcm.training.sources import DataSource, PlacedSource
 
 
 def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor]:
@@ -43,6 +44,29 @@ def encode_pairs(guide: Any, pairs: Mapping[str, Tensor]) -> tuple[Tensor, Tenso
     """
     before, after = encode_sides(guide.encoder, pairs)
     return before, after, hard_targets(guide, before, after, pairs.get("targets"))
+
+
+@dataclass(frozen=True)
+class EncodeOnce:
+    """What an encoder that a phase freezes makes of every pair, as columns of its data.
+
+    Its flow takes most of a step, and is run once for each pair in place of once in each step.
+
+    Attributes:
+        rows: pairs at a time.
+    """
+
+    rows: int = 8192
+
+    def __call__(self, objective: Any, source: PlacedSource) -> PlacedSource:
+        """The source with the columns that ``encoder.passes`` reads."""
+        encoder = objective.guide.encoder
+        parts = []
+        for index in torch.arange(len(source)).split(self.rows):
+            batch = source.batch(index)
+            both = {side: encoder.columns(batch[side]) for side in ("x", "x_after")}
+            parts.append({f"{name}{side[1:]}": value for side, named in both.items() for name, value in named.items()})
+        return source.with_columns({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 def hard_targets(guide: Any, before: Tensor, after: Tensor, known: Tensor | None) -> Tensor:

@@ -31,25 +31,28 @@ No part sees a true variable, target or graph, and none depends on the clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pyro_lcm.causal.abilities import solution_of
-from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.recipes.calibrate import Calibrate, TakeTolerance, affine_code
+from pyro_lcm.recipes.calibrate import Calibrate
+from pyro_lcm.recipes.encodings import EncodeOnce
 from pyro_lcm.recipes.initialize import Initialize
 from pyro_lcm.recipes.objective import AUTOENCODER, HARD, TWO
-from pyro_lcm.recipes.published import annealed
 from pyro_lcm.recipes.structure import FindGraph, FindOrder, FindOrderAndReadouts, FindParents
-from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.schedules import Cosine
+from pyro_lcm.training.phases import Phase, Setting
+from pyro_lcm.training.schedules import Cosine, Linear
 
 RATE = 1e-2
 """Learning rate of SOAP at the start of a fit."""
-BEFORE_ORDER = 0.3
-"""Share of the steps of a fit before there is an order."""
+SOLUTION = "model.solution"
+DECAY = 0.1
+"""Weight decay of the solution functions' hidden layers once they see their parents."""
+ORDER, PARENTS = 0.1, 0.3
+"""Steps of the mechanisms, once there is an order and once parents are chosen, as shares of the steps of the fit."""
+MECHANISM_RATE = 1e-2
+"""Learning rate of SOAP at the start of these."""
 
 
 def identify(
@@ -81,57 +84,25 @@ def identify(
         return _linear(b, causal=causal)
     phases = []
     if wide and not flat and b.reconstruct:
-        phases.append(_autoencoder(b))
-    phases += fit_phases(b, dim=dim, through_encoder=not invertible, causal=causal)
+        phases.append(autoencoder_phase(b))
+    phases += fit_phases(b, dim=dim, through_encoder=not invertible, solution=SOLUTION if causal else None)
     if not invertible:
         phases.append(Phase("decoder", 0, settings=TWO, start=Calibrate(solutions=False)))
         if b.refine:
-            phases.append(_refine(b))
+            phases.append(refine_phase(b, TWO))
     if causal:
-        phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
-    return tuple(phases)
-
-
-def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: bool = False) -> tuple[Phase, ...]:
-    """The default recipe for a model and guide of one's own, by what they have.
-
-    Where the guide has a ``target_encoder`` and an ``encoder`` with an invertible last part
-    (:class:`pyro_lcm.nn.VectorEncoder`), variables are found as for the models by name, the program's own prior and
-    mechanisms in the ELBO and its decoder fitted after them; with a ``solution`` of
-    :class:`~pyro_lcm.causal.solution.SolutionFunctions` its order and graph are found too. Other programs get
-    :func:`annealed`, which needs nothing but their signature.
-
-    Args:
-        model: the generative program.
-        guide: its guide.
-        budget: steps of each phase.
-        flat: whether an affine code of x is enough (:func:`~pyro_lcm.recipes.initialize.initialize`).
-
-    Returns:
-        The phases, for a :class:`pyro_lcm.recipes.objective.RecipeObjective`.
-    """
-    encoder = getattr(guide, "encoder", None)
-    if not isinstance(encoder, VectorEncoder) or not hasattr(guide, "target_encoder"):
-        return annealed()
-    b = Budget() if budget is None else budget
-    causal = solution_of(model) is not None
-    curved = not flat and not affine_code(encoder.body)
-    phases = [_autoencoder(b)] if curved and b.reconstruct else []
-    phases += fit_phases(b, dim=model.dim_z, through_encoder=True, causal=causal, flat=flat)
-    if b.refine:
-        # The guide stays: a decoder that is not yet as exact as the observations would pull it from what was found.
-        fixed: dict[str, Any] = {"freeze": ("guide",), "start": TakeTolerance(), "keep": "best"}
-        rate = Cosine(5e-3, 1e-5)
-        phases.append(Phase("decoder", 2 * b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, **fixed))
-    if b.refine and curved:  # a code that was learned without pairs in mind is worth mending
-        phases.append(_refine(b))
-    if causal:
-        phases.append(Phase("parents", 0, settings=TWO, start=FindParents()))
+        phases.append(Phase("graph", 0, settings=TWO, start=FindParents()))
     return tuple(phases)
 
 
 def fit_phases(
-    b: Budget, *, dim: int, through_encoder: bool, causal: bool, flat: bool = False, program: str | None = None
+    b: Budget,
+    *,
+    dim: int,
+    through_encoder: bool,
+    solution: str | None,
+    flat: bool = False,
+    program: str | None = None,
 ) -> list[Phase]:
     """SVI of everything at once from the lines' coordinates, without and then with an order.
 
@@ -139,43 +110,39 @@ def fit_phases(
         b: steps.
         dim: number of causal variables.
         through_encoder: whether to score codes instead of observations.
-        causal: whether the model has solution functions of a context.
+        solution: which module of the objective's are the solution functions, by its name; None without any.
         flat: whether an affine code of x is enough.
         program: which program of the objective's is fitted.
     """
     steps = b.steps_of_fit(dim)
-    first = round(steps * BEFORE_ORDER) if causal else steps
-    turn = Cosine(RATE, 1e-5).value(first / max(1, steps))
     settings = TWO | ({"through_encoder": True} if through_encoder else {})
     settings |= {} if program is None else {"program": program}
-    freeze = ("guide.encoder.body",) if through_encoder else ()
-    shared: dict[str, Any] = {"freeze": freeze, "gradient_clip": 20.0, "optimizer": "soap"}
+    shared: dict[str, Any] = {"gradient_clip": 20.0, "optimizer": "soap"}
     phases = [
         Phase(
             "fit",
-            first,
-            Cosine(RATE, turn if causal else 1e-5),
+            steps,
+            Linear(RATE, 1e-5),
             b.batch_size,
             settings,
             start=Initialize(program=program, flat=flat),
-            keep="last" if causal else "best",
+            freeze=("guide.encoder.body",) if through_encoder else (),
+            keep="best",
             **shared,
         )
     ]
-    if causal:
-        phases.append(
-            Phase(
-                "order",
-                steps - first,
-                Cosine(turn, 1e-5),
-                b.batch_size,
-                settings,
-                start=FindOrder() if through_encoder else FindOrderAndReadouts(),
-                keep="best",
-                reset_optimizer=False,
-                **shared,
-            )
-        )
+    if solution is None:
+        return phases
+    # The encoder stays from here on: what it makes of the pairs is computed once, and a step takes many of them.
+    shared |= {"freeze": ("guide.encoder" if through_encoder else "model.decoder",), "data": EncodeOnce()}
+    order = FindOrder(program) if through_encoder else FindOrderAndReadouts()
+    for name, start, share, decay in (
+        ("order", order, ORDER, {}),
+        ("parents", FindParents(program, restrict=True), PARENTS, {f"{solution}.networks.weights": DECAY}),
+    ):
+        number = round(steps * share)
+        rate = Cosine(MECHANISM_RATE, 1e-5)
+        phases.append(Phase(name, number, rate, 2 * b.batch_size, settings, decay, start=start, keep="best", **shared))
     return phases
 
 
@@ -217,13 +184,14 @@ def _lines() -> Phase:
     return Phase("lines", 0, settings=TWO, start=Initialize(straight=True, pairs=100_000))
 
 
-def _refine(b: Budget) -> Phase:
+def refine_phase(b: Budget, settings: Mapping[str, Setting]) -> Phase:
     """SVI of everything on x, once a decoder has been fitted."""
     rate = Cosine(1e-3, 1e-5)
-    return Phase("refine", b.refine, rate, b.batch_size, TWO, gradient_clip=10.0, keep="best")
+    return Phase("refine", b.refine, rate, b.batch_size, settings, gradient_clip=10.0, keep="best")
 
 
-def _autoencoder(b: Budget) -> Phase:
+def autoencoder_phase(b: Budget) -> Phase:
+    """The autoencoder of single observations, for a code to start from."""
     rate = Cosine(2e-3, 1e-5)
     return Phase("reconstruct", b.reconstruct, rate, b.batch_size, {"program": AUTOENCODER}, gradient_clip=10.0)
 
@@ -252,5 +220,5 @@ def coordinates(
     b = Budget() if budget is None else budget
     if linear:
         return (_lines(),)
-    phases = [_autoencoder(b)] if wide and not flat and b.reconstruct else []
-    return (*phases, *fit_phases(b, dim=dim, through_encoder=not invertible, causal=False, program=program))
+    phases = [autoencoder_phase(b)] if wide and not flat and b.reconstruct else []
+    return (*phases, *fit_phases(b, dim=dim, through_encoder=not invertible, solution=None, program=program))

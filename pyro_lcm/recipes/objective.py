@@ -20,6 +20,7 @@ from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn.buffer_flag import BufferFlag
+from pyro_lcm.nn.recall import both
 from pyro_lcm.training.objective import PairObjective
 from pyro_lcm.training.phases import Setting
 
@@ -81,7 +82,8 @@ class RecipeObjective(PairObjective):
         loss, metrics = super().forward(tensors, size=size, index=index, program=program, **settings)
         if program is not None or not self._reads(self.has_readouts):
             return loss, metrics
-        error = self.readout_error(torch.cat([tensors["x"], tensors["x_after"]]))
+        with self.recall(tensors):
+            error = self.readout_error(both(tensors["x"], tensors["x_after"]))
         return loss + _READOUT_WEIGHT * error, metrics | {"readout_error": error.detach()}
 
     def readout_error(self, x: Tensor) -> Tensor:

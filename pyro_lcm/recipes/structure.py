@@ -26,7 +26,7 @@ from pyro_lcm.causal.jacobian import causal_order
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
 from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
-from pyro_lcm.identify.parents import MIN_ROWS, mechanism_parents, sparse_regression
+from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
 from pyro_lcm.recipes.calibrate import regress_solutions
 from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
@@ -115,14 +115,17 @@ class FindOrder:
     """:func:`find_order` as the beginning of a phase.
 
     Attributes:
+        program: which program of the objective's (:meth:`~pyro_lcm.training.objective.PairObjective.programs`).
         pairs: how many pairs to use at most.
     """
 
+    program: str | None = None
     pairs: int = 50_000
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
-        """Set the buffers of the objective's model."""
-        find_order(objective.model, objective.guide, sample_pairs(source, self.pairs, seed))
+        """Set the buffers of the program's solution functions."""
+        model, guide = objective.programs(self.program)
+        find_order(model, guide, sample_pairs(source, self.pairs, seed))
 
 
 def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> list[int]:
@@ -144,18 +147,23 @@ class FindParents:
     explain z_i before than z~_i after an intervention on i, in nats per row.
 
     Attributes:
+        program: which program of the objective's (:meth:`~pyro_lcm.training.objective.PairObjective.programs`).
+        restrict: whether solution functions see their parents alone from here on, to be trained further.
         pairs: how many pairs to use at most.
         rows: how many of them for one regression at most.
     """
 
+    program: str | None = None
+    restrict: bool = False
     pairs: int = 100_000
     rows: int = 2_000
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
-        """Set the buffer ``adjacency`` of the solution functions; see the class."""
-        solution = objective.model.solution
+        """Set the buffer ``adjacency`` of the solution functions, and ``context`` if asked for; see the class."""
+        model, guide = objective.programs(self.program)
+        solution = model.solution  # type: ignore[attr-defined]
         batch = sample_pairs(source, self.pairs, seed)
-        before, after, target = encode_pairs(objective.guide, batch)
+        before, after, target = encode_pairs(guide, batch)
         natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)
         for variable in range(solution.dim):
@@ -164,12 +172,19 @@ class FindParents:
             if len(hit) < MIN_ROWS + 2 * len(earlier):
                 adjacency[earlier, variable] = 1.0
                 continue
+            if self.restrict:
+                chosen = nonlinear_parents(natural[:, earlier], natural[:, variable], least=MIN_GAIN / 2)
+                adjacency[[earlier[k] for k in chosen], variable] = 1.0
+                continue
             redrawn = solution(after[hit]).cpu().double().numpy()
             chosen = mechanism_parents(
                 natural[:, earlier], natural[:, variable], redrawn[:, earlier], redrawn[:, variable]
             )
             adjacency[[earlier[k] for k in chosen], variable] = 1.0
-        solution.adjacency.copy_(adjacency)
+        if self.restrict:
+            solution.set_parents(adjacency)
+        else:
+            solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
 
 

@@ -196,18 +196,22 @@ class TrainingLoop:
             import_state(optimizer, self._parameters, self._optimizer_state)
         self._optimizer = optimizer
         wrapped = self.fabric.setup_optimizers(optimizer)
+        data = self.data
+        if phase.data is not None:
+            with torch.no_grad():
+                data = phase.data(self.objective, self.data)
         order = BatchOrder(
-            len(self.data),
+            len(data),
             phase.batch_size,
             seed=random_state.derive_seed(self.seed, "batches", position.phase),
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
-            device=self.data.index_device,
+            device=data.index_device,
         )
         end = position.step - position.phase_step + phase.steps
         while position.step < end:
             stop = self.cadence.next_stop(position.step, end)
-            self._steps(phase, module, wrapped, order, stop - position.step)
+            self._steps(phase, module, wrapped, data, order, stop - position.step)
             self._pause(phase, at_end=stop == end)
         self._check_finite()
         keeps_moments = position.phase + 1 < len(self.phases) and not self.phases[position.phase + 1].reset_optimizer
@@ -215,10 +219,12 @@ class TrainingLoop:
         self._optimizer = None
         optimizer.zero_grad(set_to_none=True)
 
-    def _steps(self, phase: Phase, module: Any, optimizer: Any, order: BatchOrder, count: int) -> None:
+    def _steps(
+        self, phase: Phase, module: Any, optimizer: Any, data: PlacedSource, order: BatchOrder, count: int
+    ) -> None:
         """Take ``count`` steps. Nothing in here waits for the device."""
         position, fabric, clip = self._position, self.fabric, phase.gradient_clip
-        size, device = len(self.data), self.data.device
+        size, device = len(data), data.device
         groups, parameters = optimizer.optimizer.param_groups, list(self._parameters.values())
         for step in range(position.phase_step, position.phase_step + count):
             progress = phase.progress(step)
@@ -226,7 +232,7 @@ class TrainingLoop:
             for group in groups:
                 group["lr"] = rate
             index = order.index(step)
-            tensors = self.data.batch(index)
+            tensors = data.batch(index)
             for parameter in parameters:  # what optimizer.zero_grad does, at a tenth of its cost
                 parameter.grad = None
             output = module(tensors, size=size, index=index.to(device), **phase.settings_at(progress))

@@ -40,7 +40,7 @@ class PairObjective(nn.Module):
         super().__init__()
         self.model = model
         self.guide = guide
-        self._others_enumerate: bool | None = None
+        self._others_enumerate: dict[str | None, bool] = {}
 
     def forward(
         self,
@@ -59,7 +59,8 @@ class PairObjective(nn.Module):
         """Loss of one batch.
 
         Args:
-            tensors: ``x`` and ``x_after``, (pairs, ...); optionally ``targets``, (pairs,), -1 for unknown.
+            tensors: ``x`` and ``x_after``, (pairs, ...); optionally ``targets``, (pairs,), -1 for unknown, and what
+                an encoder that is frozen makes of the pairs (:class:`~pyro_lcm.recipes.encodings.EncodeOnce`).
             size: number of pairs in the data set.
             index: (pairs,) which of them these are.
             kl_weight: weight of the latent sites' densities, positive.
@@ -87,8 +88,8 @@ class PairObjective(nn.Module):
             model, guide = handler(model), handler(guide)
         # Parameters belong to the modules; whatever a PyroModule registers on the way is dropped with this scope.
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
-        with pyro.get_param_store().scope(), Scoring(), Recall(), dtype:
-            if program is None and self._enumerates_others(model, guide, *args, **kwargs):
+        with pyro.get_param_store().scope(), Scoring(), self.recall(tensors), dtype:
+            if self._enumerates_others(program, model, guide, *args, **kwargs):
                 elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
                 # Pyro's differentiable form refuses to run without gradients, as in validation.
                 run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
@@ -107,6 +108,13 @@ class PairObjective(nn.Module):
             loss = loss + consistency * error
         return loss, metrics
 
+    def recall(self, tensors: Mapping[str, Tensor]) -> Recall:
+        """A context in which model and guide share passes of networks, those that a batch brings among them."""
+        recall = Recall()
+        if "image" in tensors:
+            recall.know((tensors["x"], tensors["x_after"]), self.guide.encoder.passes(tensors))
+        return recall
+
     def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """A generative program and its guide: the modules themselves, or their methods of a name."""
         return (self.model, self.guide) if name is None else (getattr(self.model, name), getattr(self.guide, name))
@@ -117,13 +125,19 @@ class PairObjective(nn.Module):
         return mean
 
     def _enumerates_others(
-        self, model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any
+        self,
+        program: str | None,
+        model: Callable[..., Any],
+        guide: Callable[..., Any],
+        x: Tensor,
+        *args: Any,
+        **kwargs: Any,
     ) -> bool:
         """Whether a site beside the target is enumerated, a latent graph for example, or one in the model.
 
-        Found out once, from one run of both programs with random numbers of its own.
+        Found out once for each program, from one run of both programs with random numbers of its own.
         """
-        if self._others_enumerate is None:
+        if program not in self._others_enumerate:
             with torch.no_grad(), random_state.isolated(0, x.device):
                 drawn = poutine.trace(guide).get_trace(x, *args, **kwargs)
                 scored = poutine.trace(poutine.replay(model, drawn)).get_trace(x, *args, **kwargs)
@@ -131,8 +145,10 @@ class PairObjective(nn.Module):
             latent = (site for site in sites if site["type"] == "sample" and not site["is_observed"])
             own = ("target", "target_hypothesis")
             others = (site["infer"] for site in latent if site["name"] not in own)
-            self._others_enumerate = any(infer.get("enumerate") and not infer.get("num_samples") for infer in others)
-        return self._others_enumerate
+            self._others_enumerate[program] = any(
+                infer.get("enumerate") and not infer.get("num_samples") for infer in others
+            )
+        return self._others_enumerate[program]
 
     def _handled(
         self,
@@ -142,7 +158,7 @@ class PairObjective(nn.Module):
         hypotheses: int | None,
         intervention_term: bool,
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        model, guide = (_without_registration(program) for program in (model, guide))
+        model, guide = (without_registration(program) for program in (model, guide))
         if hypotheses is not None:
             guide = TopHypotheses(hypotheses)(guide)
         if not intervention_term:
@@ -152,7 +168,7 @@ class PairObjective(nn.Module):
         return model, guide
 
 
-def _without_registration(program: Callable[..., Any]) -> Callable[..., Any]:
+def without_registration(program: Callable[..., Any]) -> Callable[..., Any]:
     """Return the forward of a program that is a module, which runs without registering parameters with Pyro.
 
     Called as a module, a PyroModule sends a message for every parameter of every network it reads, in every step, for

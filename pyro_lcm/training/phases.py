@@ -17,12 +17,16 @@ from typing import Any, Literal
 from torch import Tensor
 
 from pyro_lcm.training.schedules import SCHEDULES, Schedule, schedule_from_dict, schedule_to_dict
-from pyro_lcm.training.sources import DataSource
+from pyro_lcm.training.sources import DataSource, PlacedSource
 
-__all__ = ["Phase", "Setting", "StartHook", "describe", "describe_phases"]
+__all__ = ["DataHook", "Phase", "Setting", "StartHook", "describe", "describe_phases"]
 
 Setting = float | int | bool | str | None | Schedule
 StartHook = Callable[[Any, DataSource, int], Mapping[str, float | Tensor] | None]
+DataHook = Callable[[Any, PlacedSource], PlacedSource]
+
+HOOKS = ("start", "data")
+"""Fields of a phase that are no plain data."""
 
 RESERVED_SETTINGS = ("tensors", "size", "index")
 
@@ -46,6 +50,9 @@ class Phase:
             with the random generators seeded by ``seed``. It may change values of parameters and buffers in
             place (a warm start) and return numbers to log. It has to give the same result each time it is
             called.
+        data: Called as ``data(objective, source)`` when the phase begins, after ``start``, and whenever it is gone on
+            with: the source to train on, with columns beside it that frozen parts compute once, for example. It has
+            to give the same result each time it is called.
         keep: ``"last"`` ends the phase with the last parameters, ``"best"`` with those that had the lowest
             loss on the validation data, the state at the start of the phase included.
         reset_optimizer: Whether to forget the optimizer's moments of the phase before.
@@ -75,6 +82,7 @@ class Phase:
     freeze: Sequence[str] = ()
     gradient_clip: float | None = None
     start: StartHook | None = None
+    data: DataHook | None = None
     keep: Literal["last", "best"] = "last"
     reset_optimizer: bool = True
     optimizer: Literal["adam", "soap"] = "adam"
@@ -93,6 +101,7 @@ class Phase:
         clip = self.gradient_clip
         self._require(clip is None or (_is_number(clip) and clip > 0), "gradient_clip", "a number > 0 or None")
         self._require(self.start is None or callable(self.start), "start", "a callable or None")
+        self._require(self.data is None or callable(self.data), "data", "a callable or None")
         self._require(self.keep in ("last", "best"), "keep", "'last' or 'best'")
         self._require(isinstance(self.reset_optimizer, bool), "reset_optimizer", "True or False")
         self._require(self.optimizer in ("adam", "soap"), "optimizer", "'adam' or 'soap'")
@@ -139,8 +148,8 @@ class Phase:
         return min(1.0, step / max(1, self.steps - 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the phase as plain data for JSON or YAML, all fields but ``start``."""
-        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "start"}
+        """Return the phase as plain data for JSON or YAML, all fields but the hooks."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in HOOKS}
         plain["learning_rate"] = _to_plain(self.learning_rate)
         plain["settings"] = {key: _to_plain(value) for key, value in self.settings.items()}
         plain["weight_decay"] = dict(self.weight_decay) if isinstance(self.weight_decay, Mapping) else self.weight_decay
@@ -148,18 +157,21 @@ class Phase:
         return plain
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any], *, start: StartHook | None = None) -> Phase:
+    def from_dict(
+        cls, plain: Mapping[str, Any], *, start: StartHook | None = None, data: DataHook | None = None
+    ) -> Phase:
         """Build a phase from plain data such as `to_dict` returns; fields left out take their defaults.
 
         Args:
             plain: Fields by name; a schedule is a mapping such as ``{"schedule": "linear", "start": 0, "end":
                 1}``.
-            start: The hook, which plain data cannot hold.
+            start: A hook, which plain data cannot hold.
+            data: Another one.
 
         Raises:
             ValueError: If a field is unknown, missing or out of range.
         """
-        known = [item.name for item in fields(cls) if item.name != "start"]
+        known = [item.name for item in fields(cls) if item.name not in HOOKS]
         unknown = sorted(set(plain) - set(known))
         if unknown:
             raise ValueError(f"phase: unknown field {unknown[0]!r}; expected some of {', '.join(known)}")
@@ -171,7 +183,7 @@ class Phase:
             values["learning_rate"] = _from_plain(values["learning_rate"])
         if isinstance(values.get("settings"), Mapping):
             values["settings"] = {key: _from_plain(value) for key, value in values["settings"].items()}
-        return cls(**values, start=start)
+        return cls(**values, start=start, data=data)
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
@@ -223,7 +235,7 @@ def describe(function: Any) -> str | None:
 
 def describe_phases(phases: Sequence[Phase]) -> list[dict[str, Any]]:
     """Phases as plain data, their hooks in words."""
-    return [phase.to_dict() | {"start": describe(phase.start)} for phase in phases]
+    return [phase.to_dict() | {hook: describe(getattr(phase, hook)) for hook in HOOKS} for phase in phases]
 
 
 def _plain(options: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ through the same door.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -94,6 +95,7 @@ class PlacedSource:
         self.dtype = dtype
         self._moved = isinstance(source, TensorSource) and (device.type == "cpu" or _fits(source, device))
         self._inner = source.to(device) if self._moved and isinstance(source, TensorSource) else source
+        self._columns: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -106,7 +108,14 @@ class PlacedSource:
             batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         if self.dtype is not None:
             batch = {name: part.to(self.dtype) if part.is_floating_point() else part for name, part in batch.items()}
-        return dict(batch)
+        more = {name: column.index_select(0, index.to(self.device)) for name, column in self._columns.items()}
+        return {**batch, **more}
+
+    def with_columns(self, columns: Mapping[str, Tensor]) -> PlacedSource:
+        """The same items with further tensors, (items, ...) each on the device, beside those of the source."""
+        extended = copy.copy(self)
+        extended._columns = {**self._columns, **columns}
+        return extended
 
     @property
     def index_device(self) -> torch.device:

@@ -7,6 +7,7 @@ from torch.distributions import Normal
 
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.encodings import EncodeOnce
 from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import AUTOENCODER, IMPLICIT, ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.published import annealed, published
@@ -26,23 +27,27 @@ def test_linear_data_need_no_flow_and_no_phase_for_solution_functions():
 
 
 def test_what_is_not_linear_is_found_by_svi_of_one_program():
-    assert _names() == ["fit", "order", "parents"]
+    assert _names() == ["fit", "order", "parents", "graph"]
     assert _names(causal=False) == ["fit"]
-    assert _names(wide=True, invertible=False) == ["reconstruct", "fit", "order", "decoder", "refine", "parents"]
+    wide = ["reconstruct", "fit", "order", "parents", "decoder", "refine", "graph"]
+    assert _names(wide=True, invertible=False) == wide
     assert _names(wide=True, flat=True, invertible=False)[0] == "fit"
 
 
 def test_codes_stand_for_observations_until_the_decoder_is_fitted():
     phases = {phase.name: phase for phase in identify(wide=True, invertible=False)}
-    assert [name for name, phase in phases.items() if phase.settings.get("through_encoder")] == ["fit", "order"]
+    through = [name for name, phase in phases.items() if phase.settings.get("through_encoder")]
+    assert through == ["fit", "order", "parents"]
     assert not any(phase.settings.get("through_encoder") for phase in identify())
 
 
-def test_the_rate_goes_on_over_the_order():
-    first, second = (phase for phase in identify(dim=4) if phase.steps)
-    assert first.steps + second.steps == 1880
-    assert first.learning_rate_at(1.0) == second.learning_rate_at(0.0)
-    assert not second.reset_optimizer
+@pytest.mark.parametrize("invertible", [True, False])
+def test_mechanisms_are_fitted_on_encodings_that_stay(invertible):
+    phases = {phase.name: phase for phase in identify(dim=4, invertible=invertible)}
+    assert [phases[name].steps for name in ("fit", "order", "parents")] == [1600, 160, 480]
+    for name in ("order", "parents"):
+        assert phases[name].freeze == ("model.decoder" if invertible else "guide.encoder",)
+        assert phases[name].data == EncodeOnce()
 
 
 @pytest.mark.parametrize("left_out", ["reconstruct", "refine"])
@@ -53,15 +58,14 @@ def test_no_steps_leave_a_phase_out(left_out):
 
 
 def test_an_older_budget_of_the_flow_is_one_of_the_fit():
-    first, second = (phase.steps for phase in identify(Budget(unmix=10)) if phase.steps)
-    assert first + second == 10
+    assert identify(Budget(unmix=10)) == identify(Budget(fit=10))
 
 
 def test_the_budget_sets_steps_and_batches():
     budget = Budget(reconstruct=1, refine=3, batch_size=7, fit=20)
     phases = {phase.name: phase for phase in identify(budget, wide=True, invertible=False)}
-    assert [phases[name].steps for name in ("reconstruct", "fit", "order", "refine")] == [1, 6, 14, 3]
-    assert phases["fit"].batch_size == 7
+    assert [phases[name].steps for name in ("reconstruct", "fit", "order", "parents", "refine")] == [1, 20, 2, 6, 3]
+    assert [phases[name].batch_size for name in ("fit", "order", "refine")] == [7, 14, 7]
 
 
 @pytest.mark.parametrize("field", ["reconstruct", "unmix", "refine", "solutions", "batch_size", "fit"])
@@ -76,7 +80,7 @@ def test_a_budget_out_of_range_is_named(field):
 @pytest.mark.parametrize("recipe", [identify(wide=True), identify(linear=True), annealed(100)])
 def test_recipes_survive_as_plain_data(recipe):
     for phase in recipe:
-        assert Phase.from_dict(phase.to_dict(), start=phase.start) == phase
+        assert Phase.from_dict(phase.to_dict(), start=phase.start, data=phase.data) == phase
 
 
 def test_the_linear_recipe_composes_linear_mechanisms():

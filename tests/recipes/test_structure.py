@@ -115,6 +115,20 @@ def test_the_evidence_finds_the_same_graph_without_knowing_that_it_is_linear(see
     _assert_acyclic_and_invertible(objective, source)
 
 
+def test_solution_functions_of_causal_variables_can_be_left_to_their_parents():
+    """z1, z2 and a child of z2 alone: what an effect does not show is forgotten, and what it shows is kept."""
+    system = ScalingSystem(3, seed=0, edge_probability=0.0)
+    objective, source = _perfect(system, system.sample(4000))
+    solution = objective.model.solution
+    solution.set_order([0, 1, 2])
+    solution.networks.affine[2, 1, 0] = -1.5
+    FindParents(restrict=True)(objective, source, 0)
+    expected = torch.zeros(3, 3)
+    expected[1, 2] = 1.0
+    for found in (solution.adjacency, solution.context, solution.resolved):
+        assert torch.equal(found, expected)
+
+
 def test_with_few_pairs_all_predecessors_are_kept():
     system = ScalingSystem(3, seed=0)
     objective, source = _perfect(system, system.sample(40))

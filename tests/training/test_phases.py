@@ -32,13 +32,13 @@ def test_yaml_round_trip():
     assert Phase.from_dict(yaml.safe_load(yaml.safe_dump(phase.to_dict()))) == phase
 
 
-def test_hook_is_not_part_of_plain_data():
+def test_hooks_are_not_part_of_plain_data():
     def hook(objective, source, seed):
         return None
 
-    phase = _phase(start=hook)
-    assert "start" not in phase.to_dict()
-    assert Phase.from_dict(phase.to_dict(), start=hook) == phase
+    phase = _phase(start=hook, data=hook)
+    assert not {"start", "data"} & set(phase.to_dict())
+    assert Phase.from_dict(phase.to_dict(), start=hook, data=hook) == phase
 
 
 def test_phase_does_not_change_with_what_it_was_made_from():
