@@ -114,7 +114,7 @@ class LatentCausalModel:
             out: run folder for logs, checkpoints and the model; None writes nothing.
             budget: steps of the default recipe's phases.
             phases: a recipe of one's own instead; for a model of one's own it is
-                :func:`~pyro_lcm.recipes.implicit.identify_own` by default.
+                :func:`~pyro_lcm.recipes.own.identify_own` by default.
             device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
             precision: as Lightning Fabric names it.
             progress: whether to show a progress bar; by default on a terminal.
