@@ -1,16 +1,19 @@
 """Amortized guide of the explicit latent causal model: a graph for all pairs, and the implicit model's guide for each.
 
-q(G) q(e, e~_I, I | x, x~), where the graph's logits are those of :mod:`pyro_lcm.causal.graph_sites`. Encodings do not
-depend on the graph, so neither do targets; both are read as in :mod:`pyro_lcm.guides.ilcm`.
+q(G) q(e, r, I | x, x~, G), where the graph's logits are those of :mod:`pyro_lcm.causal.graph_sites`. Encodings do not
+depend on the graph, so neither do targets; both are read as in :mod:`pyro_lcm.guides.ilcm`. What variables that are not
+the target would be redrawn to does, and is drawn from the model given the same graph.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pyro_lcm.causal.outcomes import RedrawnGivenGraph
 from pyro_lcm.guides.ilcm import Averaging, ILCMGuide
 from pyro_lcm.guides.target_encoder import TargetEncoder
 
@@ -24,7 +27,10 @@ class ELCMGuide(ILCMGuide):
         graphs: posterior of the graph, of the same kind as the model's prior.
         target_encoder: q(I | x, x~); a new one if None.
         averaging: see :class:`pyro_lcm.guides.ilcm.ILCMGuide`.
+        redrawn_dist: the model's, for the outcomes that were not seen.
     """
+
+    redrawn_dist: RedrawnGivenGraph | None
 
     def __init__(
         self,
@@ -33,8 +39,9 @@ class ELCMGuide(ILCMGuide):
         graphs: nn.Module,
         target_encoder: TargetEncoder | None = None,
         averaging: Averaging = "product",
+        redrawn_dist: RedrawnGivenGraph | None = None,
     ) -> None:
-        super().__init__(dim_z, encoder, target_encoder, averaging)
+        super().__init__(dim_z, encoder, target_encoder, averaging, redrawn_dist)
         self.graphs = graphs
 
     def forward(
@@ -47,8 +54,9 @@ class ELCMGuide(ILCMGuide):
         index: Tensor | None = None,
     ) -> None:
         """Sample the graph, then the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
-        self.graphs()
-        super().forward(x, x_after, targets=targets, size=size, index=index)
+        adjacency = self.graphs()
+        unseen = None if self.redrawn_dist is None else partial(self.redrawn_dist, adjacency=adjacency)
+        self.pairs(unseen, x, x_after, targets=targets, size=size, index=index)
 
     def given_graph(self, x: Tensor, x_after: Tensor, **arguments: Any) -> None:
         """The guide of :meth:`pyro_lcm.models.elcm.ELCM.given_graph`: no graph to sample."""

@@ -63,16 +63,33 @@ class ILCMGuide(AmortizedGuide):
         index: Tensor | None = None,
     ) -> None:
         """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
+        self.pairs(self.redrawn_dist, x, x_after, targets=targets, size=size, index=index)
+
+    def pairs(
+        self,
+        unseen: RedrawnDist | None,
+        x: Tensor,
+        x_after: Tensor,
+        *,
+        targets: Tensor | None = None,
+        size: int,
+        index: Tensor | None = None,
+    ) -> None:
+        """Sample the latents of pairs, outcomes that were not seen from ``unseen``."""
         (mean, sd), (mean_after, sd_after) = self.sides(x, x_after)
         with pyro.plate("pairs", size, subsample=index):
             posterior = target_distribution(self._target_probabilities(mean_after - mean), targets)
             target = pyro.sample("target", posterior, infer={"enumerate": "parallel"})
-            hit = hit_mask(target, self.dim_z)
+            hit = self.hit(target)
             shared_mean, shared_sd = self._shared(mean, sd, mean_after, sd_after)
             posterior_noise = Normal(torch.where(hit, mean, shared_mean), torch.where(hit, sd, shared_sd))
             noise = pyro.sample("noise", posterior_noise.to_event(1))
-            outcomes = posterior_outcomes(Normal(mean_after, sd_after), self.redrawn_dist, noise, hit)
+            outcomes = posterior_outcomes(Normal(mean_after, sd_after), unseen, noise, hit)
             pyro.sample("redrawn", outcomes.to_event(1))
+
+    def hit(self, target: Tensor) -> Tensor:
+        """Which components a target (...) redraws, (..., d) bool."""
+        return hit_mask(target, self.dim_z)
 
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """q(I | x, x~): (pairs, d + 1) probabilities, column 0 is none."""

@@ -6,13 +6,11 @@ components (:mod:`pyro_lcm.guides.set_encoder`).
 
 from __future__ import annotations
 
-import pyro
 import torch
-from pyro.distributions import Normal
 from torch import Tensor, nn
 
+from pyro_lcm.causal.outcomes import RedrawnDist
 from pyro_lcm.causal.subsets import all_subsets, row_of
-from pyro_lcm.causal.targets import target_distribution
 from pyro_lcm.guides.ilcm import Averaging, ILCMGuide
 from pyro_lcm.guides.set_encoder import SetEncoder
 
@@ -25,15 +23,21 @@ class SubsetILCMGuide(ILCMGuide):
         encoder: maps (pairs, ...) observations to mean and standard deviation, (pairs, d) each.
         subsets: (K, d) bool, as the model's.
         averaging: see :class:`pyro_lcm.guides.ilcm.ILCMGuide`.
+        redrawn_dist: the model's, for the outcomes that were not seen.
     """
 
     subsets: Tensor
 
     def __init__(
-        self, dim_z: int, encoder: nn.Module, subsets: Tensor | None = None, averaging: Averaging = "product"
+        self,
+        dim_z: int,
+        encoder: nn.Module,
+        subsets: Tensor | None = None,
+        averaging: Averaging = "product",
+        redrawn_dist: RedrawnDist | None = None,
     ) -> None:
         subsets = all_subsets(dim_z) if subsets is None else subsets
-        super().__init__(dim_z, encoder, SetEncoder(subsets), averaging)
+        super().__init__(dim_z, encoder, SetEncoder(subsets), averaging, redrawn_dist)
         self.register_buffer("subsets", subsets)
 
     def forward(
@@ -46,16 +50,12 @@ class SubsetILCMGuide(ILCMGuide):
         index: Tensor | None = None,
     ) -> None:
         """Sample the latents of the pairs ``index`` out of ``size``; arguments as the model's."""
-        (mean, sd), (mean_after, sd_after) = self.sides(x, x_after)
         known = None if targets is None else row_of(self.subsets, targets)
-        with pyro.plate("pairs", size, subsample=index):
-            posterior = target_distribution(self._target_probabilities(mean_after - mean), known)
-            target = pyro.sample("target", posterior, infer={"enumerate": "parallel"})
-            hit = self.subsets[target]
-            shared_mean, shared_sd = self._shared(mean, sd, mean_after, sd_after)
-            noise = Normal(torch.where(hit, mean, shared_mean), torch.where(hit, sd, shared_sd))
-            pyro.sample("noise", noise.to_event(1))
-            pyro.sample("redrawn", Normal(mean_after, sd_after).mask(hit).to_event(1))
+        self.pairs(self.redrawn_dist, x, x_after, targets=known, size=size, index=index)
+
+    def hit(self, target: Tensor) -> Tensor:
+        """Which components a row of ``subsets`` (...) redraws, (..., d) bool."""
+        return self.subsets[target]
 
     def targets(self, x: Tensor, x_after: Tensor) -> Tensor:
         """Column 0 q(S empty | x, x~), column i q(i in S | x, x~): (pairs, d + 1), whose rows need not sum to one."""

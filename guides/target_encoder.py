@@ -97,6 +97,16 @@ class TargetEncoder(nn.Module):
             noise = noise / len(difference) + self.min_tolerance**2 * eye
             spread = weighted_mean(own.square() + kept, share).clamp(min=1e-8)
 
+    @torch.no_grad()
+    def level_tolerances(self) -> None:
+        """Let no component be sharper than the root mean square of all tolerances.
+
+        A linear start may have one component exactly right and the others not. As a map that moves all of them mends
+        these, that one is off by more than it tolerates, and every pair would seem to have it as the target.
+        """
+        tolerance = self.log_tolerance.exp()
+        self.log_tolerance.copy_(tolerance.clamp(min=tolerance.square().mean().sqrt()).log())
+
     def _set_variances(self, untouched: Tensor, redrawn: Tensor) -> None:
         tolerance = (untouched.sqrt() - self.min_tolerance).clamp(min=0.1 * self.min_tolerance)
         self.log_tolerance.copy_(tolerance.log())

@@ -10,13 +10,15 @@ Given a graph, noise and causal variables are the same thing in two coordinates,
 intervention changes e_I alone, to f_I^-1(z~_I; z_pa(I)). So the encodings stay those of the implicit model, the graph
 enters through one density,
 
-    p(e~_I | e, I, G) = N(z~_I; 0, 1) |dz~_I / de~_I|,      z~_I = f_I(e~_I; z_pa(I)),  z = f_G(e),
+    p(r_i | e, G) = N(z~_i; 0, 1) |dz~_i / dr_i|,      z~_i = f_i(r_i; z_pa(i)),  z = f_G(e),      e~_I = r_I,
 
-and no decoder is run for a graph. Counterfactuals are exact for every graph.
+what e_i would be redrawn to, for every i, of which the target's is realised; no decoder is run for a graph.
+Counterfactuals are exact for every graph.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyro
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 
 from pyro_lcm.causal.dag import topological_order
 from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.causal.outcomes import prior_outcomes
 from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.targets import hit_mask, target_distribution
 from pyro_lcm.nn.vectors import observation
@@ -100,7 +103,8 @@ class ELCM(PyroModule):
             target = pyro.sample("target", target_distribution(self.target_prior, targets))
             noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
             hit = hit_mask(target, self.dim_z)
-            redrawn = pyro.sample("redrawn", self.redrawn_dist(noise, target, adjacency).mask(hit).to_event(1))
+            outcomes = prior_outcomes(partial(self.redrawn_dist, adjacency=adjacency), noise, target, hit)
+            redrawn = pyro.sample("redrawn", outcomes.to_event(1))
             with scope(prefix="before"):
                 before = self.world(noise, x, adjacency)
             with scope(prefix="after"):
@@ -116,12 +120,11 @@ class ELCM(PyroModule):
         observed: Tensor = pyro.sample("x", self.x_dist(encoding, adjacency), obs=x)
         return observed
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor, adjacency: Tensor | None = None) -> Normal:
-        """p(e~_i | e, I = i, G) of every i, batch shape (..., d); the caller masks all but the target's."""
+    def redrawn_dist(self, noise: Tensor, target: Tensor | None = None, adjacency: Tensor | None = None) -> Normal:
+        """p(r_i | e, G) of every i, whatever the target: batch shape (..., d); G is the buffer if None."""
         graph = self.adjacency if adjacency is None else adjacency
         loc, scale = self.mechanisms.coefficients(self.mechanisms(noise, graph), graph)
-        shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
-        return Normal((-loc / scale).expand(shape), (1 / scale).expand(shape))
+        return Normal(-loc / scale, 1 / scale)
 
     def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> TorchDistribution:
         """p(x | e) for noise encodings (..., d); here it does not depend on the graph."""

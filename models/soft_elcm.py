@@ -9,7 +9,7 @@
 
 A perfect intervention is loc = 0, sd = 1. With f_I affine in the noise, in noise encodings only e_I changes,
 
-    p(e~_I | e, I, G) = N((loc_I - l_I) / s_I, sd_I / s_I),     z = f_G(e),   f_I(e_I; z_pa) = l_I + s_I e_I.
+    p(r_i | e, G) = N((loc_i - l_i) / s_i, sd_i / s_i),     z = f_G(e),   f_i(e_i; z_pa) = l_i + s_i e_i,    e~_I = r_I.
 
 As in :mod:`pyro_lcm.models.soft_ilcm`, this density alone leaves open how much a variable depends on its parents, so
 the decoder sees causal variables and should be an isometry. The graph then enters twice: a graph without one of the
@@ -18,7 +18,6 @@ parents cannot explain x before either. The setting is that of Bagi et al. (2024
 
 from __future__ import annotations
 
-import torch
 from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 
@@ -51,14 +50,13 @@ class SoftELCM(ELCM):
         super().__init__(dim_z, decoder, graphs, mechanisms, target_prior)
         self.changed = Mechanisms(dim_z) if changed is None else changed
 
-    def redrawn_dist(self, noise: Tensor, target: Tensor, adjacency: Tensor | None = None) -> Normal:
-        """p(e~_i | e, I = i, G) of every i, batch shape (..., d); the caller masks all but the target's."""
+    def redrawn_dist(self, noise: Tensor, target: Tensor | None = None, adjacency: Tensor | None = None) -> Normal:
+        """p(r_i | e, G) of every i, whatever the target: batch shape (..., d); G is the buffer if None."""
         graph = self.adjacency if adjacency is None else adjacency
         causal = self.causal(noise, graph)
         loc, scale = self.mechanisms.coefficients(causal, graph)
         changed_loc, changed_sd = self.changed.coefficients(causal, graph)
-        shape = torch.broadcast_shapes(loc.shape, (*target.shape, 1))
-        return Normal(((changed_loc - loc) / scale).expand(shape), (changed_sd / scale).expand(shape))
+        return Normal((changed_loc - loc) / scale, changed_sd / scale)
 
     def x_dist(self, noise: Tensor, adjacency: Tensor | None = None) -> TorchDistribution:
         """p(x | e, G) = p(x | g(f_G(e))) for noise encodings (..., d)."""

@@ -3,8 +3,9 @@
     S         ~ p(S)                                       a set of targets out of a list of sets
     e         ~ N(0, 1)^d
     z~_i | e' ~ N(loc_i(e'), sd_i(e'))    for i in S, causes before effects
-    e~_i      = s_i^-1(z~_i; e')          where e' holds what was redrawn so far, and e elsewhere
-    e~_j      = e_j                       for j not in S
+    r_i       = s_i^-1(z~_i; e')          where e' holds what was redrawn so far, and e elsewhere
+    r_j | e   ~ the same given e' = e     for j not in S: what an intervention on j alone would have redrawn
+    e~_i = r_i,   e~_j = e_j
     x ~ p(x | g(z)),   x~ ~ p(x | g(s(e~)))
 
 One variable's redrawn value is part of the context of the next: were both redrawn given e alone, the second would still
@@ -24,6 +25,7 @@ from pyro.distributions import Normal
 from torch import Tensor, nn
 
 from pyro_lcm.causal.redrawn import RedrawnInOrder
+from pyro_lcm.causal.scoring import only_scoring
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import all_subsets, row_of
 from pyro_lcm.causal.targets import target_distribution
@@ -94,18 +96,16 @@ class SubsetILCM(SoftILCM):
         with pyro.plate("pairs", size, subsample=index):
             target = pyro.sample("target", target_distribution(self.target_prior, known))
             noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
-            redrawn = pyro.sample("redrawn", RedrawnInOrder(self.conditionals, noise, self.subsets[target]))
+            hit = self.subsets[target]
+            unseen = None if only_scoring() else self.redrawn_dist(noise)
+            redrawn = pyro.sample("redrawn", RedrawnInOrder(self.redrawn_dist, noise, hit, unseen))
             with scope(prefix="before"):
                 before = self.world(noise, x)
             with scope(prefix="after"):
-                intervened = pyro.do(self.world, {"encoding": torch.where(self.subsets[target], redrawn, noise)})
+                intervened = pyro.do(self.world, {"encoding": torch.where(hit, redrawn, noise)})
                 after = intervened(noise, x_after)
         return before, after
 
-    def conditionals(self, noise: Tensor) -> Normal:
-        """p(e~_i | context) of every variable, batch shape (..., d), the context being (..., d) noise encodings."""
-        shift, scale = self.solution.all_coefficients(noise)
-        if not self.soft:
-            return Normal(shift, scale)
-        loc, sd = self.changed.all_coefficients(noise)
-        return Normal(shift + scale * loc, scale * sd)
+    def redrawn_dist(self, noise: Tensor, target: Tensor | None = None) -> Normal:
+        """p(r_i | e') of every i, whatever the targets: batch shape (..., d) for noise encodings e' (..., d)."""
+        return super().redrawn_dist(noise) if self.soft else Normal(*self.solution.all_coefficients(noise))

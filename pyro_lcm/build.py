@@ -54,7 +54,8 @@ def elcm(a: Architecture) -> Programs:
     """The explicit model."""
     encoder, decoder = coder(a)
     prior, posterior = graphs(a)
-    return ELCM(a.dim_z, decoder, prior, mechanisms(a)), ELCMGuide(a.dim_z, encoder, posterior)
+    model = ELCM(a.dim_z, decoder, prior, mechanisms(a))
+    return model, ELCMGuide(a.dim_z, encoder, posterior, redrawn_dist=model.redrawn_dist)
 
 
 def beta_vae(a: Architecture) -> Programs:
@@ -83,13 +84,13 @@ def soft_elcm(a: Architecture) -> Programs:
     """The explicit model of soft interventions."""
     prior, posterior = graphs(a)
     model = SoftELCM(a.dim_z, isometry(a), prior, mechanisms(a), mechanisms(a))
-    return model, ELCMGuide(a.dim_z, vector_encoder(a), posterior)
+    return model, ELCMGuide(a.dim_z, vector_encoder(a), posterior, redrawn_dist=model.redrawn_dist)
 
 
 def soft_ilcm_subsets(a: Architecture) -> Programs:
     """The implicit model of soft interventions on sets of variables."""
     model = SubsetILCM(a.dim_z, isometry(a), solution=solution(a), changed=solution(a))
-    return model, SubsetILCMGuide(a.dim_z, vector_encoder(a))
+    return model, SubsetILCMGuide(a.dim_z, vector_encoder(a), redrawn_dist=model.redrawn_dist)
 
 
 def _shared_factors(a: Architecture, average: Average) -> Programs:

@@ -23,6 +23,15 @@ class RedrawnDist(Protocol):
         """The distribution for noise encodings (..., d) and, if given, targets (...)."""
 
 
+class RedrawnGivenGraph(RedrawnDist, Protocol):
+    """p(r_i | e, G) of every i, batch shape (..., d)."""
+
+    def __call__(
+        self, noise: Tensor, target: Tensor | None = None, adjacency: Tensor | None = None
+    ) -> TorchDistribution:
+        """The distribution for noise encodings (..., d) and a graph (..., d, d), that of the model's buffer if None."""
+
+
 def prior_outcomes(redrawn_dist: RedrawnDist, noise: Tensor, target: Tensor, hit: Tensor) -> TorchDistribution:
     """Outcomes in the model: p(r | e), batch shape (..., d); the target's alone where only the density counts.
 

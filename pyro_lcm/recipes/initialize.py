@@ -96,6 +96,8 @@ def initialize(
         found["matched_share"] = name_by_targets(guide.encoder, pairs)
     before, after = encode_sides(guide.encoder, pairs)
     guide.target_encoder.fit(after - before, known)
+    if isinstance(guide.encoder, VectorEncoder) and not straight:  # its code has the target encoder's tolerance
+        guide.target_encoder.level_tolerances()
     solution = solution_of(model)
     if solution is not None:
         regress_solutions(solution, before, after, hard_targets(guide, before, after, known))

@@ -94,8 +94,12 @@ class Assignment:
 
 
 def trace_guide(guide: Callable[..., Any], batch: Mapping[str, Tensor]) -> Trace:
-    """Run the guide with its discrete sites enumerated to the left of the plate."""
-    with poutine.enum(first_available_dim=-2):
+    """Run the guide with its discrete sites enumerated to the left of the plate.
+
+    As in training, outcomes that nobody saw are not drawn from the model: their densities are, and have to cancel for
+    any value.
+    """
+    with Scoring(), poutine.enum(first_available_dim=-2):
         return poutine.trace(guide).get_trace(**arguments(batch))
 
 

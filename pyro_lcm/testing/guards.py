@@ -15,6 +15,7 @@ from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
+from pyro_lcm.causal.abilities import sets_of
 from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.testing.brute_force import arguments, assignments, latent_sites, run_conditioned, trace_guide
 
@@ -125,7 +126,8 @@ def _check_redrawn(model: nn.Module, guide: nn.Module, batch: Mapping[str, Tenso
         target, redrawn = values.get("target"), values.get("redrawn")
         if target is None or redrawn is None or target.dim() != 1 or redrawn.dim() != 2:
             return
-        hit = hit_mask(target, redrawn.shape[-1])
+        sets = sets_of(model)
+        hit = hit_mask(target, redrawn.shape[-1]) if sets is None else sets[target]
         other = values | {"redrawn": torch.where(hit, redrawn, redrawn + 1.0)}
         before, after = (_log_ratio(model, guide, batch, v) for v in (values, other))
         if not torch.allclose(before, after, rtol=1e-4, atol=1e-4):

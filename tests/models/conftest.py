@@ -4,6 +4,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
+from torch.distributions import MultivariateNormal
 
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.training.objective import PairObjective
@@ -128,3 +129,38 @@ def on_meta():
         assert total.device.type == "meta"
 
     return run
+
+
+@pytest.fixture
+def linear_posterior():
+    """Means of the noise encodings and log evidence of each pair, where all is Gaussian given the target.
+
+    Outcomes and observations are affine in noise encodings, of constant spread; targets are as probable as each other.
+    """
+
+    def compute(redrawn_dist, x_dist, x, x_after):
+        dim = x.shape[1]
+        origin, eye = torch.zeros(1, dim), torch.eye(dim)
+        outcomes, observed = redrawn_dist(origin), x_dist(origin)
+        # (e, r) = centre + latent @ standard normals; x = constant + weight @ e + noise
+        latent = torch.eye(2 * dim)
+        latent[dim:, :dim] = (redrawn_dist(eye).mean - outcomes.mean).T
+        latent[dim:, dim:] = torch.diag(outcomes.stddev[0])
+        centre = torch.cat([torch.zeros(dim), outcomes.mean[0]])
+        constant, weight = observed.mean[0], (x_dist(eye).mean - observed.mean).T
+        covariance = latent @ latent.T
+        means, log_evidence = [], []
+        for target in range(dim + 1):
+            hit = torch.arange(1, dim + 1) == target
+            before = torch.cat([weight, torch.zeros_like(weight)], 1)
+            seen = torch.cat([before, torch.cat([weight * ~hit, weight * hit], 1)])
+            of_x = seen @ covariance @ seen.T + torch.diag(observed.variance[0].repeat(2))
+            error = torch.cat([x, x_after], 1) - seen @ centre - constant.repeat(2)
+            gain = covariance @ seen.T @ torch.linalg.inv(of_x)
+            means.append((centre + error @ gain.T)[:, :dim])
+            log_evidence.append(MultivariateNormal(torch.zeros(2 * dim), of_x).log_prob(error))
+        log_evidence = torch.stack(log_evidence)
+        weights = log_evidence.softmax(0).unsqueeze(-1)
+        return (weights * torch.stack(means)).sum(0), log_evidence.logsumexp(0) - torch.tensor(dim + 1.0).log()
+
+    return compute

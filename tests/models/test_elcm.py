@@ -40,7 +40,8 @@ def _programs(way, dim, shaken):
     prior, posterior = WAYS[way]
     options = {} if way == "fixed order" else {"penalty": 0.7}
     model = ELCM(dim, VectorDecoder(dim, DIM_X, ()), prior(dim, **options), Mechanisms(dim, (3,)))
-    guide = ELCMGuide(dim, VectorEncoder(DIM_X, dim, (), hidden_sd=(3,)), posterior(dim))
+    encoder = VectorEncoder(DIM_X, dim, (), hidden_sd=(3,))
+    guide = ELCMGuide(dim, encoder, posterior(dim), redrawn_dist=model.redrawn_dist)
     return shaken(model), shaken(guide)
 
 
@@ -204,7 +205,7 @@ def test_redrawn_density_is_that_of_a_standard_normal_causal_variable(shaken, fl
         z = model.causal(torch.where(torch.arange(3) == i, value.unsqueeze(1), noise), adjacency)[:, i]
         (slope,) = torch.autograd.grad(z.sum(), value)
         expected = torch.distributions.Normal(0.0, 1.0).log_prob(z) + slope.abs().log()
-        found = model.redrawn_dist(noise, torch.full((5,), i + 1), adjacency).log_prob(value.unsqueeze(1))[:, i]
+        found = model.redrawn_dist(noise, adjacency=adjacency).log_prob(value.unsqueeze(1))[:, i]
         torch.testing.assert_close(found, expected)
 
 

@@ -7,7 +7,6 @@ from pyro import poutine
 from pyro.infer import MCMC, NUTS, SVI, Predictive, TraceEnum_ELBO, config_enumerate
 from pyro.infer.autoguide import AutoNormal
 from pyro.infer.inspect import get_model_relations
-from torch.distributions import MultivariateNormal
 
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.models.ilcm import ILCM
@@ -39,40 +38,14 @@ def pairs(model):
     return x, x_after
 
 
-def _posterior_mean_of_noise(model, x, x_after):
-    """By enumeration of targets: given one, everything is jointly Gaussian."""
-    shift, scale = model.solution.all_coefficients(torch.zeros(1, DIM))
-    slopes = model.solution.all_coefficients(torch.eye(DIM))[0] - shift  # [j, i]
-    # (e, r) = base + map @ standard normals
-    latent = torch.eye(2 * DIM)
-    latent[DIM:, :DIM] = slopes.T
-    latent[DIM:, DIM:] = torch.diag(scale[0])
-    centre = torch.cat([torch.zeros(DIM), shift[0]])
-    weight, sd = model.decoder.body.affine.weight, model.decoder(torch.zeros(1, DIM))[1]
-    means, log_evidence = [], []
-    for target in range(DIM + 1):
-        before = torch.cat([weight, torch.zeros(DIM, DIM)], 1)
-        hit = torch.arange(1, DIM + 1) == target
-        after = torch.cat([weight * ~hit, weight * hit], 1)
-        seen = torch.cat([before, after])
-        covariance = latent @ latent.T
-        of_x = seen @ covariance @ seen.T + torch.diag(torch.cat([sd, sd]).square())
-        error = torch.cat([x, x_after], 1) - seen @ centre
-        gain = covariance @ seen.T @ torch.linalg.inv(of_x)
-        means.append((centre + error @ gain.T)[:, :DIM])
-        log_evidence.append(MultivariateNormal(torch.zeros(2 * DIM), of_x).log_prob(error))
-    weights = torch.stack(log_evidence).softmax(0).unsqueeze(-1)
-    return (weights * torch.stack(means)).sum(0)
-
-
-def test_nuts_agrees_with_enumeration(model, pairs):
+def test_nuts_agrees_with_enumeration(model, pairs, linear_posterior):
     pyro.set_rng_seed(0)
     kernel = NUTS(config_enumerate(model), max_plate_nesting=1, max_tree_depth=4)
     chain = MCMC(kernel, num_samples=300, warmup_steps=100, disable_progbar=True)
     with pyro.get_param_store().scope():
         chain.run(*pairs, size=3)
     draws = chain.get_samples()["noise"]
-    expected = _posterior_mean_of_noise(model, *pairs)
+    expected, _ = linear_posterior(model.redrawn_dist, model.x_dist, *pairs)
     # At 100 effective draws of 300 or more, five standard errors are half a posterior standard deviation.
     torch.testing.assert_close(draws.mean(0), expected, rtol=0, atol=float(0.5 * draws.std(0).max()))
     assert draws.std(0).max() < 1.0

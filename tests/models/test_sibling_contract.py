@@ -59,7 +59,8 @@ class _Explicit(_Vectors):
 
     def programs(self, prior, posterior):
         encoder, decoder = self.networks()
-        return ELCM(DIM, decoder, prior(DIM), Mechanisms(DIM, (3,))), ELCMGuide(DIM, encoder, posterior(DIM))
+        model = ELCM(DIM, decoder, prior(DIM), Mechanisms(DIM, (3,)))
+        return model, ELCMGuide(DIM, encoder, posterior(DIM), redrawn_dist=model.redrawn_dist)
 
     def test_worlds_differ_in_the_target_alone(self):
         """With a graph drawn anew in each run, `causal` is compared by tests/models/test_elcm.py."""

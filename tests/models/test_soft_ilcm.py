@@ -18,7 +18,7 @@ from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
 from pyro_lcm.nn import VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
-from pyro_lcm.testing import PairProgramTests, brute_force_elbo
+from pyro_lcm.testing import PairProgramTests, brute_force_elbo, check_pair_program
 
 DIM, DIM_X, ROWS = 2, 3, 6
 
@@ -43,7 +43,8 @@ def test_splines_are_refused():
 @pytest.fixture
 def subset_programs(networks, shaken, float64):
     encoder, decoder = networks(DIM_X, DIM)
-    model, guide = SubsetILCM(DIM, decoder, order=[1, 0]), SubsetILCMGuide(DIM, encoder)
+    model = SubsetILCM(DIM, decoder, order=[1, 0])
+    guide = SubsetILCMGuide(DIM, encoder, redrawn_dist=model.redrawn_dist)
     for part in (model.solution, model.changed, guide.target_encoder):
         shaken(part)
     return model, guide
@@ -60,12 +61,22 @@ def test_elbo_of_sets_is_the_sum_over_sets(subset_programs, elbo_and_gradients, 
     assert_same(found, brute_force_elbo(model, guide, batch, size=size, seed=1), model, guide)
 
 
+def test_guards_know_sets(subset_programs):
+    """Outcomes outside of the set have no say; without the model's density in the guide they have, and are named."""
+    model, guide = subset_programs
+    batch = {"x": torch.randn(ROWS, DIM_X), "x_after": torch.randn(ROWS, DIM_X)}
+    check_pair_program(model, guide, batch)
+    guide.redrawn_dist = None
+    with pytest.raises(ValueError, match="in components that are not the target"):
+        check_pair_program(model, guide, batch)
+
+
 def test_redrawn_components_follow_each_other(subset_programs, float64):
     """The density of both variables is the product of two conditionals, the second given the first's new value."""
     model, _ = subset_programs
     noise, value = torch.randn(5, DIM), torch.randn(5, DIM)
-    found = RedrawnInOrder(model.conditionals, noise, torch.ones(5, DIM, dtype=torch.bool)).log_prob(value)
-    first, second = model.conditionals(noise), model.conditionals(value)
+    found = RedrawnInOrder(model.redrawn_dist, noise, torch.ones(5, DIM, dtype=torch.bool)).log_prob(value)
+    first, second = model.redrawn_dist(noise), model.redrawn_dist(value)
     expected = Normal(first.loc[:, 1], first.scale[:, 1]).log_prob(value[:, 1])
     expected = expected + Normal(second.loc[:, 0], second.scale[:, 0]).log_prob(value[:, 0])
     torch.testing.assert_close(found, expected)
@@ -76,11 +87,11 @@ def test_samples_have_the_moments_of_the_density(subset_programs):
     """20,000 draws against one-dimensional quadrature-free moments; each bound fails once in 10^6 runs."""
     model, _ = subset_programs
     noise = torch.randn(DIM).expand(20_000, DIM)
-    value = RedrawnInOrder(model.conditionals, noise, torch.ones(20_000, DIM, dtype=torch.bool)).sample()
-    first = model.conditionals(noise[:1])
+    value = RedrawnInOrder(model.redrawn_dist, noise, torch.ones(20_000, DIM, dtype=torch.bool)).sample()
+    first = model.redrawn_dist(noise[:1])
     z = (value[:, 1].mean() - first.loc[0, 1]) / (first.scale[0, 1] / 20_000**0.5)
     assert abs(z) < 4.9
-    second = model.conditionals(value)
+    second = model.redrawn_dist(value)
     standard = (value[:, 0] - second.loc[:, 0]) / second.scale[:, 0]
     assert abs(standard.mean()) * 20_000**0.5 < 4.9
     assert abs(standard.var() - 1) / (2 / 20_000) ** 0.5 < 4.9
@@ -110,8 +121,8 @@ def test_perfect_interventions_have_no_changed_mechanism(networks):
     model = SubsetILCM(DIM, networks(DIM_X, DIM)[1], soft=False)
     noise = torch.randn(3, DIM)
     shift, scale = model.solution.all_coefficients(noise)
-    torch.testing.assert_close(model.conditionals(noise).loc, shift)
-    torch.testing.assert_close(model.conditionals(noise).scale, scale)
+    torch.testing.assert_close(model.redrawn_dist(noise).loc, shift)
+    torch.testing.assert_close(model.redrawn_dist(noise).scale, scale)
 
 
 def test_sets_run_on_the_meta_device(subset_programs, on_meta):

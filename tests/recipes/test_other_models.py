@@ -5,7 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 
+from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.graph_sites import FixedOrder, TableLogits, TablePrior
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
@@ -24,9 +26,12 @@ from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 from pyro_lcm.recipes.baselines import share_factors
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.encodings import encode_pairs
 from pyro_lcm.recipes.explicit import explicit
-from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.recipes.implicit import coordinates
+from pyro_lcm.recipes.objective import IMPLICIT, ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.soft import soft, soft_explicit
+from pyro_lcm.registry import build
 from pyro_lcm.training import fit
 
 # Pyro remarks on parameters that a phase holds fixed.
@@ -153,6 +158,27 @@ def test_a_parent_that_matters_after_the_intervention_only_is_found():
     tensors["targets"] = torch.as_tensor(targets)
     fit(objective, tensors, soft_explicit(Budget(refine=0), linear=True), seed=0, device="cpu", progress=False)
     assert model.adjacency.tolist() == [[0, 1], [0, 0]]
+
+
+def test_coordinates_of_soft_interventions_get_better_where_a_line_is_exact_already():
+    """Saturating mechanisms: the moves of a variable without effects lie on a line, those of the others near one."""
+    pairs = SoftSystem(0, hidden=8).sample(6000, 0)
+    standardizer = Standardizer.fit(pairs, "common")
+    tensors = {
+        name: torch.as_tensor(standardizer.transform(side)).float()
+        for name, side in (("x", pairs.x), ("x_after", pairs.x_after))
+    }
+    model, guide = build(Architecture("soft_ilcm", 4, 4, activation="leaky_relu"))
+    phases = coordinates(Budget(fit=150, batch_size=256), dim=4, program=IMPLICIT)
+    held_out = {name: side[:1000] for name, side in tensors.items()}
+    fit(ImplicitFirst(model, guide), tensors, phases, validation=held_out, seed=0, device="cpu", progress=False)
+    with torch.no_grad():
+        before, _, target = encode_pairs(guide, tensors)
+    correlation = np.abs(np.corrcoef(before.numpy().T, pairs.noise.T)[:4, 4:])
+    learned, true = linear_sum_assignment(-correlation)
+    assert correlation[learned, true].min() > 0.85  # lines alone: .6, and .5 after the fit without level tolerances
+    accuracy = (np.concatenate([[0], true + 1])[target.numpy()] == pairs.targets).mean()
+    assert accuracy > 0.6  # and .4
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known targets", "unknown targets"])

@@ -117,7 +117,7 @@ def test_a_latent_graph_is_summed_over_with_one_hypothesis_too():
     """A graph that is enumerated in the guide, and hard targets: the mean over graphs, each with its own run."""
     dim = 2
     model = ELCM(dim, VectorDecoder(dim, 3, ()), TablePrior(dim, penalty=0.5), Mechanisms(dim, (3,)))
-    guide = ELCMGuide(dim, VectorEncoder(3, dim, ()), TableLogits(dim))
+    guide = ELCMGuide(dim, VectorEncoder(3, dim, ()), TableLogits(dim), redrawn_dist=model.redrawn_dist)
     torch.nn.init.normal_(guide.graphs.logits)
     for parameter in model.mechanisms.parameters():
         torch.nn.init.normal_(parameter)
