@@ -7,6 +7,7 @@ long because all that one can ask is in one place, with its arguments told.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
+from pyro_lcm.fine_tuning import fine_tune_pairs
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, save_fitted
 from pyro_lcm.images.code import ImageCode
@@ -37,6 +39,8 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
 
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
+
+logger = logging.getLogger(__name__)
 
 
 class LatentCausalModel:
@@ -102,9 +106,10 @@ class LatentCausalModel:
         loggers: Sequence[Any] = (),
         code: ImageCode | None = None,
     ) -> LatentCausalModel:
-        """Train by stochastic variational inference, with the recipe that suits the data.
+        """Train by stochastic variational inference from the start, with the recipe that suits the data.
 
-        Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
+        A model by name gets fresh networks and a standardiser of these pairs, whatever was fitted or loaded before;
+        :meth:`fine_tune` keeps both. A model of one's own begins with the parameters that it has. Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
 
         Args:
             pairs: training pairs. Truth in them is not used, unless targets were declared known by
@@ -129,6 +134,8 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
+        if self._fitted is not None:
+            logger.warning("fit starts from scratch: what this model had learned is given up; fine_tune keeps it")
         self._fitted, self._result, self._config = fit_pairs(
             self._choice,
             pairs,
@@ -144,11 +151,74 @@ class LatentCausalModel:
             loggers=loggers,
             code=code,
         )
+        self._write(out)
+        return self
+
+    def fine_tune(
+        self,
+        pairs: InterventionPairs,
+        *,
+        validation: InterventionPairs | float = HELD_OUT,
+        seed: int = 0,
+        out: str | Path | None = None,
+        budget: Budget | None = None,
+        phases: Sequence[Phase] | None = None,
+        device: str = "auto",
+        precision: Precision | None = None,
+        progress: bool | None = None,
+        resume: bool = False,
+        loggers: Sequence[Any] = (),
+    ) -> LatentCausalModel:
+        """Train a fitted or loaded model further, on other pairs or for longer.
+
+        Parameters, standardiser, names and the variables that each mechanism may depend on are kept and gone on from;
+        a graph that is another one takes a new :meth:`fit`. What is kept in the end are the parameters that are best
+        on the held-out pairs, those it began with included.
+
+        Args:
+            pairs: training pairs, of observations like those that the model was fitted to.
+            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000).
+            seed: of everything that is random.
+            out: a new run folder for logs, checkpoints and the model; None writes nothing.
+            budget: ``Budget(refine=..., batch_size=...)``: optimizer steps, 1,000 by default, and pairs in a step.
+            phases: a recipe of one's own instead, such as ``[Phase("on", 500, 1e-4, settings={"hypotheses": 2})]``.
+            device: as :meth:`fit` takes it.
+            precision: as Lightning Fabric names it; by default that of the parameters.
+            progress: as :meth:`fit` takes it.
+            resume: whether to go on with the run in ``out`` that was cut off; it begins with the same model.
+            loggers: as :meth:`fit` takes them.
+
+        Returns:
+            The model itself; it stays as it was if something goes wrong.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+            ValueError: if data or options do not fit.
+            TrainingDiverged: if the loss is not finite.
+        """
+        self._fitted, self._result, self._config = fine_tune_pairs(
+            self.fitted,
+            pairs,
+            validation=validation,
+            seed=seed,
+            out=out,
+            budget=budget,
+            phases=phases,
+            device=device,
+            precision=precision,
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
+        )
+        self._write(out)
+        return self
+
+    def _write(self, out: str | Path | None) -> None:
+        """Save into the folder of a run, if there is one; of several processes the first does."""
         if out is not None:
             if is_first_process():
                 self.save(out)
             barrier()
-        return self
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""

@@ -28,6 +28,7 @@ ROOMS = (
     "fitted",
     "images",
     "fitting",
+    "fine_tuning",
     "evaluation",
     "reasoning",
     "assessment",

@@ -93,6 +93,8 @@ class Options:
         candidates: Numbers of causal variables that auto chooses from; by default those around the number of
             directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
+        start: Run folder of a fit to go on from with these pairs: its model, its standardiser, its names and its graph
+            are kept, and --budget.refine steps are taken.
         seed: Seed of everything random, at least 0.
         validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
         known_targets: Whether to use the intervention targets in the data.
@@ -114,6 +116,7 @@ class Options:
     dim_z: int | Literal["auto"] | None = None
     candidates: tuple[int, ...] | None = field(default=None, metadata=CHOICE)
     names: tuple[str, ...] | None = None
+    start: str | None = None
     seed: int = 0
     validation: str | None = None
     known_targets: bool = False
@@ -137,6 +140,14 @@ class Options:
             raise ValueError(f"fits: got {self.fits} with --dim-z auto, expected 1; fit again with the number chosen")
         if self.candidates is not None and self.dim_z != "auto":
             raise ValueError("candidates: got some without --dim-z auto, expected them with it")
+        if self.start is not None:
+            self._refuse_what_a_start_decides()
+
+    def _refuse_what_a_start_decides(self) -> None:
+        fresh = (("model", "ilcm"), ("dim_z", None), ("names", None), ("fits", 1), ("networks", Networks()))
+        for name, default in fresh:
+            if getattr(self, name) != default:
+                raise ValueError(f"{name}: got one beside --start, expected that of the run which is gone on from")
 
 
 def run(options: Options) -> int:
@@ -209,21 +220,23 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
         if is_finished(path):
             model = LatentCausalModel.load(path)
         else:
+            how: dict[str, Any] = {
+                "validation": held_out,
+                "seed": seed,
+                "out": path,
+                "budget": options.budget,
+                "device": options.device,
+                "resume": options.resume,
+                "loggers": options.loggers,
+            }
             with untouched_by_bad_input(path):
-                model = LatentCausalModel(
-                    options.model, dim_z=dim_z, names=options.names, options=options.networks.given()
-                ).fit(
-                    training,
-                    validation=held_out,
-                    seed=seed,
-                    out=path,
-                    budget=options.budget,
-                    device=options.device,
-                    precision=options.precision,
-                    resume=options.resume,
-                    loggers=options.loggers,
-                    code=code,
-                )
+                if options.start is not None:
+                    precision = None if options.precision == "32-true" else options.precision  # that of the run
+                    model = LatentCausalModel.load(options.start).fine_tune(training, precision=precision, **how)
+                else:
+                    model = LatentCausalModel(
+                        options.model, dim_z=dim_z, names=options.names, options=options.networks.given()
+                    ).fit(training, precision=options.precision, code=code, **how)
         fits.append(Fit(path, seed, model, model.elbo(held_out)))
     return fits
 

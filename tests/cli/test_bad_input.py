@@ -88,6 +88,8 @@ OPTIONS = [
     ([*TRAIN, "--validation", "wide.npz"], ["validation", "(3,)", "(2,)"]),
     ([*TRAIN, "--networks.solution-hidden", "0"], ["solution_hidden"]),
     ([*TRAIN, "--loggers", "carrier_pigeon"], ["carrier_pigeon"]),
+    ([*TRAIN, "--start", "missing"], ["missing: no such run folder"]),
+    ([*TRAIN, "--start", "run", "--dim-z", "2"], ["dim_z: got one beside --start"]),
     (["train", "train.npz", "--out", "run"], ["run holds a run", "--resume"]),
     (["train", "train.npz", "--out", "run", "--resume"], ["other options", "budget.refine was 40, now"]),
     (["train", "train.npz", "--out", "test.npz"], ["test.npz is a file"]),
