@@ -109,7 +109,9 @@ class LatentCausalModel:
         """Train by stochastic variational inference from the start, with the recipe that suits the data.
 
         A model by name gets fresh networks and a standardiser of these pairs, whatever was fitted or loaded before;
-        :meth:`fine_tune` keeps both. A model of one's own begins with the parameters that it has. Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
+        :meth:`fine_tune` keeps both. A model of one's own begins with the parameters that it has.
+
+        Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
 
         Args:
             pairs: training pairs. Truth in them is not used, unless targets were declared known by

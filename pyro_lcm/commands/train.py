@@ -164,6 +164,8 @@ def run(options: Options) -> int:
         if is_finished(folder):
             say(f"{folder}: the run is finished; nothing to do")
             return 0
+    if options.start is not None:
+        LatentCausalModel.load(options.start)  # says what is wrong before anything is written
     pairs = load_pairs(options.data, mmap=options.mmap, images=options.images)
     if options.known_targets:
         pairs = pairs.with_known_targets()
