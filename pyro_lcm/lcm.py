@@ -53,7 +53,8 @@ class LatentCausalModel:
         model: a name in :data:`pyro_lcm.registry.SPECS` such as ``"ilcm"``, or a Pyro model of one's own (see
             ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
-        dim_z: number of causal variables; by default as many as x has directions in which it varies. Images need it.
+        dim_z: number of causal variables; by default as many as x has directions in which it varies, less those that
+            are noise of the sensors (:mod:`pyro_lcm.variable_count`). Images need it.
         names: of the causal variables; z1, z2, ... by default.
         options: fields of :class:`pyro_lcm.architecture.Architecture` to set, such as ``solution_hidden``.
 

@@ -24,6 +24,7 @@ ROOMS = (
     "architecture",
     "build",
     "registry",
+    "variable_count",
     "design",
     "fitted",
     "images",

@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.edges import parse_edges, read_edges
 from pyro_lcm.commands.files import load_pairs, refuse_existing
 from pyro_lcm.commands.fits import other_fits
-from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import write_report
-from pyro_lcm.commands.tables import parse_edges, read_edges, read_graph_data
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
+from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.text_files import write_csv, write_text
@@ -39,7 +40,7 @@ class Options:
 
     Args:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
-        data: With a run: a pairs file. Without: a CSV file with a header, a column for each variable.
+        data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
         out: Folder to write; by default the run folder. An earlier posterior in it is kept unless --overwrite
             is given.
         overwrite: Whether to write over an earlier posterior in --out.
@@ -64,6 +65,7 @@ class Options:
         tiers: Groups of variables, earliest first, each with commas between; no edge leads backwards.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
         images: See there.
+        tables: See there.
     """
 
     run: str | None = None
@@ -89,6 +91,7 @@ class Options:
     tiers: tuple[str, ...] = field(default=(), metadata=PRIOR)
     threads: int | None = None
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("chains", 1), ("rows", 1), ("seed", 0), ("threads", 1)):
@@ -160,7 +163,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
 
 def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
     drop = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
-    data = read_graph_data(
+    data = GraphData.from_csv(
         options.data or "",
         targets=options.targets,
         drop=drop,
@@ -188,7 +191,7 @@ def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder)
-    pairs = load_pairs(options.data or "", images=options.images)
+    pairs = load_pairs(options.data or "", images=options.images, tables=options.tables)
     prior = _prior(options, model.names)
     with busy("inferring the graph"):
         container = model.graph_posterior(

@@ -13,7 +13,7 @@ from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
-from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped, to_plain
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.runs import (
@@ -84,12 +84,13 @@ class Options:
     """Options of ``pyro-lcm train``.
 
     Args:
-        data: Pairs: an .npz or a folder of .npy files with x and x_after; or image files, a folder of NAME_before.png
-            and NAME_after.png or a CSV table with the columns before and after. Truth in it is not used.
+        data: Pairs: an .npz or a folder of .npy files with x and x_after; a table (.csv, .parquet) with the columns
+            NAME_before and NAME_after for each feature; or image files, a folder of NAME_before.png and
+            NAME_after.png or a CSV table of files with the columns before and after. Truth in it is not used.
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
-            directions in which it varies. Images need a number.
+            directions in which it varies, less those that are noise of the sensors. Images need a number.
         candidates: Numbers of causal variables that auto chooses from; by default those around the number of
             directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
@@ -106,6 +107,7 @@ class Options:
         loggers: Further logs beside metrics.csv: tensorboard.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
         images: See there.
+        tables: See there.
         budget: Optimizer steps.
         networks: Sizes of the networks.
     """
@@ -128,6 +130,7 @@ class Options:
     loggers: tuple[str, ...] = field(default=(), metadata=MACHINE)
     threads: int | None = field(default=None, metadata=MACHINE)
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     budget: Budget = field(default_factory=Budget)
     networks: Networks = field(default_factory=Networks)
 
@@ -166,12 +169,12 @@ def run(options: Options) -> int:
             return 0
     if options.start is not None:
         LatentCausalModel.load(options.start)  # says what is wrong before anything is written
-    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images)
+    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images, tables=options.tables)
     if options.known_targets:
         pairs = pairs.with_known_targets()
     held = None
     if options.validation is not None:
-        held = load_pairs(options.validation, mmap=options.mmap, images=options.images)
+        held = load_pairs(options.validation, mmap=options.mmap, images=options.images, tables=options.tables)
     # Split once for all fits, so that their held-out ELBOs can be compared.
     training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
     with torch_threads(options.threads), untouched_by_bad_input(folder):

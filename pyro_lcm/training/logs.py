@@ -140,7 +140,7 @@ def _make_logger(name: str, out: Path | None, step: int) -> Any:
     if out is None:
         raise ValueError("loggers: 'tensorboard' needs a folder; pass out")
     if not any(importlib.util.find_spec(package) for package in ("tensorboard", "tensorboardX")):
-        raise ValueError("loggers: 'tensorboard' is not installed; pip install 'pyro-lcm[tensorboard]'")
+        raise ValueError("loggers: 'tensorboard' is not installed; pip install tensorboard")
     from lightning_fabric.loggers import TensorBoardLogger
 
     return TensorBoardLogger(root_dir=out, name="tensorboard", version="", purge_step=step + 1)
