@@ -342,6 +342,21 @@ def load_fitted(
     return choice, fitted, config
 
 
+def renamed(fitted: FittedModel, names: Mapping[str, str]) -> FittedModel:
+    """A fitted model with other names of its variables.
+
+    Args:
+        fitted: the model.
+        names: new names by the present ones; those left out stay.
+
+    Raises:
+        ValueError: if a present name is not a variable's, or the new ones are not different Python identifiers.
+    """
+    if unknown := [name for name in names if name not in fitted.names]:
+        raise ValueError(f"names: got {unknown[0]!r}, expected some of {', '.join(fitted.names)}")
+    return replace(fitted, names=_checked_names([names.get(name, name) for name in fitted.names], fitted.dim_z))
+
+
 def check_out(out: str | Path | None, *, resume: bool) -> None:
     """Refuse a folder that holds a run, unless it is to be gone on with.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,8 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fine_tuning import fine_tune_pairs
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, save_fitted
+from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, renamed, save_fitted
+from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
@@ -33,10 +34,14 @@ from pyro_lcm.reasoning.interventions import Outcome, Values
 from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.run_folder import write_config
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
 
@@ -88,6 +93,36 @@ class LatentCausalModel:
         self._config: dict[str, Any] = {}
         self._fitted: FittedModel | None = None
         self._result: FitResult | None = None
+        self._folder: Path | None = None
+
+    def __repr__(self) -> str:
+        name = self._choice.model if isinstance(self._choice.model, str) else type(self._choice.model).__name__
+        if self._fitted is None:
+            return f"LatentCausalModel({name!r}, not fitted)"
+        return f"LatentCausalModel({name!r}, fitted, variables={list(self.names)})"
+
+    def _repr_html_(self) -> str:
+        if self._fitted is None:
+            return f"<code>{self!r}</code>"
+        return shown_in_notebook(repr(self), self.to_dataframe())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each causal variable, with its ``parents`` and ``children`` in the graph that was found.
+
+        Both are empty texts where the model has no graph.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+        """
+        import pandas as pd
+
+        names = self.names
+        graph = self.adjacency() if self.has_graph else np.zeros((len(names), len(names)), dtype=np.int8)
+        columns = {
+            key: [", ".join(names[i] for i in np.flatnonzero(row)) for row in rows]
+            for key, rows in (("parents", graph.T), ("children", graph))
+        }
+        return pd.DataFrame(columns, index=pd.Index(names, name="variable"))
 
     # ---------------------------------------------------------------- training
 
@@ -226,6 +261,26 @@ class LatentCausalModel:
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
         save_fitted(folder, self.fitted, self._config)
+        self._folder = Path(folder)
+
+    def rename(self, names: Mapping[str, str]) -> LatentCausalModel:
+        """Give causal variables other names, here and in the run folder that the model was saved to or loaded from.
+
+        Args:
+            names: new names by the present ones, such as ``{"z2": "pressure"}``; those left out stay.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+            ValueError: if a present name is not a variable's, or the new names are not different Python identifiers.
+        """
+        self._fitted = renamed(self.fitted, names)
+        self._config = {**self._config, "names": list(self.names)}
+        if self._folder is not None:
+            write_config(self._folder, self._config)
+        return self
 
     @classmethod
     def load(cls, folder: str | Path, *, model: Any = None, guide: Any = None) -> LatentCausalModel:
@@ -242,7 +297,7 @@ class LatentCausalModel:
         """
         choice, fitted, config = load_fitted(folder, model=model, guide=guide)
         loaded = cls(choice.model, choice.guide, dim_z=choice.dim_z, names=choice.names)
-        loaded._fitted, loaded._config = fitted, config
+        loaded._fitted, loaded._config, loaded._folder = fitted, config, Path(folder)
         return loaded
 
     # ------------------------------------------------------------------ latents
@@ -268,6 +323,25 @@ class LatentCausalModel:
         if self._result is None:
             raise RuntimeError("no training to tell of: the model is not fitted, or was loaded from a folder")
         return self._result
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the training went, a row for each reading: step, phase, learning rate, losses and what else was logged.
+
+        Of a model that was loaded it is read from ``metrics.csv`` in its run folder.
+        :func:`pyro_lcm.viz.training.training_curves` draws it.
+
+        Raises:
+            RuntimeError: before a training, or if the folder has no such file.
+        """
+        import pandas as pd
+
+        if self._result is not None:
+            return pd.DataFrame(self._result.history)
+        table = None if self._folder is None else self._folder / "metrics.csv"
+        if table is None or not table.is_file():
+            raise RuntimeError("no training to tell of: the model is not fitted, or its folder has no metrics.csv")
+        return pd.read_csv(table)
 
     @property
     def model(self) -> Any:
@@ -353,7 +427,7 @@ class LatentCausalModel:
 
         Args:
             pairs: the pairs.
-            hypotheses: targets summed over for each pair, the most probable ones; min(d + 1, 4) if None.
+            hypotheses: targets summed over for each pair, the most probable ones; all d + 1 if None.
             seed: of the draws of the guide.
         """
         return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)

@@ -10,6 +10,7 @@ import pyro_lcm.models
 ROOMS = (
     "jobs",
     "text_files",
+    "frames",
     "run_folder",
     "random_state",
     "nn",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
@@ -22,7 +21,7 @@ from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
-from pyro_lcm.discovery.summary import GraphSummary, graph_summary
+from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.graphs import graph_figure
@@ -139,11 +138,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
     """
     write_text(folder / "graph.txt", summary.to_text() + "\n")
     names, edges = summary.names, summary.edges
-    header = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability")
-    tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, summary.paths.probability)
-    cells = sorted(np.argwhere(~np.eye(len(names), dtype=bool)), key=lambda cell: -edges.probability[tuple(cell)])
-    rows = [(names[i], names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
-    write_csv(folder / "edges.csv", header, rows)
+    write_csv(folder / "edges.csv", EDGE_COLUMNS, summary.to_dataframe().values.tolist())
     best = summary.top[0].adjacency
     figures = {
         "edge_probability": edge_probability_matrix(edges.probability, names, truth=truth),

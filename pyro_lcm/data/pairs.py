@@ -23,7 +23,8 @@ from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import as_rows
 from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
-from pyro_lcm.data.tables import is_image_table, is_table, pairs_of_frame, read_frame
+from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
+from pyro_lcm.frames import shown_in_notebook
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -309,6 +310,30 @@ class InterventionPairs:
     def __repr__(self) -> str:
         truth = [key for key in KEYS[2:] if key in self._columns.arrays]
         return f"InterventionPairs(n={len(self)}, observation_shape={self.observation_shape}, truth={truth})"
+
+    def _repr_html_(self) -> str:
+        if self.is_images:
+            return f"<code>{self!r}</code>"
+        few = self[: min(len(self), 5)]
+        return shown_in_notebook(repr(self), few.to_dataframe(), [f"the first {len(few)} of {len(self)} pairs"])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each pair of vectors: ``x1_before``, ..., ``x1_after``, ..., and ``target`` where it is known.
+
+        Raises:
+            ValueError: If observations are no vectors.
+        """
+        import pandas as pd
+
+        if len(self.observation_shape) != 1:
+            raise ValueError(f"x: got observations of shape {self.observation_shape}, expected vectors for a table")
+        columns = {
+            f"x{i + 1}_{side}": values[:, i]
+            for side, values in (("before", self.x), ("after", self.x_after))
+            for i in range(self.observation_shape[0])
+        }
+        targets = self.targets
+        return pd.DataFrame(columns | ({TARGET: targets} if targets is not None and targets.ndim == 1 else {}))
 
     def __getitem__(self, index: slice | Sequence[int] | Array) -> InterventionPairs:
         """Select pairs by a slice, an array of indices or a boolean mask.

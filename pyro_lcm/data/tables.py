@@ -145,5 +145,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.floa
     bad = ~np.isfinite(numbers)
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"column {name} has {column.iloc[row]!r} in row {row + 1}, expected a finite number")
+        value = column.iloc[row]
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise ValueError(f"column {name} has {shown} in row {row + 1}, expected a finite number")
     return numbers
