@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,7 @@ def train_fitted(
         "precision": precision,
         "data": fingerprint(source),
         "validation": fingerprint(validation_source),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return result, config
 
