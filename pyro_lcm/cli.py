@@ -24,6 +24,7 @@ COMMANDS = {
     "do": "Write what observations become when causal variables are set",
     "rename": "Give the causal variables of a fit other names",
     "benchmark": "Run a study over dimensions, data, seeds and methods",
+    "completion": "Write a script that completes commands and options in a shell",
 }
 """The subcommands, and what each is for in one line."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyro_lcm.data.holdout import HELD_OUT, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.design import fit_standardizer
 from pyro_lcm.frames import shown_in_notebook
@@ -191,9 +191,14 @@ def compare_dims(
     behind = elbos[int(np.nanargmax(means))] - elbos if np.isfinite(means).any() else np.zeros_like(elbos)
     errors = behind.std(1, ddof=1) / math.sqrt(len(blocks)) if len(blocks) > 1 else np.zeros(len(models))
     return tuple(
-        Candidate(model.dim_z, float(mean), float(gap), float(error), model.check(held_out).problems)
+        Candidate(model.dim_z, float(mean), float(gap), float(error), _problems(model, held_out))
         for model, mean, gap, error in zip(models, told, behind @ sizes / sizes.sum(), errors, strict=True)
     )
+
+
+def _problems(model: LatentCausalModel, held_out: InterventionPairs) -> tuple[str, ...]:
+    """What the check names; nothing where there are too few pairs to judge by."""
+    return model.check(held_out).problems if len(held_out) >= MIN_PAIRS else ()
 
 
 def chosen_dim(candidates: Sequence[Candidate]) -> Candidate:

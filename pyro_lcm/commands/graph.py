@@ -23,6 +23,7 @@ from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.run_folder import CONFIG
 from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
@@ -30,6 +31,8 @@ from pyro_lcm.viz.style import save_figure
 
 POSITIONAL = ("run",)
 TABLES = grouped("tables of observed variables")
+WRITTEN = ("posterior.nc", "edges.csv", "graph.txt")
+"""Files that are written, beside figures and the report."""
 PRIOR = grouped("the prior over graphs")
 
 
@@ -40,9 +43,8 @@ class Options:
     Args:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
         data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
-        out: Folder to write; by default the run folder. An earlier posterior in it is kept unless --overwrite
-            is given.
-        overwrite: Whether to write over an earlier posterior in --out.
+        out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
+        overwrite: Whether to write over posterior.nc, edges.csv, graph.txt and report.html.
         targets: Column that names the variable that was the target in each row, empty for none (tables only).
         drop: Columns to leave out, with commas between (tables only).
         only: Rows to take, as column=value (tables only).
@@ -110,8 +112,10 @@ class Options:
 def run(options: Options) -> int:
     """Infer, write, and show the summary."""
     folder = Path(options.out or options.run or "")
-    if options.out is not None:
-        refuse_existing([folder / "posterior.nc"], options.overwrite)
+    if not options.overwrite:
+        # The report of a run is written anew by every command; in another folder it may be anybody's.
+        own = WRITTEN if (folder / CONFIG).is_file() else (*WRITTEN, "report.html")
+        refuse_existing([folder / name for name in own], overwrite=False)
     with torch_threads(options.threads):
         container, truth = _from_table(options) if options.run is None else _from_run(options)
         summary = graph_summary(container, truth=truth, top=6)

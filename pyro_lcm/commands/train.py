@@ -24,7 +24,7 @@ from pyro_lcm.commands.runs import (
     write_options,
 )
 from pyro_lcm.commands.threads import torch_threads
-from pyro_lcm.data.holdout import HELD_OUT, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.images.fitting import find_code
@@ -177,6 +177,13 @@ def run(options: Options) -> int:
         held = load_pairs(options.validation, mmap=options.mmap, images=options.images, tables=options.tables)
     # Split once for all fits, so that their held-out ELBOs can be compared.
     training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
+    if len(held_out) < MIN_PAIRS:
+        logger.warning(
+            "%d pairs are held out, fewer than the %d that a verdict takes: none is given after the fit; --validation FILE"
+            " gives more",
+            len(held_out),
+            MIN_PAIRS,
+        )
     with torch_threads(options.threads), untouched_by_bad_input(folder):
         write_options(folder, recorded)
         try:
@@ -259,7 +266,7 @@ def _report(
 
     model = best.model
     others = [] if compared else [fit.model for fit in fits if fit is not best]
-    report = model.check(held_out, fits=others)
+    report = model.check(held_out, fits=others) if len(held_out) >= MIN_PAIRS else None
     say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
     if model.has_graph:
         say(f"  graph: {edges_text(model.adjacency(), model.names)}")
@@ -269,9 +276,11 @@ def _report(
     if len(fits) > 1 and not compared:
         say("  fits: " + ", ".join(f"{fit.folder.name} {fit.elbo:.3f}" for fit in fits))
         say(f"  best: {best.folder.name}")
-    for problem in report.problems:
+    for problem in () if report is None else report.problems:
         say(f"  PROBLEM: {problem}")
-    if report.ok:
+    if report is None:
+        say(f"  check: none, of {len(held_out)} held-out pairs; {MIN_PAIRS} are the fewest to judge by")
+    elif report.ok:
         say("  check: no problem found on the held-out pairs")
     if held_out.is_images:
         save_image_figures(folder, model, held_out)

@@ -131,6 +131,10 @@ OPTIONS = [
     (["simulate", "pendulum", "--seed", "0", "--out", "new"], ["SIMULATOR: got 'pendulum'"]),
     (["simulate", "scaling", "--out", "new"], ["--seed is missing"]),
     (["demo", "--out", "run"], ["holds something else than a demo"]),
+    (["demo", "--out", "old_demo", "--n", "10"], ["n: got 10, expected at least 50"]),
+    (["demo", "--out", "old_demo", "--threads", "0"], ["threads: got 0"]),
+    ([*TRAIN[:-1], ""], ["--out: got an empty name"]),
+    (["graph", "--data", "table.csv", "--drop", "kind", "--out", "."], ["edges.csv exists", "--overwrite"]),
     (["graph", "--out", "new"], ["--data is missing"]),
     (["graph", "--data", "table.csv"], ["--out is missing"]),
     (["graph", "--data", "table.csv", "--out", "new"], ["column kind has 'u' in row 1", "--drop kind"]),
@@ -153,6 +157,9 @@ OPTIONS = [
 def test_bad_option(cli, work, arguments, words):
     np.savez(work / "wide.npz", x=X, x_after=X)
     (work / "typo.yaml").write_text("dim_zz: 2\n")
+    (work / "edges.csv").write_text("cause,effect\na,b\n")
+    (work / "old_demo").mkdir()
+    (work / "old_demo" / "demo.json").write_text("{}")
     (work / "broken.yaml").write_text("seed: [1\n")
     (work / "wrong.yaml").write_text("seed: many\n")
     (work / "table.csv").write_text("a,b,kind\n1,2,u\n-1,3,v\n2,2,u\n")
