@@ -179,8 +179,8 @@ def run(options: Options) -> int:
     training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
     if len(held_out) < MIN_PAIRS:
         logger.warning(
-            "%d pairs are held out, fewer than the %d that a verdict takes: none is given after the fit; --validation FILE"
-            " gives more",
+            "%d pairs are held out, fewer than the %d that a verdict takes: none is given after the fit;"
+            " --validation FILE gives more",
             len(held_out),
             MIN_PAIRS,
         )
