@@ -191,8 +191,16 @@ class FittedModel:
         if not np.isfinite(array).all():
             raise ValueError("noise: got values that are not finite, expected finite noise encodings")
         values = torch.as_tensor(array, device=self.device, dtype=self.dtype)
-        parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu().float()) for part in values.split(_ROWS)]
-        return torch.cat(parts).numpy()
+        return torch.cat([self._in_data_units(self.model.x_dist(part).mean) for part in values.split(_ROWS)]).numpy()
+
+    def _in_data_units(self, x: Tensor) -> Tensor:
+        """Observations in the units and the number format of the data, on the CPU, of standardised ones.
+
+        An offset that is large against the spread would leave few digits of float32.
+        """
+        return self.standardizer.inverse(
+            x.cpu().to(torch.float64 if self.standardizer.dtype == "float64" else torch.float32)
+        )
 
     @torch.no_grad()
     def infer_targets(self, x: ArrayLike | LazyRows, x_after: ArrayLike | LazyRows) -> Array:
@@ -227,8 +235,8 @@ class FittedModel:
             hit = sets.cpu()[target]
             target = hit.long()
         return InterventionPairs(
-            self.standardizer.inverse(values["before/x"].float()).numpy(),
-            self.standardizer.inverse(values["after/x"].float()).numpy(),
+            self._in_data_units(values["before/x"]).numpy(),
+            self._in_data_units(values["after/x"]).numpy(),
             targets=None if target is None else target.numpy(),
             z=values["before/causal"].numpy(),
             z_after=values["after/causal"].numpy(),
