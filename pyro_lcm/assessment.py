@@ -29,7 +29,7 @@ from pyro_lcm.registry import spec_of
 
 def elbo(fitted: FittedModel, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
     """Evidence lower bound per pair, in nats, of x in the units of the model: of images, of their codes."""
-    number = min(fitted.dim_z + 1, 4) if hypotheses is None else hypotheses
+    number = fitted.dim_z + 1 if hypotheses is None else hypotheses
     return fitted.elbo(pairs, hypotheses=number, seed=seed)
 
 

@@ -22,7 +22,9 @@ COMMANDS = {
     "evaluate": "Score a fit against the truth in a file of pairs",
     "graph": "Infer the posterior over graphs, of a fit or of a table of observed variables",
     "do": "Write what observations become when causal variables are set",
+    "rename": "Give the causal variables of a fit other names",
     "benchmark": "Run a study over dimensions, data, seeds and methods",
+    "completion": "Write a script that completes commands and options in a shell",
 }
 """The subcommands, and what each is for in one line."""
 

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
-from pyro_lcm.identify.directions import find_directions
+from pyro_lcm.identify.directions import Array, find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
-from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
+from pyro_lcm.identify.shared_subspace import SharedDirections, shared_directions, shared_of_any
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import of_codes
 from pyro_lcm.recipes.initialize import NOISE_FREE
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.variable_count import count_variables
 
 __all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
 
@@ -69,7 +71,8 @@ def choose_design(
         spec: of the model.
         pairs: training pairs.
         standardizer: fitted to them.
-        dim_z: number of causal variables; by default as many as x has directions in which it varies.
+        dim_z: number of causal variables; by default as many as x has directions in which it varies, less those that
+            are noise (:mod:`pyro_lcm.variable_count`).
         options: fields of :class:`~pyro_lcm.architecture.Architecture` that are not to be chosen.
         budget: steps of the phases.
         coded: whether the pairs are codes that are nearly noise encodings, as those of images
@@ -81,10 +84,16 @@ def choose_design(
     """
     given = dict(options or {})
     dim_x = int(standardizer.output_shape[0])
+    chosen = "flow_layers" in given or given.get("invertible")
+    before, after = _some_sides(pairs, standardizer, seed)
+    whitened = standardizer.mode == "whiten"
+    shared = shared_directions(before, after) if whitened else None
+    linear = not (chosen or coded) and _is_linear(before, after, shared, spec.share_of_single(dim_z or dim_x), seed)
+    if dim_z is None and spec.wide and shared is not None and not coded:
+        known = 1 if pairs.known_targets is None else _largest_target(pairs.known_targets)
+        dim_z = count_variables(before, after, shared, linear=linear, least=known)
     dim_z = dim_x if dim_z is None else dim_z
     wide = dim_z < dim_x
-    chosen = "flow_layers" in given or given.get("invertible")
-    linear = not (chosen or coded) and _is_linear(pairs, standardizer, spec.share_of_single(dim_z), seed)
     curved = wide and not linear and not is_flat(pairs, standardizer, dim_z)
     defaults: dict[str, Any] = {"hidden": (128, 128) if curved else ()}
     if linear:
@@ -152,19 +161,31 @@ def is_flat(pairs: InterventionPairs, standardizer: Standardizer, dim_z: int) ->
     return shared_of_any(before, after)[0].number <= dim_z
 
 
-def _is_linear(pairs: InterventionPairs, standardizer: Standardizer, share: float, seed: int) -> bool:
-    """Whether a share of the differences of the standardised observations lie on lines as they are, or up to noise."""
+def _some_sides(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> tuple[Array, Array]:
+    """Both sides of some pairs, standardised, in double precision."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
     part = pairs[rows]
     before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
+    return before, after
+
+
+def _largest_target(known: NDArray[np.int64]) -> int:
+    """Variables that there are at least, by the targets that are known, (N,), or (N, d) of sets."""
+    return known.shape[1] if known.ndim > 1 else max(1, int(known.max()))
+
+
+def _is_linear(before: Array, after: Array, shared: SharedDirections | None, share: float, seed: int) -> bool:
+    """Whether a share of the differences of the standardised observations lie on lines as they are, or up to noise."""
     if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
         return True
-    if standardizer.mode != "whiten":
-        return False
-    shared = shared_directions(before, after)
-    if shared.number == 0:
+    if shared is None or shared.number == 0:
         return False
     differences = (after - before) @ shared.directions[: shared.number].T
     curvature = fit_noisy_directions(differences, find_directions(differences, seed=seed)).curvature
-    logger.info("%d directions of x are shared by both sides; moves bend by %.2f", shared.number, curvature)
+    logger.info(
+        "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise",
+        shared.number,
+        before.shape[1],
+        curvature,
+    )
     return curvature < MAX_CURVATURE

@@ -11,17 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyro_lcm.data.holdout import HELD_OUT, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.design import fit_standardizer
+from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.identify.shared_subspace import shared_directions
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.training.driver import check_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Candidate", "DimChoice", "candidate_dims", "choose_dim_z", "chosen_dim", "compare_dims"]
 
@@ -58,7 +62,7 @@ class Candidate:
         return f"{self.dim_z} variables: ELBO {self.elbo:.3f}, {gap}; {verdict}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DimChoice:
     """The number of variables that was chosen.
 
@@ -71,6 +75,19 @@ class DimChoice:
     dim_z: int
     model: LatentCausalModel
     candidates: tuple[Candidate, ...]
+
+    def __repr__(self) -> str:
+        return f"DimChoice(dim_z={self.dim_z}, of {[row.dim_z for row in self.candidates]})"
+
+    def _repr_html_(self) -> str:
+        return shown_in_notebook(f"{self.dim_z} causal variables", self.to_dataframe())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each candidate: ``dim_z``, ``elbo``, ``behind``, ``error``, ``problems`` (their number)."""
+        import pandas as pd
+
+        rows = [(row.dim_z, row.elbo, row.behind, row.error, len(row.problems)) for row in self.candidates]
+        return pd.DataFrame(rows, columns=["dim_z", "elbo", "behind", "error", "problems"])
 
     def to_text(self) -> str:
         """A line for each candidate, for a terminal."""
@@ -168,13 +185,20 @@ def compare_dims(
     elbos = np.array(
         [[model.elbo(held_out[block], hypotheses=model.dim_z + 1, seed=seed) for block in blocks] for model in models]
     )
+    # The ELBO that is told is the one of `model.elbo`; the blocks, with draws of their own, are for the error.
+    told = [model.elbo(held_out, seed=seed) for model in models]
     means = elbos @ sizes / sizes.sum()
     behind = elbos[int(np.nanargmax(means))] - elbos if np.isfinite(means).any() else np.zeros_like(elbos)
     errors = behind.std(1, ddof=1) / math.sqrt(len(blocks)) if len(blocks) > 1 else np.zeros(len(models))
     return tuple(
-        Candidate(model.dim_z, float(mean), float(gap), float(error), model.check(held_out).problems)
-        for model, mean, gap, error in zip(models, means, behind @ sizes / sizes.sum(), errors, strict=True)
+        Candidate(model.dim_z, float(mean), float(gap), float(error), _problems(model, held_out))
+        for model, mean, gap, error in zip(models, told, behind @ sizes / sizes.sum(), errors, strict=True)
     )
+
+
+def _problems(model: LatentCausalModel, held_out: InterventionPairs) -> tuple[str, ...]:
+    """What the check names; nothing where there are too few pairs to judge by."""
+    return model.check(held_out).problems if len(held_out) >= MIN_PAIRS else ()
 
 
 def chosen_dim(candidates: Sequence[Candidate]) -> Candidate:

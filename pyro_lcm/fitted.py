@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyro
@@ -25,17 +25,22 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.pixels import is_image_shape, like_images, unit_range
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.units import Units
+from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 
-Array = NDArray[np.float32]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+"""float32, or float64 where parameters or data are."""
 
 _ROWS = 4096
 _BYTES = 2**24
 """Rows, and bytes of them, that are encoded at a time, which bounds memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Encoding:
     """Latents of N observations.
 
@@ -44,12 +49,32 @@ class Encoding:
         noise_sd: (N, d) their posterior standard deviations.
         causal: (N, d) causal variables, the solution function of the noise encodings' means.
         causal_sd: (N, d) their posterior standard deviations, to first order.
+        names: of the d causal variables; z1, z2, ... if empty.
     """
 
     noise: Array
     noise_sd: Array
     causal: Array
     causal_sd: Array
+    names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Encoding(n={len(self.causal)}, variables={list(self._labels())})"
+
+    def _repr_html_(self) -> str:
+        return shown_in_notebook(f"Latents of {len(self.causal)} observations", self.to_dataframe(), rows=5)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each observation; for each variable ``NAME``, ``NAME_sd``, ``NAME_noise``, ``NAME_noise_sd``."""
+        import pandas as pd
+
+        parts = (("", self.causal), ("_sd", self.causal_sd), ("_noise", self.noise), ("_noise_sd", self.noise_sd))
+        return pd.DataFrame(
+            {f"{name}{end}": values[:, i] for end, values in parts for i, name in enumerate(self._labels())}
+        )
+
+    def _labels(self) -> tuple[str, ...]:
+        return self.names or tuple(f"z{i}" for i in range(1, self.causal.shape[1] + 1))
 
 
 @dataclass(frozen=True)
@@ -145,7 +170,8 @@ class FittedModel:
             mean, sd = posterior.mean, posterior.stddev
             causal = self.model.causal(mean)
             parts.append((mean, sd, causal, self._causal_sd(mean, sd, causal)))
-        return Encoding(*(torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)))
+        noise, noise_sd, causal, causal_sd = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        return Encoding(noise, noise_sd, causal, causal_sd, self.names)
 
     def _causal_sd(self, mean: Tensor, sd: Tensor, causal: Tensor) -> Tensor:
         """Finite differences in each noise encoding: sqrt(sum_j (dz_i / de_j)^2 sd_j^2)."""
@@ -165,8 +191,16 @@ class FittedModel:
         if not np.isfinite(array).all():
             raise ValueError("noise: got values that are not finite, expected finite noise encodings")
         values = torch.as_tensor(array, device=self.device, dtype=self.dtype)
-        parts = [self.standardizer.inverse(self.model.x_dist(part).mean.cpu().float()) for part in values.split(_ROWS)]
-        return torch.cat(parts).numpy()
+        return torch.cat([self._in_data_units(self.model.x_dist(part).mean) for part in values.split(_ROWS)]).numpy()
+
+    def _in_data_units(self, x: Tensor) -> Tensor:
+        """Observations in the units and the number format of the data, on the CPU, of standardised ones.
+
+        An offset that is large against the spread would leave few digits of float32.
+        """
+        return self.standardizer.inverse(
+            x.cpu().to(torch.float64 if self.standardizer.dtype == "float64" else torch.float32)
+        )
 
     @torch.no_grad()
     def infer_targets(self, x: ArrayLike | LazyRows, x_after: ArrayLike | LazyRows) -> Array:
@@ -201,8 +235,8 @@ class FittedModel:
             hit = sets.cpu()[target]
             target = hit.long()
         return InterventionPairs(
-            self.standardizer.inverse(values["before/x"].float()).numpy(),
-            self.standardizer.inverse(values["after/x"].float()).numpy(),
+            self._in_data_units(values["before/x"]).numpy(),
+            self._in_data_units(values["after/x"]).numpy(),
             targets=None if target is None else target.numpy(),
             z=values["before/causal"].numpy(),
             z_after=values["after/causal"].numpy(),

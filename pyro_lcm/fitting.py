@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.units import Units
 from pyro_lcm.design import check_known_targets, choose_design, fit_standardizer, is_flat
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.images.code import ImageCode
@@ -34,7 +36,15 @@ from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases
 from pyro_lcm.training.sources import fingerprint
 
-__all__ = ["ModelChoice", "fit_pairs", "load_fitted", "save_fitted"]
+__all__ = [
+    "ModelChoice",
+    "check_out",
+    "check_target_numbers",
+    "fit_pairs",
+    "load_fitted",
+    "save_fitted",
+    "train_fitted",
+]
 
 
 @dataclass(frozen=True)
@@ -129,8 +139,7 @@ def fit_pairs(
     seed = check_seed(seed)
     if budget is not None and phases is not None:
         raise ValueError("budget: got one beside phases, expected it for the default recipe")
-    if out is not None and (Path(out) / CONFIG).exists() and not resume:
-        raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
+    check_out(out, resume=resume)
     training, held_out = hold_out(pairs, validation, seed=seed)
     spec = spec_of(choice.model) if isinstance(choice.model, str) else None
     coded: CodedPairs | None = None
@@ -175,23 +184,76 @@ def fit_pairs(
         model, guide = choice.model, choice.guide
         recipe = identify_own(model, guide, budget, flat=is_flat(training, standardizer, int(model.dim_z)))
     names = choice.names_of(int(model.dim_z))
-    if training.known_targets is not None and training.known_targets.max() > len(names):
-        raise ValueError(
-            f"targets: got {training.known_targets.max()}, expected at most {len(names)}, the number of variables"
-        )
+    check_target_numbers(training, len(names))
     with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
         objective = (OwnObjective if spec is None else spec.objective)(model, guide)
     fitted = FittedModel(objective, standardizer, names, architecture)
     recipe = recipe if phases is None else tuple(phases)
+    result, config = train_fitted(
+        fitted,
+        training,
+        held_out,
+        recipe,
+        units=standardizer if coded is None else coded.units,
+        seed=seed,
+        out=out,
+        device=device,
+        precision=precision,
+        progress=progress,
+        resume=resume,
+        loggers=loggers,
+    )
+    if coded is not None:
+        fitted = replace(fitted, standardizer=coded.units.to(fitted.device))
+    return fitted, result, config
+
+
+def train_fitted(
+    fitted: FittedModel,
+    training: InterventionPairs,
+    held_out: InterventionPairs,
+    recipe: Sequence[Phase],
+    *,
+    units: Units,
+    seed: int,
+    out: str | Path | None,
+    device: str,
+    precision: Precision,
+    progress: bool | None,
+    resume: bool,
+    loggers: Sequence[Any],
+    facts: Mapping[str, Any] | None = None,
+) -> tuple[FitResult, dict[str, Any]]:
+    """Train the parameters of a model in place.
+
+    Args:
+        fitted: the model, with the standardiser of what is trained on.
+        training: training pairs; of images, their codes.
+        held_out: held-out pairs, likewise.
+        recipe: the phases.
+        units: between the data and the model; of images, code and standardiser together.
+        seed: of everything random, and what follows, as :func:`fit_pairs` takes it.
+        out: run folder, or None.
+        device: where to train.
+        precision: as Lightning Fabric names it.
+        progress: whether to show a progress bar.
+        resume: whether to go on with the run in ``out``.
+        loggers: Lightning Fabric loggers.
+        facts: plain values that a run has to share too if it is to be gone on with.
+
+    Returns:
+        How the training went, and the configuration that its run folder records.
+    """
     # What a run has to share to be gone on with, beside what the driver compares.
-    facts = {
+    shared = {
         "model": fitted.name,
         "names": list(fitted.names),
         "pairs": len(training),
         "held_out": len(held_out),
         "known_targets": training.known_targets is not None,
-        "architecture": None if architecture is None else architecture.to_dict(),
-        "standardizer": (standardizer if coded is None else coded.units).to_config(),
+        "architecture": None if fitted.architecture is None else fitted.architecture.to_dict(),
+        "standardizer": units.to_config(),
+        **(facts or {}),
     }
     double = precision == "64-true"
     source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
@@ -210,20 +272,19 @@ def fit_pairs(
             progress=progress,
             resume=resume,
             loggers=loggers,
-            facts=facts,
+            facts=shared,
         )
     fitted.objective.eval()
-    if coded is not None:
-        fitted = replace(fitted, standardizer=coded.units.to(fitted.device))
-    config = facts | {
+    config = shared | {
         "phases": describe_phases(recipe),
         "seed": seed,
         "device": fitted.device.type,
         "precision": precision,
         "data": fingerprint(source),
         "validation": fingerprint(validation_source),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return fitted, result, config
+    return result, config
 
 
 def save_fitted(folder: str | Path, fitted: FittedModel, config: Mapping[str, Any]) -> None:
@@ -281,6 +342,41 @@ def load_fitted(
         raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
     fitted.objective.eval()
     return choice, fitted, config
+
+
+def renamed(fitted: FittedModel, names: Mapping[str, str]) -> FittedModel:
+    """A fitted model with other names of its variables.
+
+    Args:
+        fitted: the model.
+        names: new names by the present ones; those left out stay.
+
+    Raises:
+        ValueError: if a present name is not a variable's, or the new ones are not different Python identifiers.
+    """
+    if unknown := [name for name in names if name not in fitted.names]:
+        raise ValueError(f"names: got {unknown[0]!r}, expected some of {', '.join(fitted.names)}")
+    return replace(fitted, names=_checked_names([names.get(name, name) for name in fitted.names], fitted.dim_z))
+
+
+def check_out(out: str | Path | None, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is to be gone on with.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if out is not None and (Path(out) / CONFIG).exists() and not resume:
+        raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
+
+
+def check_target_numbers(pairs: InterventionPairs, dim_z: int) -> None:
+    """Check that there is a variable for each target that is known.
+
+    Raises:
+        ValueError: if there is not.
+    """
+    if pairs.known_targets is not None and pairs.known_targets.max() > dim_z:
+        raise ValueError(f"targets: got {pairs.known_targets.max()}, expected at most {dim_z}, the number of variables")
 
 
 def _dim_of_images(choice: ModelChoice, spec: ModelSpec, pairs: InterventionPairs) -> int:

@@ -7,9 +7,10 @@ long because all that one can ask is in one place, with its arguments told.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +23,10 @@ from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
+from pyro_lcm.fine_tuning import fine_tune_pairs
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, save_fitted
+from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, renamed, save_fitted
+from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
@@ -31,12 +34,18 @@ from pyro_lcm.reasoning.interventions import Outcome, Values
 from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.run_folder import write_config
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Encoding", "LatentCausalModel", "Outcome"]
+
+logger = logging.getLogger(__name__)
 
 
 class LatentCausalModel:
@@ -49,7 +58,8 @@ class LatentCausalModel:
         model: a name in :data:`pyro_lcm.registry.SPECS` such as ``"ilcm"``, or a Pyro model of one's own (see
             ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
-        dim_z: number of causal variables; by default as many as x has directions in which it varies. Images need it.
+        dim_z: number of causal variables; by default as many as x has directions in which it varies, less those that
+            are noise of the sensors (:mod:`pyro_lcm.variable_count`). Images need it.
         names: of the causal variables; z1, z2, ... by default.
         options: fields of :class:`pyro_lcm.architecture.Architecture` to set, such as ``solution_hidden``.
 
@@ -83,6 +93,36 @@ class LatentCausalModel:
         self._config: dict[str, Any] = {}
         self._fitted: FittedModel | None = None
         self._result: FitResult | None = None
+        self._folder: Path | None = None
+
+    def __repr__(self) -> str:
+        name = self._choice.model if isinstance(self._choice.model, str) else type(self._choice.model).__name__
+        if self._fitted is None:
+            return f"LatentCausalModel({name!r}, not fitted)"
+        return f"LatentCausalModel({name!r}, fitted, variables={list(self.names)})"
+
+    def _repr_html_(self) -> str:
+        if self._fitted is None:
+            return f"<code>{self!r}</code>"
+        return shown_in_notebook(repr(self), self.to_dataframe())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each causal variable, with its ``parents`` and ``children`` in the graph that was found.
+
+        Both are empty texts where the model has no graph.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+        """
+        import pandas as pd
+
+        names = self.names
+        graph = self.adjacency() if self.has_graph else np.zeros((len(names), len(names)), dtype=np.int8)
+        columns = {
+            key: [", ".join(names[i] for i in np.flatnonzero(row)) for row in rows]
+            for key, rows in (("parents", graph.T), ("children", graph))
+        }
+        return pd.DataFrame(columns, index=pd.Index(names, name="variable"))
 
     # ---------------------------------------------------------------- training
 
@@ -102,7 +142,10 @@ class LatentCausalModel:
         loggers: Sequence[Any] = (),
         code: ImageCode | None = None,
     ) -> LatentCausalModel:
-        """Train by stochastic variational inference, with the recipe that suits the data.
+        """Train by stochastic variational inference from the start, with the recipe that suits the data.
+
+        A model by name gets fresh networks and a standardiser of these pairs, whatever was fitted or loaded before;
+        :meth:`fine_tune` keeps both. A model of one's own begins with the parameters that it has.
 
         Of images, which need ``dim_z``, a code of so many numbers is fitted first, and the model is one of these codes.
 
@@ -129,6 +172,8 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite; the message says what to try.
         """
+        if self._fitted is not None:
+            logger.warning("fit starts from scratch: what this model had learned is given up; fine_tune keeps it")
         self._fitted, self._result, self._config = fit_pairs(
             self._choice,
             pairs,
@@ -144,15 +189,98 @@ class LatentCausalModel:
             loggers=loggers,
             code=code,
         )
+        self._write(out)
+        return self
+
+    def fine_tune(
+        self,
+        pairs: InterventionPairs,
+        *,
+        validation: InterventionPairs | float = HELD_OUT,
+        seed: int = 0,
+        out: str | Path | None = None,
+        budget: Budget | None = None,
+        phases: Sequence[Phase] | None = None,
+        device: str = "auto",
+        precision: Precision | None = None,
+        progress: bool | None = None,
+        resume: bool = False,
+        loggers: Sequence[Any] = (),
+    ) -> LatentCausalModel:
+        """Train a fitted or loaded model further, on other pairs or for longer.
+
+        Parameters, standardiser, names and the variables that each mechanism may depend on are kept and gone on from;
+        a graph that is another one takes a new :meth:`fit`. What is kept in the end are the parameters that are best
+        on the held-out pairs, those it began with included.
+
+        Args:
+            pairs: training pairs, of observations like those that the model was fitted to.
+            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000).
+            seed: of everything that is random.
+            out: a new run folder for logs, checkpoints and the model; None writes nothing.
+            budget: ``Budget(refine=..., batch_size=...)``: optimizer steps, 1,000 by default, and pairs in a step.
+            phases: a recipe of one's own instead, such as ``[Phase("on", 500, 1e-4, settings={"hypotheses": 2})]``.
+            device: as :meth:`fit` takes it.
+            precision: as Lightning Fabric names it; by default that of the parameters.
+            progress: as :meth:`fit` takes it.
+            resume: whether to go on with the run in ``out`` that was cut off; it begins with the same model.
+            loggers: as :meth:`fit` takes them.
+
+        Returns:
+            The model itself; it stays as it was if something goes wrong.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+            ValueError: if data or options do not fit.
+            TrainingDiverged: if the loss is not finite.
+        """
+        self._fitted, self._result, self._config = fine_tune_pairs(
+            self.fitted,
+            pairs,
+            validation=validation,
+            seed=seed,
+            out=out,
+            budget=budget,
+            phases=phases,
+            device=device,
+            precision=precision,
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
+        )
+        self._write(out)
+        return self
+
+    def _write(self, out: str | Path | None) -> None:
+        """Save into the folder of a run, if there is one; of several processes the first does."""
         if out is not None:
             if is_first_process():
                 self.save(out)
             barrier()
-        return self
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.yaml`` and ``model.safetensors`` into a run folder."""
         save_fitted(folder, self.fitted, self._config)
+        self._folder = Path(folder)
+
+    def rename(self, names: Mapping[str, str]) -> LatentCausalModel:
+        """Give causal variables other names, here and in the run folder that the model was saved to or loaded from.
+
+        Args:
+            names: new names by the present ones, such as ``{"z2": "pressure"}``; those left out stay.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            RuntimeError: before :meth:`fit` or :meth:`load`.
+            ValueError: if a present name is not a variable's, or the new names are not different Python identifiers.
+        """
+        self._fitted = renamed(self.fitted, names)
+        self._config = {**self._config, "names": list(self.names)}
+        if self._folder is not None:
+            write_config(self._folder, self._config)
+        return self
 
     @classmethod
     def load(cls, folder: str | Path, *, model: Any = None, guide: Any = None) -> LatentCausalModel:
@@ -169,7 +297,7 @@ class LatentCausalModel:
         """
         choice, fitted, config = load_fitted(folder, model=model, guide=guide)
         loaded = cls(choice.model, choice.guide, dim_z=choice.dim_z, names=choice.names)
-        loaded._fitted, loaded._config = fitted, config
+        loaded._fitted, loaded._config, loaded._folder = fitted, config, Path(folder)
         return loaded
 
     # ------------------------------------------------------------------ latents
@@ -195,6 +323,25 @@ class LatentCausalModel:
         if self._result is None:
             raise RuntimeError("no training to tell of: the model is not fitted, or was loaded from a folder")
         return self._result
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the training went, a row for each reading: step, phase, learning rate, losses and what else was logged.
+
+        Of a model that was loaded it is read from ``metrics.csv`` in its run folder.
+        :func:`pyro_lcm.viz.training.training_curves` draws it.
+
+        Raises:
+            RuntimeError: before a training, or if the folder has no such file.
+        """
+        import pandas as pd
+
+        if self._result is not None:
+            return pd.DataFrame(self._result.history)
+        table = None if self._folder is None else self._folder / "metrics.csv"
+        if table is None or not table.is_file():
+            raise RuntimeError("no training to tell of: the model is not fitted, or its folder has no metrics.csv")
+        return pd.read_csv(table)
 
     @property
     def model(self) -> Any:
@@ -280,7 +427,7 @@ class LatentCausalModel:
 
         Args:
             pairs: the pairs.
-            hypotheses: targets summed over for each pair, the most probable ones; min(d + 1, 4) if None.
+            hypotheses: targets summed over for each pair, the most probable ones; all d + 1 if None.
             seed: of the draws of the guide.
         """
         return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import other_fits
-from pyro_lcm.commands.options import Images, Resources
+from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.threads import torch_threads
@@ -30,6 +30,7 @@ class Options:
         strict: Whether to exit with 1 if there is a problem.
         rows: Most pairs that are looked at.
         images: See there.
+        tables: See there.
         resources: See there.
     """
 
@@ -39,6 +40,7 @@ class Options:
     strict: bool = False
     rows: int = 100_000
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
     with torch_threads(options.resources.threads), busy("checking"):
         report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
     text = report.to_text()

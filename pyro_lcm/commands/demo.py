@@ -11,6 +11,7 @@ from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
@@ -46,6 +47,13 @@ class Options:
     seed: int = 0
     threads: int | None = None
     budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        least = {"dim": 1, "n": MIN_PAIRS, "n_test": MIN_PAIRS, "data_seed": 0, "seed": 0, "threads": 1}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise ValueError(f"{name}: got {value}, expected at least {smallest}")
 
 
 def run(options: Options) -> int:

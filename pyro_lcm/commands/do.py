@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
 from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
-from pyro_lcm.commands.options import Images, Resources
+from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
 from pyro_lcm.commands.threads import torch_threads
@@ -65,6 +65,7 @@ class Options:
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
         images: See there.
+        tables: See there.
         resources: See there.
     """
 
@@ -76,6 +77,7 @@ class Options:
     seed: int = 0
     overwrite: bool = False
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -127,7 +129,7 @@ def _observations(options: Options) -> Rows:
     found = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
     if found is not None:
         return found
-    return sides(load_pairs(options.data, mmap=options.resources.mmap, images=options.images))[0]
+    return sides(load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables))[0]
 
 
 def _picture_files(out: Path, seen: Rows) -> list[Path] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
-from pyro_lcm.commands.options import Images, Resources
+from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
@@ -38,6 +38,7 @@ class Options:
             for a model without targets. Of observations in no pairs the first four, and files, the names of images.
         overwrite: Whether to write over a file.
         images: See there.
+        tables: See there.
         resources: See there.
     """
 
@@ -46,6 +47,7 @@ class Options:
     out: str
     overwrite: bool = False
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
 
@@ -60,7 +62,7 @@ def run(options: Options) -> int:
         with torch_threads(options.resources.threads):
             arrays = encode_observations(model, observations)
         return _write(out, arrays, f"{len(observations)} observations", model)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
     with torch_threads(options.resources.threads):
         arrays = encode_pairs(model, pairs)
     return _write(out, arrays, f"{len(pairs)} pairs", model)

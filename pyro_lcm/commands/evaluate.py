@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import load_pairs
-from pyro_lcm.commands.options import Images, Resources
+from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.summary import scores_table
@@ -34,6 +34,7 @@ class Options:
         seed: Seed of the scores that are random, at least 0.
         dci_rows: Most pairs for disentanglement and completeness.
         images: See there.
+        tables: See there.
         resources: See there.
     """
 
@@ -42,6 +43,7 @@ class Options:
     seed: int = 0
     dci_rows: int = 10_000
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ def run(options: Options) -> int:
     """Write metrics.json, figures and the report, and show the scores."""
     folder = Path(options.run)
     model = LatentCausalModel.load(folder)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images)
+    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
     with torch_threads(options.resources.threads) as threads:
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))

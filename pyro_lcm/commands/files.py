@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.text_files import write_text
 
 if TYPE_CHECKING:
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from pyro_lcm.data.pairs import InterventionPairs
 
 _AS_THEY_ARE = Images()
+_AS_USUAL = Tables()
 
 
-def load_pairs(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> InterventionPairs:
-    """Read pairs: an .npz file, a folder of .npy files, a table (.csv) or a folder of image files.
+def load_pairs(
+    path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE, tables: Tables = _AS_USUAL
+) -> InterventionPairs:
+    """Read pairs: an .npz file, a folder of .npy files, a table (.csv, .parquet), or a folder of image files.
 
     Raises:
         ValueError: If it is none, or not a sound one.
@@ -28,7 +31,9 @@ def load_pairs(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) 
     from pyro_lcm.data.pairs import InterventionPairs
 
     with _bad_data(path):
-        return InterventionPairs.load(path, mmap=mmap, layout=images.layout, size=images.sides)
+        return InterventionPairs.load(
+            path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
+        )
 
 
 def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> Rows | None:

@@ -6,23 +6,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
+from pyro_lcm.commands.edges import parse_edges, read_edges
 from pyro_lcm.commands.files import load_pairs, refuse_existing
 from pyro_lcm.commands.fits import other_fits
-from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import write_report
-from pyro_lcm.commands.tables import parse_edges, read_edges, read_graph_data
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
-from pyro_lcm.discovery.summary import GraphSummary, graph_summary
+from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.run_folder import CONFIG
 from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
@@ -30,6 +31,8 @@ from pyro_lcm.viz.style import save_figure
 
 POSITIONAL = ("run",)
 TABLES = grouped("tables of observed variables")
+WRITTEN = ("posterior.nc", "edges.csv", "graph.txt")
+"""Files that are written, beside figures and the report."""
 PRIOR = grouped("the prior over graphs")
 
 
@@ -39,10 +42,9 @@ class Options:
 
     Args:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
-        data: With a run: a pairs file. Without: a CSV file with a header, a column for each variable.
-        out: Folder to write; by default the run folder. An earlier posterior in it is kept unless --overwrite
-            is given.
-        overwrite: Whether to write over an earlier posterior in --out.
+        data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
+        out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
+        overwrite: Whether to write over posterior.nc, edges.csv, graph.txt and report.html.
         targets: Column that names the variable that was the target in each row, empty for none (tables only).
         drop: Columns to leave out, with commas between (tables only).
         only: Rows to take, as column=value (tables only).
@@ -64,6 +66,7 @@ class Options:
         tiers: Groups of variables, earliest first, each with commas between; no edge leads backwards.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
         images: See there.
+        tables: See there.
     """
 
     run: str | None = None
@@ -89,6 +92,7 @@ class Options:
     tiers: tuple[str, ...] = field(default=(), metadata=PRIOR)
     threads: int | None = None
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("chains", 1), ("rows", 1), ("seed", 0), ("threads", 1)):
@@ -108,8 +112,10 @@ class Options:
 def run(options: Options) -> int:
     """Infer, write, and show the summary."""
     folder = Path(options.out or options.run or "")
-    if options.out is not None:
-        refuse_existing([folder / "posterior.nc"], options.overwrite)
+    if not options.overwrite:
+        # The report of a run is written anew by every command; in another folder it may be anybody's.
+        own = WRITTEN if (folder / CONFIG).is_file() else (*WRITTEN, "report.html")
+        refuse_existing([folder / name for name in own], overwrite=False)
     with torch_threads(options.threads):
         container, truth = _from_table(options) if options.run is None else _from_run(options)
         summary = graph_summary(container, truth=truth, top=6)
@@ -136,11 +142,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
     """
     write_text(folder / "graph.txt", summary.to_text() + "\n")
     names, edges = summary.names, summary.edges
-    header = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability")
-    tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, summary.paths.probability)
-    cells = sorted(np.argwhere(~np.eye(len(names), dtype=bool)), key=lambda cell: -edges.probability[tuple(cell)])
-    rows = [(names[i], names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
-    write_csv(folder / "edges.csv", header, rows)
+    write_csv(folder / "edges.csv", EDGE_COLUMNS, summary.to_dataframe().values.tolist())
     best = summary.top[0].adjacency
     figures = {
         "edge_probability": edge_probability_matrix(edges.probability, names, truth=truth),
@@ -160,7 +162,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
 
 def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
     drop = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
-    data = read_graph_data(
+    data = GraphData.from_csv(
         options.data or "",
         targets=options.targets,
         drop=drop,
@@ -188,7 +190,7 @@ def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder)
-    pairs = load_pairs(options.data or "", images=options.images)
+    pairs = load_pairs(options.data or "", images=options.images, tables=options.tables)
     prior = _prior(options, model.names)
     with busy("inferring the graph"):
         container = model.graph_posterior(

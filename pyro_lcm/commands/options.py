@@ -56,3 +56,17 @@ class Images:
         if self.size is None or len(self.size) == 1:
             return None if self.size is None else self.size[0]
         return self.size[0], self.size[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Tables of pairs.
+
+    Args:
+        before: Columns of a table (.csv, .parquet) with the side before, * for the name of a feature; by default
+            '*_before'.
+        after: Those of the side after; by default '*_after'.
+    """
+
+    before: str | None = None
+    after: str | None = None

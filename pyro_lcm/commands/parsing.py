@@ -36,7 +36,7 @@ class UsageError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Option:
+class Option:
     """One option: its key in YAML, its type, what it is if not given, and its help."""
 
     key: str
@@ -49,14 +49,22 @@ class _Option:
 
     @property
     def flag(self) -> str:
+        """How it is written on the command line."""
         return self.key.upper() if self.positional else "--" + self.key.replace("_", "-")
 
     @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that it may have, if they are few."""
+        return _choices(_single(self.type)[0])
+
+    @property
     def missing(self) -> str:
+        """What is said if it is not there."""
         return f"{self.flag} is missing: {self.help}"
 
     @property
     def required(self) -> bool:
+        """Whether it has to be given."""
         return self.default is MISSING
 
 
@@ -89,7 +97,7 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     >>> parse("pyro-lcm test", "Test.", Options, (), ["--dim-z", "3"])
     Options(dim_z=3)
     """
-    table = {option.key: option for option in _options(options, positional)}
+    table = {option.key: option for option in options_of(options, positional)}
     parser = ArgumentParser(
         prog=program,
         description=f"{summary}.",
@@ -112,6 +120,8 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     for option in table.values():
         if option.required and found.get(option.key) is None:
             raise UsageError(option.missing)
+        if option.key == "out" and found.get("out") == "":
+            raise UsageError("--out: got an empty name, expected that of a file or folder")
     made: T = _instantiate(options, found, "")
     return made
 
@@ -134,16 +144,18 @@ def to_plain(options: Any) -> dict[str, Any]:
     return result
 
 
-def _usage(option: _Option) -> str:
+def _usage(option: Option) -> str:
     return option.flag if option.required else f"[{option.flag}]"
 
 
-def _titles(options: Iterable[_Option]) -> list[str]:
+def _titles(options: Iterable[Option]) -> list[str]:
     """Titles of groups, each once, in the order of the options."""
     return list(dict.fromkeys(option.group for option in options if option.group is not None))
 
 
-def _options(options: type, positional: Sequence[str], prefix: str = "", group: str | None = None) -> Iterator[_Option]:
+def options_of(
+    options: type, positional: Sequence[str], prefix: str = "", group: str | None = None
+) -> Iterator[Option]:
     """List the options of a dataclass, those of nested dataclasses included, which are groups of their own."""
     hints = get_type_hints(options)
     documented = docstring_parser.parse(options.__doc__ or "").params
@@ -152,13 +164,13 @@ def _options(options: type, positional: Sequence[str], prefix: str = "", group: 
         hint = hints[item.name]
         if is_dataclass(hint) and isinstance(hint, type):
             title = (hint.__doc__ or "").strip().splitlines()[0].rstrip(".").lower()
-            yield from _options(hint, (), _inner_prefix(item, prefix), item.metadata.get("group", title))
+            yield from options_of(hint, (), _inner_prefix(item, prefix), item.metadata.get("group", title))
         else:
             text = texts.get(item.name, "")
             repeated = bool(item.metadata.get("repeated"))
             by_place = item.name in positional
             apart = item.metadata.get("group", group)
-            yield _Option(prefix + item.name, hint, _default(item), text, repeated, by_place, apart)
+            yield Option(prefix + item.name, hint, _default(item), text, repeated, by_place, apart)
 
 
 def _default(item: Field[Any]) -> Any:
@@ -167,13 +179,13 @@ def _default(item: Field[Any]) -> Any:
     return item.default
 
 
-def _add_positional(parser: ArgumentParser, option: _Option) -> None:
+def _add_positional(parser: ArgumentParser, option: Option) -> None:
     # A required one may come from a YAML file too: jsonargparse looks for it after both are read.
     extra: dict[str, Any] = {} if option.required else {"nargs": "?", "default": option.default}
     parser.add_argument(option.key, type=_single(option.type)[0], metavar=option.key.upper(), help=option.help, **extra)
 
 
-def _add_option(parser: Any, option: _Option) -> None:
+def _add_option(parser: Any, option: Option) -> None:
     default = None if option.required else option.default
     text = option.help.replace("%", "%%")
     if option.required:
@@ -237,7 +249,7 @@ def _inner_prefix(item: Field[Any], prefix: str) -> str:
     return prefix if item.metadata.get("inlined") else f"{prefix}{item.name}."
 
 
-def _one_line(message: str, table: Mapping[str, _Option]) -> str:
+def _one_line(message: str, table: Mapping[str, Option]) -> str:
     """Say in one line which option was wrong, what came and what was expected."""
     found = re.match(r'Parser key "([\w.\-\[\]]+)"', message)
     value = re.search(r"(?:Given value|Got value): (.*)", message)

@@ -1,10 +1,16 @@
-"""``RUN/report.html``: whatever the commands have written into a run folder so far, in one file."""
+"""``RUN/report.html``: whatever the commands have written into a run folder so far, in one file.
+
+What was found comes first, how it was made last.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from pyro_lcm.commands.runs import OPTIONS, flat_options
 from pyro_lcm.commands.summary import SCORES, number_text
 from pyro_lcm.run_folder import CONFIG, read_config
 from pyro_lcm.text_files import read_json, write_text
@@ -13,13 +19,19 @@ from pyro_lcm.viz.report import Section, report_html
 from pyro_lcm.viz.run_figures import FIGURES
 
 CAPTIONS = {
-    "learned_against_true.png": "Learned against true variables, with absolute rank correlations.",
-    "graph.png": "The graph. Beside a known truth, extra edges are orange, missing ones green and dashed.",
-    "training.png": "Loss against steps, phase by phase.",
-    "edge_probability.png": "Posterior probability of each edge.",
-    "posterior_graph.png": "The most probable graph; width and opacity of edges by their probability.",
-    "top_graphs.png": "The most probable graphs; what differs from the first is orange.",
-    "effects.png": "Average causal effects: median, 50 % and 94 % intervals.",
+    "graph.png": "The one graph that the fit settled on, without its uncertainty. Beside a known truth, edges that are"
+    " not in it are orange, those that were missed green and dashed.",
+    "learned_against_true.png": "Learned variables against true ones, with the absolute rank correlation of each two.",
+    "posterior_graph.png": "All edges with a posterior probability of at least 0.05 (0.25 beyond 20 variables), as wide"
+    " and dark as they are probable; not a single graph. Where both directions are drawn, the data do not tell which it"
+    " is. Places are those of the most probable graph.",
+    "edge_probability.png": "Posterior probability of each edge, from the variable down to the one across.",
+    "top_graphs.png": "The most probable single graphs, each with its share of the posterior; edges that the first does"
+    " not have are orange.",
+    "effects.png": "Average causal effects over the posterior: median, 50 % and 94 % intervals; at the right, the"
+    " probability that there is a directed path.",
+    "training.png": "Loss (negative ELBO, in nats a pair) against steps, a panel for each phase; losses of different"
+    " phases are of different things.",
 }
 """What each figure shows; also the order in which they come."""
 
@@ -34,8 +46,9 @@ def write_report(folder: Path) -> Path:
         The path of the report.
     """
     sections = []
-    if (folder / CONFIG).is_file():
-        sections.append(_run_section(read_config(folder)))
+    config = read_config(folder) if (folder / CONFIG).is_file() else None
+    if config is not None:
+        sections.append(_model_section(config))
     if (folder / "metrics.json").is_file():
         scores = read_json(folder / "metrics.json")
         rows = [
@@ -52,14 +65,55 @@ def write_report(folder: Path) -> Path:
         paths = [(folder / FIGURES / name, caption) for name, caption in captions.items()]
         if found := [(path, caption) for path, caption in paths if path.is_file()]:
             sections.append(Section(heading, figures=found))
+    if config is not None:
+        sections.append(_origin_section(folder, config))
     target = folder / "report.html"
     write_text(target, report_html(f"pyro_lcm: {folder.name}", sections))
     return target
 
 
-def _run_section(config: dict[str, Any]) -> Section:
+def _model_section(config: dict[str, Any]) -> Section:
+    names = config.get("names", [])
+    rows = [("", ""), ("model", str(config.get("model"))), ("causal variables", f"{len(names)}: {', '.join(names)}")]
+    if "pairs" in config:
+        rows.append(("pairs trained on", str(config["pairs"])))
+    if "held_out" in config:
+        rows.append(("pairs held out", str(config["held_out"])))
+    return Section("What was fitted", rows)
+
+
+def _origin_section(folder: Path, config: dict[str, Any]) -> Section:
+    """Command, data, date, seed, device; versions at the end."""
+    options = _train_options(folder)
     rows = [("", "")]
-    rows += [(key, str(config[key])) for key in ("model", "seed", "pairs") if key in config]
-    rows.append(("variables", ", ".join(config.get("names", []))))
-    rows += [(name, str(version)) for name, version in config.get("versions", {}).items()]
-    return Section("Run", rows)
+    if options:
+        given = {name: value for name, value in options.items() if name not in ("data", "out")}
+        words = [_option_text(name, value) for name, value in given.items()]
+        rows.append(("command", " ".join(["pyro-lcm train", str(options.get("data")), "--out", str(folder), *words])))
+        rows.append(("data file", str(options.get("data"))))
+    labels = {"date": "ended (UTC)", "seed": "seed", "device": "device", "precision": "precision"}
+    rows += [(label, str(config[key])) for key, label in labels.items() if key in config]
+    rows += [(f"version of {name}", str(version)) for name, version in config.get("versions", {}).items()]
+    return Section("How it was made", rows)
+
+
+def _train_options(folder: Path) -> dict[str, Any]:
+    """Options that a run was trained with, less those that are as they are if not given; none if there is no record."""
+    from pyro_lcm.commands.parsing import to_plain
+    from pyro_lcm.commands.train import Options
+
+    file = folder / OPTIONS
+    if not file.is_file():
+        return {}
+    recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(recorded, dict):
+        return {}
+    usual = flat_options(to_plain(Options(data="", out="")))
+    return {name: value for name, value in flat_options(recorded).items() if value != usual.get(name)}
+
+
+def _option_text(name: str, value: Any) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return flag if value else flag.replace("--", "--no-", 1)
+    return f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}"

@@ -49,7 +49,7 @@ def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
         raise ValueError(f"{file}: not valid YAML ({error})") from error
     if not isinstance(recorded, dict):
         raise ValueError(f"{file}: got {type(recorded).__name__}, expected the options of a run")
-    before, now = _flat(recorded), _flat(options)
+    before, now = flat_options(recorded), flat_options(options)
     return [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -94,11 +94,12 @@ def _has_begun(folder: Path) -> bool:
     return any((folder / name).exists() for name in (CHECKPOINT, CODE))
 
 
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_options(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Options with those of groups by their dotted names, as they are given on the command line."""
     result: dict[str, Any] = {}
     for key, value in plain.items():
         if isinstance(value, Mapping):
-            result |= _flat(value, f"{prefix}{key}.")
+            result |= flat_options(value, f"{prefix}{key}.")
         else:
             result[prefix + key] = value
     return result

@@ -13,7 +13,7 @@ from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
-from pyro_lcm.commands.options import Images
+from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped, to_plain
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.runs import (
@@ -24,7 +24,7 @@ from pyro_lcm.commands.runs import (
     write_options,
 )
 from pyro_lcm.commands.threads import torch_threads
-from pyro_lcm.data.holdout import HELD_OUT, hold_out
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.images.fitting import find_code
@@ -84,15 +84,18 @@ class Options:
     """Options of ``pyro-lcm train``.
 
     Args:
-        data: Pairs: an .npz or a folder of .npy files with x and x_after; or image files, a folder of NAME_before.png
-            and NAME_after.png or a CSV table with the columns before and after. Truth in it is not used.
+        data: Pairs: an .npz or a folder of .npy files with x and x_after; a table (.csv, .parquet) with the columns
+            NAME_before and NAME_after for each feature; or image files, a folder of NAME_before.png and
+            NAME_after.png or a CSV table of files with the columns before and after. Truth in it is not used.
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
-            directions in which it varies. Images need a number.
+            directions in which it varies, less those that are noise of the sensors. Images need a number.
         candidates: Numbers of causal variables that auto chooses from; by default those around the number of
             directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
+        start: Run folder of a fit to go on from with these pairs: its model, its standardiser, its names and its graph
+            are kept, and --budget.refine steps are taken.
         seed: Seed of everything random, at least 0.
         validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
         known_targets: Whether to use the intervention targets in the data.
@@ -104,6 +107,7 @@ class Options:
         loggers: Further logs beside metrics.csv: tensorboard.
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
         images: See there.
+        tables: See there.
         budget: Optimizer steps.
         networks: Sizes of the networks.
     """
@@ -114,6 +118,7 @@ class Options:
     dim_z: int | Literal["auto"] | None = None
     candidates: tuple[int, ...] | None = field(default=None, metadata=CHOICE)
     names: tuple[str, ...] | None = None
+    start: str | None = None
     seed: int = 0
     validation: str | None = None
     known_targets: bool = False
@@ -125,6 +130,7 @@ class Options:
     loggers: tuple[str, ...] = field(default=(), metadata=MACHINE)
     threads: int | None = field(default=None, metadata=MACHINE)
     images: Images = field(default_factory=Images, metadata=INLINED)
+    tables: Tables = field(default_factory=Tables, metadata=INLINED)
     budget: Budget = field(default_factory=Budget)
     networks: Networks = field(default_factory=Networks)
 
@@ -137,6 +143,14 @@ class Options:
             raise ValueError(f"fits: got {self.fits} with --dim-z auto, expected 1; fit again with the number chosen")
         if self.candidates is not None and self.dim_z != "auto":
             raise ValueError("candidates: got some without --dim-z auto, expected them with it")
+        if self.start is not None:
+            self._refuse_what_a_start_decides()
+
+    def _refuse_what_a_start_decides(self) -> None:
+        fresh = (("model", "ilcm"), ("dim_z", None), ("names", None), ("fits", 1), ("networks", Networks()))
+        for name, default in fresh:
+            if getattr(self, name) != default:
+                raise ValueError(f"{name}: got one beside --start, expected that of the run which is gone on from")
 
 
 def run(options: Options) -> int:
@@ -153,14 +167,23 @@ def run(options: Options) -> int:
         if is_finished(folder):
             say(f"{folder}: the run is finished; nothing to do")
             return 0
-    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images)
+    if options.start is not None:
+        LatentCausalModel.load(options.start)  # says what is wrong before anything is written
+    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images, tables=options.tables)
     if options.known_targets:
         pairs = pairs.with_known_targets()
     held = None
     if options.validation is not None:
-        held = load_pairs(options.validation, mmap=options.mmap, images=options.images)
+        held = load_pairs(options.validation, mmap=options.mmap, images=options.images, tables=options.tables)
     # Split once for all fits, so that their held-out ELBOs can be compared.
     training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
+    if len(held_out) < MIN_PAIRS:
+        logger.warning(
+            "%d pairs are held out, fewer than the %d that a verdict takes: none is given after the fit;"
+            " --validation FILE gives more",
+            len(held_out),
+            MIN_PAIRS,
+        )
     with torch_threads(options.threads), untouched_by_bad_input(folder):
         write_options(folder, recorded)
         try:
@@ -209,21 +232,23 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
         if is_finished(path):
             model = LatentCausalModel.load(path)
         else:
+            how: dict[str, Any] = {
+                "validation": held_out,
+                "seed": seed,
+                "out": path,
+                "budget": options.budget,
+                "device": options.device,
+                "resume": options.resume,
+                "loggers": options.loggers,
+            }
             with untouched_by_bad_input(path):
-                model = LatentCausalModel(
-                    options.model, dim_z=dim_z, names=options.names, options=options.networks.given()
-                ).fit(
-                    training,
-                    validation=held_out,
-                    seed=seed,
-                    out=path,
-                    budget=options.budget,
-                    device=options.device,
-                    precision=options.precision,
-                    resume=options.resume,
-                    loggers=options.loggers,
-                    code=code,
-                )
+                if options.start is not None:
+                    precision = None if options.precision == "32-true" else options.precision  # that of the run
+                    model = LatentCausalModel.load(options.start).fine_tune(training, precision=precision, **how)
+                else:
+                    model = LatentCausalModel(
+                        options.model, dim_z=dim_z, names=options.names, options=options.networks.given()
+                    ).fit(training, precision=options.precision, code=code, **how)
         fits.append(Fit(path, seed, model, model.elbo(held_out)))
     return fits
 
@@ -241,7 +266,7 @@ def _report(
 
     model = best.model
     others = [] if compared else [fit.model for fit in fits if fit is not best]
-    report = model.check(held_out, fits=others)
+    report = model.check(held_out, fits=others) if len(held_out) >= MIN_PAIRS else None
     say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
     if model.has_graph:
         say(f"  graph: {edges_text(model.adjacency(), model.names)}")
@@ -251,9 +276,11 @@ def _report(
     if len(fits) > 1 and not compared:
         say("  fits: " + ", ".join(f"{fit.folder.name} {fit.elbo:.3f}" for fit in fits))
         say(f"  best: {best.folder.name}")
-    for problem in report.problems:
+    for problem in () if report is None else report.problems:
         say(f"  PROBLEM: {problem}")
-    if report.ok:
+    if report is None:
+        say(f"  check: none, of {len(held_out)} held-out pairs; {MIN_PAIRS} are the fewest to judge by")
+    elif report.ok:
         say("  check: no problem found on the held-out pairs")
     if held_out.is_images:
         save_image_figures(folder, model, held_out)

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-INSTALL = "pip install 'pyro-lcm[sim]' and, on Debian or Ubuntu, apt install libosmesa6"
+INSTALL = "pip install mujoco==3.3.7 and, on Debian or Ubuntu, apt install libosmesa6"
 """What makes rendering work."""
 
 

@@ -1,7 +1,8 @@
 """Pairs of observations: a system before and after an unknown intervention on one variable, or on none.
 
 The data of weakly supervised causal representation learning (Brehmer, de Haan, Lippe, Cohen, NeurIPS 2022,
-arXiv 2203.16437), with the truth beside them where a simulator knows it.
+arXiv 2203.16437), with the truth beside them where a simulator knows it. The file is long because all places that
+pairs come from, and all that can be asked of them, are methods of one class, a line or two each on functions beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +23,11 @@ from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import as_rows
 from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
+from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
+from pyro_lcm.frames import shown_in_notebook
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array: TypeAlias = NDArray[Any]
 UNKNOWN_TARGET = -1
@@ -115,17 +121,21 @@ class InterventionPairs:
         mmap: bool = False,
         layout: Layout | None = None,
         size: int | tuple[int, int] | None = None,
+        before: str | Sequence[str] | None = None,
+        after: str | Sequence[str] | None = None,
     ) -> InterventionPairs:
         """Read pairs from a file or folder.
 
         Args:
             path: An .npz file with ``x``, ``x_after`` and optionally the truth (names as in the constructor),
                 or a folder of .npy files with these names; other keys are ignored, with a warning in the log. Or
-                image files, as in :meth:`from_files`.
+                image files, as in :meth:`from_files`; or a table of numbers, as in :meth:`from_table`.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
                 .npz file must then be uncompressed, as :meth:`save` writes it. Image files are never all read.
             layout: Of arrays of images, as in the constructor.
             size: What larger images are averaged to, as in :meth:`resized`.
+            before: Of a table, the columns of the side before, as in :meth:`from_table`.
+            after: Of a table, those of the side after.
 
         Returns:
             The pairs. Of memory-mapped ones only what is asked for is read, and floats once, in pieces, to check them.
@@ -134,6 +144,11 @@ class InterventionPairs:
             FileNotFoundError: If there is nothing at ``path``.
             ValueError: If it is not such a file or holds wrong arrays.
         """
+        named = before is not None or after is not None
+        if is_table(Path(path)) and (named or not is_image_table(Path(path))):
+            return cls.from_table(path, before=before, after=after)
+        if named:
+            raise ValueError(f"before, after: got columns for {path}, expected them for a table (.csv, .parquet) only")
         if holds_image_files(Path(path)):
             if layout is not None:
                 raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
@@ -141,6 +156,40 @@ class InterventionPairs:
         arrays = read_pairs_file(Path(path), mmap=mmap, layout=layout)
         pairs = cls._of_checked(Columns(arrays, mapped=mmap))
         return pairs if size is None else pairs.resized(size)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: str | Path | pd.DataFrame,
+        *,
+        before: str | Sequence[str] | None = None,
+        after: str | Sequence[str] | None = None,
+    ) -> InterventionPairs:
+        """Make pairs from a table with a row for each pair and two columns for each feature.
+
+        Args:
+            table: A CSV file with a header, a Parquet file, or a pandas DataFrame. A column ``target`` is the true
+                targets: 0 for none, i for variable i. Columns that are neither are left out.
+            before: Columns of the side before: a list of names, or a pattern in which * is the name of the feature;
+                by default ``"*_before"``.
+            after: Those of the side after, by default ``"*_after"``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If columns are missing or hold something else than finite numbers; the message names them.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"p_before": [1.0, 2.0], "p_after": [1.5, 2.0]})
+        >>> InterventionPairs.from_table(frame).x_after.tolist()
+        [[1.5], [2.0]]
+        """
+        if not isinstance(table, str | Path):
+            return cls(**pairs_of_frame(table, before, after))
+        frame = read_frame(table)
+        try:
+            return cls(**pairs_of_frame(frame, before, after))
+        except ValueError as error:
+            raise ValueError(f"{table}: {error}") from error
 
     @classmethod
     def from_files(
@@ -261,6 +310,30 @@ class InterventionPairs:
     def __repr__(self) -> str:
         truth = [key for key in KEYS[2:] if key in self._columns.arrays]
         return f"InterventionPairs(n={len(self)}, observation_shape={self.observation_shape}, truth={truth})"
+
+    def _repr_html_(self) -> str:
+        if self.is_images:
+            return f"<code>{self!r}</code>"
+        few = self[: min(len(self), 5)]
+        return shown_in_notebook(repr(self), few.to_dataframe(), [f"the first {len(few)} of {len(self)} pairs"])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each pair of vectors: ``x1_before``, ..., ``x1_after``, ..., and ``target`` where it is known.
+
+        Raises:
+            ValueError: If observations are no vectors.
+        """
+        import pandas as pd
+
+        if len(self.observation_shape) != 1:
+            raise ValueError(f"x: got observations of shape {self.observation_shape}, expected vectors for a table")
+        columns = {
+            f"x{i + 1}_{side}": values[:, i]
+            for side, values in (("before", self.x), ("after", self.x_after))
+            for i in range(self.observation_shape[0])
+        }
+        targets = self.targets
+        return pd.DataFrame(columns | ({TARGET: targets} if targets is not None and targets.ndim == 1 else {}))
 
     def __getitem__(self, index: slice | Sequence[int] | Array) -> InterventionPairs:
         """Select pairs by a slice, an array of indices or a boolean mask.

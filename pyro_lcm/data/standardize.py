@@ -50,6 +50,7 @@ class Standardizer(Units):
         shape: Shape of one observation.
         mode: One of the four modes.
         width: Number of output features in the mode ``whiten``; by default as many as x has.
+        dtype: Number format of the data, ``"float32"`` or ``"float64"``.
 
     Raises:
         ValueError: If the arguments do not fit each other.
@@ -69,8 +70,13 @@ class Standardizer(Units):
     rotation: Tensor
     unrotation: Tensor
 
-    def __init__(self, shape: Sequence[int], mode: Mode = "whiten", width: int | None = None) -> None:
+    def __init__(
+        self, shape: Sequence[int], mode: Mode = "whiten", width: int | None = None, dtype: str = "float32"
+    ) -> None:
         super().__init__()
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+        self.dtype = dtype
         self.shape = tuple(int(size) for size in shape)
         self.mode: Mode = mode
         _check_mode(mode, self.shape)
@@ -130,7 +136,8 @@ class Standardizer(Units):
             rounding = (resolution * rms / scale) ** 2 / 12
             correlation = moments.scatter / np.outer(scale, scale)
             maps = _whitening(correlation, constant, rounding, tolerance)
-        fitted = cls(pairs.observation_shape, mode, None if maps is None else maps[0].shape[1])
+        width = None if maps is None else maps[0].shape[1]
+        fitted = cls(pairs.observation_shape, mode, width, "float32" if mode == "image" else _format_of(pairs))
         offset = moments.mean.astype(np.float32)
         fitted._set("offset", offset)
         fitted._set("offset_rest", moments.mean - offset)
@@ -151,7 +158,7 @@ class Standardizer(Units):
 
     def to_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values, to be saved beside the ``state_dict``."""
-        return {"shape": list(self.shape), "mode": self.mode, "width": self.width}
+        return {"shape": list(self.shape), "mode": self.mode, "width": self.width, "dtype": self.dtype}
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardise observations.
@@ -274,6 +281,12 @@ def _sample_matrix(pairs: InterventionPairs, mode: Mode) -> Iterator[NDArray[np.
                 yield np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
             else:
                 yield values.reshape(len(values), -1)
+
+
+def _format_of(pairs: InterventionPairs) -> str:
+    """The narrower of float32 and float64 that holds the observations."""
+    first = pairs[:1]
+    return np.result_type(first.x.dtype, first.x_after.dtype, np.float32).name
 
 
 def _resolution(dtype: np.dtype[Any]) -> float:

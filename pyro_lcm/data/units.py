@@ -24,10 +24,12 @@ class Units(nn.Module, ABC):
     Attributes:
         shape: of one observation, in the units of the data.
         mode: how vectors are standardised, one of :data:`pyro_lcm.data.standardize.MODES`.
+        dtype: number format of the data, in which observations come back: ``"float32"`` or ``"float64"``.
     """
 
     shape: tuple[int, ...]
     mode: str
+    dtype: str = "float32"
 
     @property
     @abstractmethod

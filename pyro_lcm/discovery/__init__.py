@@ -10,6 +10,7 @@ from pyro_lcm.discovery.posterior import graph_posterior, to_container
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 from pyro_lcm.discovery.summary import GraphSummary, graph_summary
+from pyro_lcm.discovery.varying import varying
 
 __all__ = [
     "ExactPosterior",
@@ -23,4 +24,5 @@ __all__ = [
     "graph_posterior",
     "graph_summary",
     "to_container",
+    "varying",
 ]

@@ -60,7 +60,8 @@ def graph_posterior(
     ones, 256 MB of sums over rows); tables above 2 GiB are refused.
 
     Args:
-        data: The rows and which variable was the target in which; a plain (N, d) array is observational.
+        data: The rows and which variable was the target in which; a plain (N, d) array or pandas DataFrame is
+            observational.
         score: "bge", "linear", "nonlinear", or a score of one's own.
         prior: Prior over graphs, uniform over DAGs when None.
         method: "exact" (d <= 14, or 20 with an order-modular prior), "vi" (d <= 25), "mcmc", or "auto": exact up
@@ -93,7 +94,7 @@ def graph_posterior(
         >>> round(float(edges.sel(parent="a", child="b") + edges.sel(parent="b", child="a")), 2)
         1.0
     """
-    rows = data if isinstance(data, GraphData) else GraphData(np.asarray(data))
+    rows = data if isinstance(data, GraphData) else GraphData(data)
     scorer = graph_score(score, rows)
     knowledge = GraphPrior() if prior is None else prior
     result = draw_graphs(

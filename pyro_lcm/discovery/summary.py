@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,8 +14,14 @@ from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group, group_names
 from pyro_lcm.discovery.diagnostics import BinaryDiagnostics, binary_diagnostics
 from pyro_lcm.discovery.scores import FloatArray
+from pyro_lcm.frames import shown_in_notebook
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LINE = 100
+EDGE_COLUMNS = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability")
+"""Columns of a table of edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,7 @@ class TruthComparison:
     f1: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GraphSummary:
     """Summary of a posterior over graphs.
 
@@ -84,6 +91,31 @@ class GraphSummary:
     def is_spread_out(self) -> bool:
         """Whether no graph was drawn twice, so that masses of single graphs say nothing; never where they are exact."""
         return self.method != "exact" and self.distinct > 1 and self.top[0].probability * self.distinct < 1 + 1e-9
+
+    def __repr__(self) -> str:
+        best = self.top[0]
+        return (
+            f"GraphSummary(variables={list(self.names)}, method={self.method!r},"
+            f" {self.expected_edges:.2f} edges expected, most probable graph {best.probability:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        notes = (f"expected edges {self.expected_edges:.2f}, entropy {self.entropy:.2f} nats",)
+        return shown_in_notebook(f"Posterior over graphs ({self.method})", self.to_dataframe(), notes)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each possible edge, the most probable first.
+
+        Columns ``parent``, ``child``, ``probability``, ``mcse``, ``ess``, ``r_hat`` and ``path_probability``.
+        """
+        import pandas as pd
+
+        edges = self.edges
+        tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, self.paths.probability)
+        cells = np.argwhere(~np.eye(len(self.names), dtype=bool)).tolist()
+        rows = [(self.names[i], self.names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
+        frame = pd.DataFrame(rows, columns=list(EDGE_COLUMNS))
+        return frame.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
 
     def to_text(self, *, most: int = 20) -> str:
         """Render as a plain-text table.

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pyro_lcm.frames import shown_in_notebook
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -31,7 +37,7 @@ MIN_AGREEMENT = 0.95
 """Mean correlation of matched noise encodings below which two fits found different things."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """What a check found.
 
@@ -64,19 +70,41 @@ class CheckReport:
         """Whether nothing is off."""
         return not self.problems
 
+    def __repr__(self) -> str:
+        verdict = "no problem found" if self.ok else f"{len(self.problems)} problems: {'; '.join(self.problems)}"
+        return f"CheckReport({verdict})"
+
+    def _repr_html_(self) -> str:
+        notes = self.problems or ("no problem found",)
+        return shown_in_notebook("Check without truth", self.to_dataframe(), [*self._lines(), *notes])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each variable: ``target_of``, ``moves_by`` and ``leakage``."""
+        import pandas as pd
+
+        columns = {"target_of": self.usage[1:], "moves_by": self.moves, "leakage": self.leakage}
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="variable"))
+
+    def _lines(self) -> list[str]:
+        """What is measured of all variables together."""
+        lines = [
+            f"targets are certain to {self.certainty:.3f} (good: > {MIN_CERTAINTY})",
+            f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})",
+            f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})",
+            f"ELBO per pair {self.elbo:.3f} nats",
+        ]
+        if self.agreement is not None:
+            off = self.agreement[~np.eye(len(self.agreement), dtype=bool)]
+            lines.append(f"agreement of fits {off.min():.3f} to {off.max():.3f} (good: > {MIN_AGREEMENT})")
+        return lines
+
     def to_text(self) -> str:
         """A table and the verdict, for a terminal."""
         lines = [f"{'variable':<12}{'target of':>10}{'moves by':>10}{'leakage':>10}"]
         lines.append(f"{'(none)':<12}{self.usage[0]:>10.3f}")
         for name, use, move, leak in zip(self.names, self.usage[1:], self.moves, self.leakage, strict=True):
             lines.append(f"{name:<12}{use:>10.3f}{move:>10.2f}{leak:>10.3f}")
-        lines.append(f"targets are certain to {self.certainty:.3f} (good: > {MIN_CERTAINTY})")
-        lines.append(f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})")
-        lines.append(f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})")
-        lines.append(f"ELBO per pair {self.elbo:.3f}")
-        if self.agreement is not None:
-            off = self.agreement[~np.eye(len(self.agreement), dtype=bool)]
-            lines.append(f"agreement of fits {off.min():.3f} to {off.max():.3f} (good: > {MIN_AGREEMENT})")
+        lines += self._lines()
         lines += [f"PROBLEM: {problem}" for problem in self.problems] or ["No problem found."]
         return "\n".join(lines)
 

@@ -71,5 +71,14 @@ def shared_directions(before: Array, after: Array) -> SharedDirections:
     count, width = before.shape
     cross = before.T @ after / count
     values, vectors = np.linalg.eigh((cross + cross.T) / 2)
-    chance = _MARGIN * np.sqrt(2 * width / count)
+    chance = chance_correlation(count, width)
     return SharedDirections(values[::-1], vectors.T[::-1], int((values > chance).sum()))
+
+
+def chance_correlation(count: int, width: int) -> float:
+    """Correlation up to which so many pairs of so many whitened directions say nothing.
+
+    >>> round(chance_correlation(20_000, 6), 3)
+    0.037
+    """
+    return float(_MARGIN * np.sqrt(2 * width / count))

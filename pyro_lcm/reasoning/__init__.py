@@ -6,7 +6,7 @@ Every function takes a fitted :class:`pyro_lcm.LatentCausalModel`, of which it i
 
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.dowhy_gcm import to_dowhy
-from pyro_lcm.reasoning.effects import average_effects, dose_response, individual_effects
+from pyro_lcm.reasoning.effects import average_effects, dose_response, effects_frame, individual_effects
 from pyro_lcm.reasoning.fitted import FittedStructure, structural_model
 from pyro_lcm.reasoning.graphs import causal_graph, edge_list, edge_probabilities, mutilated, to_dot
 from pyro_lcm.reasoning.interventions import Outcome, Shift, counterfactual, edit, intervene
@@ -35,6 +35,7 @@ __all__ = [
     "edge_list",
     "edge_probabilities",
     "edit",
+    "effects_frame",
     "individual_effects",
     "intervene",
     "mutilated",

@@ -10,7 +10,7 @@ for y any causal variable or x (Pearl, Causality, 2009, section 7.1; Imbens and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pyro_lcm.discovery.arviz_compat import Container, make_container
+from pyro_lcm.discovery.arviz_compat import Container, group, make_container
 from pyro_lcm.reasoning.chains import Draw, Uncertainty, draw_chains
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import StructuralModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def average_effects(
@@ -75,6 +78,34 @@ def average_effects(
     values = _collect(source, x, uncertainty, of_draw)
     coordinates = {"cause": list(chosen), "outcome": list(scm.names)}
     return _container("effect", values, ("cause",), coordinates, {"low": low, "high": high})
+
+
+def effects_frame(container: Container) -> pd.DataFrame:
+    """Effects as a table: mean and spread over the draws.
+
+    Args:
+        container: what :func:`average_effects`, :func:`individual_effects` or :func:`dose_response` gave.
+
+    Returns:
+        A row for each effect on a causal variable: its coordinates (``cause``, ``row`` or ``dose``, and ``outcome``),
+        ``mean``, ``sd``, and the 3 % and 97 % quantiles ``low`` and ``high``. Effects of variables on themselves are
+        left out.
+
+    Example:
+        >>> from pyro_lcm.data import ScalingSystem
+        >>> from pyro_lcm.reasoning import KnownStructure
+        >>> program = ScalingSystem(dim=2, seed=0, edge_probability=1.0).program
+        >>> frame = effects_frame(average_effects(KnownStructure(program.mechanisms, program.adjacency)))
+        >>> frame.columns.tolist(), frame["outcome"].tolist()
+        (['cause', 'outcome', 'mean', 'sd', 'low', 'high'], ['z2', 'z1'])
+    """
+    posterior = group(container, "posterior")
+    values = posterior["effect" if "effect" in posterior else "response"]
+    over = ("chain", "draw")
+    low, high = (values.quantile(q, over).drop_vars("quantile") for q in (0.03, 0.97))
+    found = xr.Dataset({"mean": values.mean(over), "sd": values.std(over), "low": low, "high": high})
+    frame = found.to_dataframe().reset_index()
+    return frame[frame["cause"] != frame["outcome"]].reset_index(drop=True) if "cause" in frame else frame
 
 
 def individual_effects(

@@ -97,7 +97,10 @@ class FittedStructure(StructuralModel):
     def decode(self, world: World) -> Tensor:
         """See the base class."""
         rows = world.noise.reshape(-1, self.dim)
-        parts = [self._standardizer.inverse(self._model.x_dist(part).mean) for part in rows.split(_ROWS)]
+        double = self._standardizer.dtype == "float64"
+        means = (self._model.x_dist(part).mean for part in rows.split(_ROWS))
+        # In the number format of the data: an offset that is large against the spread leaves few digits of float32.
+        parts = [self._standardizer.inverse(mean.double() if double else mean) for mean in means]
         x = torch.cat(parts)
         return x.view(*world.noise.shape[:-1], *x.shape[1:])
 

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.data.pixels import like_images, unit_range
+from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import StructuralModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MAX_CANDIDATES = 20_000
 """Interventions tried on one observation with one set of targets."""
@@ -53,7 +57,7 @@ Goal: TypeAlias = ArrayLike | Callable[[Tensor], Tensor]
 """What x should be, (N, ...) or one for all, or a loss: maps (M, ...) observations to (M,)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The best intervention for each of N observations.
 
@@ -70,6 +74,18 @@ class Plan:
     loss: NDArray[np.float64]
     x: NDArray[Any]
     losses: dict[tuple[str, ...], NDArray[np.float64]]
+
+    def __repr__(self) -> str:
+        return f"Plan(n={len(self.loss)}, variables={list(self.names)}, mean loss {self.loss.mean():.3g})"
+
+    def _repr_html_(self) -> str:
+        return shown_in_notebook(f"Plans for {len(self.loss)} observations", self.to_dataframe())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each observation: what each variable is set to, nan where it is left alone, and ``loss``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
 
     def intervention(self, row: int) -> dict[str, float]:
         """The intervention for one observation, as :func:`pyro_lcm.reasoning.intervene` takes it."""

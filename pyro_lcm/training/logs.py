@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from tqdm import tqdm
 from pyro_lcm.training.checkpoint import sync
 
 __all__ = ["FitResult", "MetricsTable", "PhaseResult", "ProgressBar", "Row", "make_loggers"]
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, float | int | str]
 _TEXT = ("phase",)
@@ -94,30 +98,68 @@ class MetricsTable:
 
 
 class ProgressBar:
-    """A bar over the steps of all phases: phase, loss, steps a second.
+    """A bar over the steps of all phases: phase, loss, steps a second, time left; without a terminal, lines in the log.
 
     Args:
         total: Steps of the whole run.
         done: Steps done before.
-        show: Whether to show it; None shows it where stderr is a terminal.
+        show: Whether to show the bar; None shows it where stderr is a terminal, and elsewhere logs a line now and then.
+            False does neither.
+        every: Seconds between two lines in the log, and before the first one.
     """
 
-    def __init__(self, total: int, done: int, show: bool | None) -> None:
+    def __init__(self, total: int, done: int, show: bool | None, *, every: float = 30.0) -> None:
         hidden = not (sys.stderr.isatty() if show is None else show)
         self._bar = tqdm(total=total, initial=done, disable=hidden, unit="step", dynamic_ncols=True, file=sys.stderr)
         self.step = self._bar.update
+        self._logs = hidden and show is None
+        self._every = every
+        self._total, self._first = total, done
+        self._phase = ""
+        self._start = self._told = time.monotonic()
 
     def phase(self, name: str) -> None:
         """Show the name of the phase."""
+        self._phase = name
         self._bar.set_description(name)
 
-    def show(self, values: Mapping[str, float]) -> None:
-        """Show numbers after the bar."""
+    def show(self, values: Mapping[str, float], step: int) -> None:
+        """Show numbers after the bar, or log them if the last line was long ago.
+
+        Args:
+            values: Numbers by name.
+            step: Steps of the whole run that are done.
+        """
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+        now = time.monotonic()
+        if not self._logs or now - self._told < self._every or step <= self._first:
+            return
+        self._told = now
+        left = (now - self._start) * (self._total - step) / (step - self._first)
+        logger.info(
+            "%s: step %d of %d (%d %%), %s, about %s left",
+            self._phase,
+            step,
+            self._total,
+            100 * step // max(1, self._total),
+            ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()),
+            duration_text(left),
+        )
 
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
+
+
+def duration_text(seconds: float) -> str:
+    """A time in words.
+
+    >>> duration_text(8), duration_text(200), duration_text(9000)
+    ('8 s', '3 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def make_loggers(loggers: Sequence[Any], out: Path | None, step: int) -> list[Any]:
@@ -140,7 +182,7 @@ def _make_logger(name: str, out: Path | None, step: int) -> Any:
     if out is None:
         raise ValueError("loggers: 'tensorboard' needs a folder; pass out")
     if not any(importlib.util.find_spec(package) for package in ("tensorboard", "tensorboardX")):
-        raise ValueError("loggers: 'tensorboard' is not installed; pip install 'pyro-lcm[tensorboard]'")
+        raise ValueError("loggers: 'tensorboard' is not installed; pip install tensorboard")
     from lightning_fabric.loggers import TensorBoardLogger
 
     return TensorBoardLogger(root_dir=out, name="tensorboard", version="", purge_step=step + 1)

@@ -294,7 +294,7 @@ class TrainingLoop:
         self._table.append({"step": self.step, "phase": phase.name, "learning_rate": rate, **row})
         for logger in self._loggers:
             logger.log_metrics({"learning_rate": rate, **row}, step=self.step)
-        self._bar.show({name: row[name] for name in ("loss", "validation_loss") if name in row})
+        self._bar.show({name: row[name] for name in ("loss", "validation_loss") if name in row}, self.step)
 
     def _save(self) -> None:
         """Keep the present state as the last good one, in memory and on the disk if there is a folder."""

@@ -6,25 +6,34 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from pyro_lcm.viz.style import BLUE, RED, new_figure, style
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def training_curves(rows: Sequence[Mapping[str, object]] | str | Path) -> Figure | None:
+
+def training_curves(rows: Sequence[Mapping[str, object]] | pd.DataFrame | str | Path) -> Figure | None:
     """Draw training and held-out loss against the step, a panel for each phase that has steps.
 
     Phases have losses of their own, which cannot be compared.
 
     Args:
         rows: Rows with step, phase, loss and perhaps validation_loss, as of
-            :attr:`pyro_lcm.training.FitResult.history`; or the path of such a CSV file.
+            :attr:`pyro_lcm.training.FitResult.history`; or a pandas DataFrame of them, as
+            :attr:`pyro_lcm.LatentCausalModel.history`; or the path of such a CSV file.
 
     Returns:
         The figure; None if no phase has steps.
     """
-    table = _read(Path(rows)) if isinstance(rows, str | Path) else rows
+    table: Sequence[Mapping[str, object]]
+    if isinstance(rows, str | Path):
+        table = _read(Path(rows))
+    else:
+        table = [dict(row) for _, row in rows.iterrows()] if hasattr(rows, "iterrows") else rows
     phases: dict[str, list[Mapping[str, object]]] = {}
     for row in table:
         phases.setdefault(str(row["phase"]), []).append(row)

@@ -88,6 +88,8 @@ OPTIONS = [
     ([*TRAIN, "--validation", "wide.npz"], ["validation", "(3,)", "(2,)"]),
     ([*TRAIN, "--networks.solution-hidden", "0"], ["solution_hidden"]),
     ([*TRAIN, "--loggers", "carrier_pigeon"], ["carrier_pigeon"]),
+    ([*TRAIN, "--start", "missing"], ["missing: no such run folder"]),
+    ([*TRAIN, "--start", "run", "--dim-z", "2"], ["dim_z: got one beside --start"]),
     (["train", "train.npz", "--out", "run"], ["run holds a run", "--resume"]),
     (["train", "train.npz", "--out", "run", "--resume"], ["other options", "budget.refine was 40, now"]),
     (["train", "train.npz", "--out", "test.npz"], ["test.npz is a file"]),
@@ -117,6 +119,10 @@ OPTIONS = [
     (["do", "run", "--data", "test.npz", "--out", "train.npz", "--set", "z1=1"], ["train.npz exists"]),
     (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z1=1", "--draws", "1"], ["draws: got 1"]),
     (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z1=1", "--threads", "0"], ["threads: got 0"]),
+    (["rename", "run"], ["--name: got none"]),
+    (["rename", "run", "--name", "z2"], ["--name: got 'z2'"]),
+    (["rename", "run", "--name", "z9=a"], ["names: got 'z9', expected some of z1, z2"]),
+    (["rename", "run", "--name", "z1=z2"], ["different Python identifiers"]),
     (["simulate", "scaling", "--seed", "0", "--out", "train.npz"], ["train.npz exists"]),
     (["simulate", "scaling", "--seed", "0", "--out", "."], ["train.npz exists"]),
     (["simulate", "scaling", "--seed", "-3", "--out", "new"], ["seed: got -3"]),
@@ -125,6 +131,10 @@ OPTIONS = [
     (["simulate", "pendulum", "--seed", "0", "--out", "new"], ["SIMULATOR: got 'pendulum'"]),
     (["simulate", "scaling", "--out", "new"], ["--seed is missing"]),
     (["demo", "--out", "run"], ["holds something else than a demo"]),
+    (["demo", "--out", "old_demo", "--n", "10"], ["n: got 10, expected at least 50"]),
+    (["demo", "--out", "old_demo", "--threads", "0"], ["threads: got 0"]),
+    ([*TRAIN[:-1], ""], ["--out: got an empty name"]),
+    (["graph", "--data", "table.csv", "--drop", "kind", "--out", "."], ["edges.csv exists", "--overwrite"]),
     (["graph", "--out", "new"], ["--data is missing"]),
     (["graph", "--data", "table.csv"], ["--out is missing"]),
     (["graph", "--data", "table.csv", "--out", "new"], ["column kind has 'u' in row 1", "--drop kind"]),
@@ -147,6 +157,9 @@ OPTIONS = [
 def test_bad_option(cli, work, arguments, words):
     np.savez(work / "wide.npz", x=X, x_after=X)
     (work / "typo.yaml").write_text("dim_zz: 2\n")
+    (work / "edges.csv").write_text("cause,effect\na,b\n")
+    (work / "old_demo").mkdir()
+    (work / "old_demo" / "demo.json").write_text("{}")
     (work / "broken.yaml").write_text("seed: [1\n")
     (work / "wrong.yaml").write_text("seed: many\n")
     (work / "table.csv").write_text("a,b,kind\n1,2,u\n-1,3,v\n2,2,u\n")

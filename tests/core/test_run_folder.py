@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from pyro_lcm.run_folder import CONFIG, FORMAT, TENSORS, load_run, read_config, save_run, write_config
+from pyro_lcm.run_folder import CONFIG, FORMAT, TENSORS, load_run, read_config, save_run, versions, write_config
 
 SAVED = {"a.b": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "mask": torch.tensor([True, False])}
 
@@ -26,6 +26,13 @@ def test_what_is_saved_is_loaded(folder):
     for name, value in SAVED.items():
         assert torch.equal(tensors[name], value)
         assert tensors[name].dtype == value.dtype
+
+
+def test_versions_are_those_of_the_installed_distributions(folder):
+    recorded = read_config(folder)["versions"]
+    assert recorded == versions()
+    # A wheel may add its build to the version that the module tells: 2.13.0 and 2.13.0+cu130 are one version.
+    assert recorded["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
 def test_no_temporary_file_stays(folder):

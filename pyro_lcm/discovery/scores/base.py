@@ -1,4 +1,4 @@
-"""Decomposable scores: what a graph score is, which rows it reads, and how its values are kept.
+"""Decomposable scores: what a graph score is, and how its values are kept.
 
 A score of a graph is a sum over variables of log p(data of the child | data of its parents), the marginal
 likelihood of one mechanism. Interventions enter through the rows (Cooper & Yoo, UAI 1999): a row in which a
@@ -9,123 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
+from pyro_lcm.discovery.graph_data import BoolArray, FloatArray, GraphData, IntArray
 
 CHUNK = 16_384
 """Parent sets that are scored in one batch; bounds the memory of a batched factorisation."""
 _MOST_VALUES = 2_000_000
 """Values kept for all variables together: 400 MB."""
-
-
-@dataclass(frozen=True, eq=False)
-class GraphData:
-    """Rows of observed variables, and which variable was intervened upon in which row.
-
-    Attributes:
-        values: (N, d) floats, finite.
-        targets: (N, d) booleans, true where the variable was the target of an intervention in that row;
-            or (N,) integers with 0 = none and i = variable i (1-based), which are converted; or None.
-        names: The d names; x1 ... xd when empty.
-        weights: None, or (N,) or (N, d) weights >= 0. Row n counts ``weights[n, j]`` times in the score of
-            variable j, so that 1 - q(I = j) masks an uncertain target softly.
-        imperfect: Where a target was hit imperfectly: a boolean that broadcasts to (N, d), for instance
-            (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a
-            mechanism of their own (same parents, separate parameters), one for each regime.
-        regimes: (N,) integers that label the intervention of each row; imperfect rows of one variable share
-            parameters within a regime. One regime when None.
-
-    Raises:
-        ValueError: If a shape does not fit, a value is not finite, or a weight is negative.
-
-    Example:
-        >>> data = GraphData(np.array([[0.0, 1.0], [2.0, 3.0]]), targets=np.array([0, 2]))
-        >>> data.targets.tolist(), data.names
-        ([[False, False], [False, True]], ('x1', 'x2'))
-    """
-
-    values: FloatArray
-    targets: NDArray[Any] | None = None
-    names: tuple[str, ...] = ()
-    weights: FloatArray | None = None
-    imperfect: BoolArray | bool = False
-    regimes: IntArray | None = None
-
-    def __post_init__(self) -> None:
-        values = np.array(self.values, dtype=np.float64)
-        if values.ndim != 2 or not values.shape[1]:
-            raise ValueError(f"values: got shape {values.shape}, expected (N, d) with d >= 1")
-        if not np.isfinite(values).all():
-            row, column = np.argwhere(~np.isfinite(values))[0]
-            raise ValueError(f"values: row {row}, column {column} is {values[row, column]}, expected finite numbers")
-        rows, width = values.shape
-        names = tuple(self.names) or tuple(f"x{j + 1}" for j in range(width))
-        if len(names) != width or len(set(names)) != width:
-            raise ValueError(f"names: got {names}, expected {width} different names, one a column of values")
-        settings = {
-            "values": values,
-            "names": names,
-            "targets": _as_targets(self.targets, rows, width),
-            "weights": _as_weights(self.weights, rows, width),
-            "imperfect": _broadcast("imperfect", self.imperfect, rows, width),
-            "regimes": _as_regimes(self.regimes, rows),
-        }
-        for name, value in settings.items():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(self, name, value)
-
-    @property
-    def num_variables(self) -> int:
-        """Number of variables d."""
-        return int(self.values.shape[1])
-
-    def standardized(self, rows: ArrayLike | None = None) -> GraphData:
-        """Give every variable mean 0 and standard deviation 1.
-
-        Args:
-            rows: (N,) booleans, the rows whose mean and standard deviation are taken; all when None. Taking
-                the observational rows keeps the size of an intervention visible.
-
-        Returns:
-            New data; the rest is unchanged.
-
-        Raises:
-            ValueError: If a variable is constant over those rows.
-        """
-        kept = self.values if rows is None else self.values[np.asarray(rows, dtype=bool)]
-        scale = kept.std(axis=0)
-        if not len(kept) or (scale == 0).any():
-            constant = [self.names[j] for j in np.flatnonzero(scale == 0)]
-            raise ValueError(f"values: {constant} constant over {len(kept)} rows, expected some variation")
-        return replace(self, values=(self.values - kept.mean(axis=0)) / scale)
-
-    def row_groups(self, child: int) -> list[tuple[IntArray, FloatArray]]:
-        """Rows that share the parameters of one mechanism of a variable.
-
-        Args:
-            child: The variable, 0-based.
-
-        Returns:
-            Pairs of row indices and their weights, all > 0. First the rows in which the variable was left
-            alone (possibly none), then one pair for each regime of imperfect interventions on it.
-        """
-        rows = len(self.values)
-        weight = np.ones(rows) if self.weights is None else self.weights[:, child]
-        hit = np.zeros(rows, dtype=bool) if self.targets is None else self.targets[:, child]
-        groups = [~hit]
-        known = hit & np.asarray(self.imperfect)[:, child]
-        regimes = np.zeros(rows, dtype=np.int64) if self.regimes is None else self.regimes
-        groups += [known & (regimes == label) for label in np.unique(regimes[known])]
-        kept = [np.flatnonzero(group & (weight > 0)) for group in groups]
-        return [(index, weight[index]) for index in kept]
 
 
 @runtime_checkable
@@ -296,44 +190,3 @@ def _set_keys(sets: BoolArray) -> list[bytes]:
     packed = np.ascontiguousarray(np.packbits(sets, axis=1))
     keys: list[bytes] = packed.view(f"V{packed.shape[1]}").ravel().tolist()
     return keys
-
-
-def _as_targets(targets: ArrayLike | None, rows: int, width: int) -> BoolArray | None:
-    if targets is None:
-        return None
-    array = np.asarray(targets)
-    if array.ndim == 1 and np.issubdtype(array.dtype, np.integer):
-        if len(array) and not (array.min() >= 0 and array.max() <= width):
-            raise ValueError(f"targets: got {array.min()} ... {array.max()}, expected 0 (none) or 1 ... {width}")
-        array = array[:, None] == np.arange(1, width + 1)
-    if array.shape != (rows, width):
-        raise ValueError(f"targets: got shape {array.shape}, expected ({rows}, {width}) or ({rows},) integers")
-    return np.array(array, dtype=bool)
-
-
-def _as_weights(weights: ArrayLike | None, rows: int, width: int) -> FloatArray | None:
-    if weights is None:
-        return None
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape not in ((rows,), (rows, width)):
-        raise ValueError(f"weights: got shape {array.shape}, expected ({rows},) or ({rows}, {width})")
-    if not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError(f"weights: smallest {array.min()}, largest {array.max()}, expected finite and >= 0")
-    return np.broadcast_to(array[:, None] if array.ndim == 1 else array, (rows, width)).copy()
-
-
-def _as_regimes(regimes: ArrayLike | None, rows: int) -> IntArray | None:
-    if regimes is None:
-        return None
-    array = np.asarray(regimes)
-    if array.shape != (rows,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"regimes: got {array.dtype} of shape {array.shape}, expected ({rows},) integers")
-    return array.astype(np.int64)
-
-
-def _broadcast(name: str, value: ArrayLike | bool, rows: int, width: int) -> BoolArray:
-    array = np.asarray(value, dtype=bool)
-    try:
-        return np.broadcast_to(array, (rows, width)).copy()
-    except ValueError:
-        raise ValueError(f"{name}: got shape {array.shape}, expected ({rows}, {width}) or (N, 1)") from None

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from pyro_lcm.discovery.scores.base import BoolArray, CachedScore, FloatArray, GraphData
+from pyro_lcm.discovery.graph_data import BoolArray, FloatArray, GraphData
+from pyro_lcm.discovery.scores.base import CachedScore
 from pyro_lcm.discovery.scores.linear_gaussian import Mechanism
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from pyro_lcm.discovery.scores.base import BoolArray, CachedScore, FloatArray, GraphData, IntArray
+from pyro_lcm.discovery.graph_data import BoolArray, FloatArray, GraphData, IntArray
+from pyro_lcm.discovery.scores.base import CachedScore
 from pyro_lcm.discovery.scores.linear_gaussian import regression_evidence
 
 _PRODUCT_VARIANCE = 0.1

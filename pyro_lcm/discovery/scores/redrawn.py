@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.discovery.effects import LinearMechanisms
-from pyro_lcm.discovery.scores.base import BoolArray, FloatArray, GraphData, LocalScore, total_score
+from pyro_lcm.discovery.graph_data import BoolArray, FloatArray, GraphData
+from pyro_lcm.discovery.scores.base import LocalScore, total_score
 from pyro_lcm.discovery.scores.linear_gaussian import Mechanism
 from pyro_lcm.discovery.scores.redrawn_system import fit_system
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pyro_lcm.discovery.scores.base import FloatArray
+from pyro_lcm.discovery.graph_data import FloatArray
 
 _RIDGE = 0.5
 

@@ -1,4 +1,4 @@
-"""Tables of observed variables: a CSV file becomes the rows that graphs are scored on."""
+"""Tables of observed variables: a CSV or Parquet file becomes the rows that graphs are scored on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.discovery.priors import Edge
-from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.data.tables import read_frame
+from pyro_lcm.discovery.graph_data import GraphData
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
+    """A table as text.
+
+    Attributes:
+        path: Where it is from.
+        header: Names of the columns, different ones.
+        rows: Cells, as many in each as there are names.
+    """
+
     path: str
     header: list[str]
     rows: list[list[str]]
 
     def column(self, name: str) -> list[str]:
+        """Cells of a column."""
         k = self.header.index(name)
         return [row[k] for row in self.rows]
 
@@ -34,7 +43,7 @@ def read_graph_data(
     log: bool = False,
     standardize: bool = False,
 ) -> GraphData:
-    """Read observed variables from a CSV file with a header.
+    """Read observed variables from a CSV file with a header, or a Parquet file.
 
     Args:
         path: The file.
@@ -52,7 +61,7 @@ def read_graph_data(
     Raises:
         ValueError: If the file is not such a table, or a column that is left is not numeric.
     """
-    table = _read(path)
+    table = read_table(path)
     if only is not None:
         table = _filtered(table, only)
     named = [("--drop", name) for name in drop] + ([("--targets", targets)] if targets else [])
@@ -78,47 +87,18 @@ def read_graph_data(
     return data
 
 
-def read_edges(path: str, names: Sequence[str]) -> NDArray[np.int8]:
-    """Read a graph from a CSV file of edges: a header, then cause and effect in the first two columns.
+def read_table(path: str) -> Table:
+    """Read a table.
 
     Raises:
-        ValueError: If the file is not such a table or names another variable.
+        ValueError: If there is none, or rows have different numbers of cells.
     """
-    table = _read(path)
-    if len(table.header) < 2:
-        raise ValueError(f"{path}: got {len(table.header)} column, expected cause and effect")
-    graph = np.zeros((len(names), len(names)), dtype=np.int8)
-    for row in table.rows:
-        graph[edge_of((row[0], row[1]), names, path)] = 1
-    return graph
-
-
-def parse_edges(texts: Sequence[str], names: Sequence[str], option: str) -> tuple[Edge, ...]:
-    """Read edges such as ``a:b``, from a to b.
-
-    >>> parse_edges(("a:b",), ("a", "b"), "--required")
-    ((0, 1),)
-    """
-    found = []
-    for text in texts:
-        cause, colon, effect = text.partition(":")
-        if not colon:
-            raise ValueError(f"{option}: got {text!r}, expected cause:effect")
-        found.append(edge_of((cause, effect), names, option))
-    return tuple(found)
-
-
-def edge_of(edge: tuple[str, str], names: Sequence[str], where: str) -> Edge:
-    """Indices of the two ends of an edge."""
-    for end in edge:
-        if end not in names:
-            raise ValueError(f"{where}: got the variable {end!r}, expected one of {', '.join(names)}")
-    return names.index(edge[0]), names.index(edge[1])
-
-
-def _read(path: str) -> _Table:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
+    if Path(path).suffix.lower() in (".parquet", ".pq"):
+        frame = read_frame(path)
+        cells = frame.astype(object).where(frame.notna(), "")
+        return Table(path, list(frame.columns), [[str(cell) for cell in row] for row in cells.itertuples(index=False)])
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file) if line]
@@ -132,10 +112,10 @@ def _read(path: str) -> _Table:
     for number, line in enumerate(lines[1:], start=1):
         if len(line) != len(header):
             raise ValueError(f"{path}: row {number} has {len(line)} cells, expected {len(header)}")
-    return _Table(path, header, [[cell.strip() for cell in line] for line in lines[1:]])
+    return Table(path, header, [[cell.strip() for cell in line] for line in lines[1:]])
 
 
-def _filtered(table: _Table, only: str) -> _Table:
+def _filtered(table: Table, only: str) -> Table:
     name, equals, value = only.partition("=")
     if not equals or name not in table.header:
         raise ValueError(
@@ -144,10 +124,10 @@ def _filtered(table: _Table, only: str) -> _Table:
     rows = [row for row, cell in zip(table.rows, table.column(name), strict=True) if cell == value]
     if not rows:
         raise ValueError(f"--only: got {only!r}, expected a value that some row of {table.path} has")
-    return _Table(table.path, table.header, rows)
+    return Table(table.path, table.header, rows)
 
 
-def _numbers(table: _Table, name: str) -> NDArray[np.float64]:
+def _numbers(table: Table, name: str) -> NDArray[np.float64]:
     cells = table.column(name)
     try:
         numbers = np.array([float(cell) for cell in cells])
@@ -170,7 +150,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _targets(table: _Table, column: str, names: Sequence[str]) -> NDArray[np.bool_]:
+def _targets(table: Table, column: str, names: Sequence[str]) -> NDArray[np.bool_]:
     hit = np.zeros((len(table.rows), len(names)), dtype=bool)
     for row, cell in enumerate(table.column(column)):
         for name in filter(None, (part.strip() for part in cell.split(";"))):

@@ -1,0 +1,49 @@
+"""Observed variables from pandas and from files: names are kept, and targets are told by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pyro_lcm.discovery import GraphData, graph_posterior, graph_summary
+
+rng = np.random.default_rng(1)
+RAIN = rng.normal(size=200)
+FRAME = pd.DataFrame({"rain": RAIN, "river": 0.9 * RAIN + rng.normal(size=200)})
+TARGETS = pd.Series(["", "river", None, "rain;river"] * 50)
+
+
+def test_a_frame_keeps_its_names_all_the_way():
+    assert GraphData(FRAME).names == ("rain", "river")
+    summary = graph_summary(graph_posterior(FRAME, draws=50, chains=1))
+    assert summary.names == ("rain", "river")
+
+
+def test_targets_by_name():
+    data = GraphData(FRAME, targets=TARGETS)
+    assert data.targets[:4].tolist() == [[False, False], [False, True], [False, False], [True, True]]
+    with pytest.raises(ValueError, match="targets: got 'lake' in row 1, expected empty or one of rain, river"):
+        GraphData(FRAME, targets=["lake"] * 200)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_files_give_what_the_frame_gives(tmp_path, name):
+    table = FRAME.assign(hit=TARGETS, note="dry")
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+        table.to_parquet(tmp_path / name)
+    else:
+        table.to_csv(tmp_path / name, index=False)
+    data = GraphData.from_csv(tmp_path / name, targets="hit", drop=["note"])
+    np.testing.assert_allclose(data.values, FRAME)
+    assert data.names == ("rain", "river")
+    assert np.array_equal(data.targets, GraphData(FRAME, targets=TARGETS).targets)
+    standard = GraphData.from_csv(tmp_path / name, targets="hit", drop=["note"], standardize=True)
+    assert standard.values[~standard.targets.any(1)].std(0) == pytest.approx([1, 1])
+    with pytest.raises(ValueError, match="column note has 'dry' in row 1"):
+        GraphData.from_csv(tmp_path / name, targets="hit")
+
+
+def test_it_is_shown_and_goes_back_to_a_frame():
+    data = GraphData(FRAME, targets=TARGETS)
+    assert repr(data) == "GraphData(rows=200, variables=['rain', 'river'], rows_with_target=100)"
+    assert data.to_dataframe()["target"].tolist()[:4] == ["", "river", "", "rain;river"]
