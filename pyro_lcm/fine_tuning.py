@@ -24,8 +24,8 @@ from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.fine_tune import fine_tune
-from pyro_lcm.recipes.implicit import identify_own
 from pyro_lcm.recipes.objective import RecipeObjective
+from pyro_lcm.recipes.own import identify_own
 from pyro_lcm.registry import spec_of
 from pyro_lcm.training.driver import Precision, check_seed
 from pyro_lcm.training.logs import FitResult

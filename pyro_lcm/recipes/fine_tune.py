@@ -46,7 +46,9 @@ def fine_tune(recipe: Sequence[Phase], budget: Budget | None = None) -> tuple[Ph
             learning_rate=Cosine(1e-3, 1e-5),
             batch_size=b.batch_size,
             settings=settings,
-            freeze=tuple(prefix for prefix in last.freeze if not prefix.startswith("guide")),
+            # What was frozen to be computed once is trained again.
+            freeze=() if last.data else tuple(prefix for prefix in last.freeze if not prefix.startswith("guide")),
+            data=None,
             gradient_clip=10.0,
             start=None,
             keep="best",
