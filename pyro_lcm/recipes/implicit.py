@@ -13,18 +13,20 @@ what happens without it, is measured in `benchmarks/RESULTS.md`.
    disentanglement .587 against .983). The tolerance, wide at first, when no coordinates make differences one-sparse,
    and narrowing as the flow finds them, anneals the problem by itself. SOAP rather than Adam: .983 against .964 in the
    same time.
-4. *order* (:class:`~pyro_lcm.recipes.structure.FindOrder`): the same SVI goes on with solution functions that see
-   the causal variables of their predecessors, of which they are simpler functions than of noise. Where the mixing is
-   linear though the mechanisms are not, causal variables can be read off linearly
+4. *order* (:class:`~pyro_lcm.recipes.structure.FindOrder`): the encoder stays as it is, so that what it makes of the
+   pairs is computed once (:class:`~pyro_lcm.recipes.encodings.EncodeOnce`) and a step of the same ELBO takes twice as
+   many; solution functions see the causal variables of their predecessors, of which they are simpler functions than of
+   noise. Where the mixing is linear though the mechanisms are not, causal variables can be read off linearly
    (:class:`~pyro_lcm.recipes.structure.FindReadouts`), and solution functions are drawn to them as well.
-5. *parents* (:class:`~pyro_lcm.recipes.structure.FindParents`): chosen from the mechanisms, for the graph.
+5. *parents* (:class:`~pyro_lcm.recipes.structure.FindParents`): the same, and they see those of their parents alone.
+6. *graph*: parents chosen once more from the mechanisms that came out, for the graph.
 
 Where all is linear, the closed forms are the answer and SVI confirms it: *calibrate* sets tolerances, scales and
 coefficients, *refine* is SVI of everything, *graph* (:class:`~pyro_lcm.recipes.structure.FindGraph`) chooses parents.
 
-Where x is wider than there are variables, or the decoder is not an encoder's inverse, *fit* and *order* score the code
-of x in place of x (:class:`~pyro_lcm.training.handlers.ThroughEncoder`), then the decoder is fitted and everything
-refined together.
+Where x is wider than there are variables, or the decoder is not an encoder's inverse, *fit*, *order* and *parents*
+score the code of x in place of x (:class:`~pyro_lcm.training.handlers.ThroughEncoder`), then the decoder is fitted and
+everything refined together.
 
 No part sees a true variable, target or graph, and none depends on the clock.
 """
@@ -104,7 +106,7 @@ def fit_phases(
     flat: bool = False,
     program: str | None = None,
 ) -> list[Phase]:
-    """SVI of everything at once from the lines' coordinates, without and then with an order.
+    """SVI of everything at once from the lines' coordinates, then of the mechanisms once there is an order.
 
     Args:
         b: steps.
