@@ -132,7 +132,7 @@ class ProgressBar:
         """
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
         now = time.monotonic()
-        if not self._logs or now - self._told < self._every or step <= self._first:
+        if not self._logs or now - self._told < self._every or not self._first < step < self._total:
             return
         self._told = now
         left = (now - self._start) * (self._total - step) / (step - self._first)
