@@ -143,7 +143,7 @@ def _of_vectors(folder):
         (_unpaired, ["data: 1 image files are without their other side: b_before.png"]),
         (_unreadable, ["1 of 4 image files cannot be read", "b_after.png"]),
         (_lost, ["2 of 2 image files are missing", "here.png"]),
-        (_of_vectors, ["data.csv: the column 'before' is missing; got a, b"]),
+        (_of_vectors, ["data.csv: before: got no column like '*_before'", "image files", "the table has a, b"]),
     ],
 )
 def test_files_that_do_not_fit_are_one_line(cli, work, make, words):
