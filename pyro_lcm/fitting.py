@@ -34,7 +34,7 @@ from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefi
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases
-from pyro_lcm.training.sources import fingerprint
+from pyro_lcm.training.sources import DataSource, fingerprint
 
 __all__ = [
     "ModelChoice",
@@ -186,7 +186,8 @@ def fit_pairs(
     names = choice.names_of(int(model.dim_z))
     check_target_numbers(training, len(names))
     with random_state.isolated(seed, torch.device("cpu")):  # an objective may have networks of its own
-        objective = (OwnObjective if spec is None else spec.objective)(model, guide)
+        width = 0 if coded is None else coded.units.code.components
+        objective = OwnObjective(model, guide) if spec is None else spec.objective(model, guide, width)
     fitted = FittedModel(objective, standardizer, names, architecture)
     recipe = recipe if phases is None else tuple(phases)
     result, config = train_fitted(
@@ -256,7 +257,12 @@ def train_fitted(
         **(facts or {}),
     }
     double = precision == "64-true"
-    source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
+    source: DataSource
+    validation_source: DataSource
+    if coded is None:
+        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
+    else:
+        source, validation_source = coded.sources(double=double)
     # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
     # driver notices what is not finite.
     with pyro.validation_enabled(False):

@@ -94,7 +94,11 @@ class ImageCode(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Codes (B, dim) of (B, C, H, W) images from 0 to 1."""
-        return (self.raw_code(self.project(images)) - self.shift) / self.spread
+        return self.code_of(self.project(images))
+
+    def code_of(self, components: Tensor) -> Tensor:
+        """Codes (B, dim) of (B, k) components."""
+        return (self.raw_code(components) - self.shift) / self.spread
 
     def decode(self, code: Tensor) -> Tensor:
         """Images (B, C, H, W) from 0 to 1 of (B, dim) codes."""

@@ -5,22 +5,25 @@ Codes are small: all of them are in memory, and the images never are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import standardized_tensors
-from pyro_lcm.data.standardize import Mode, Standardizer
+from pyro_lcm.data.standardize import Mode
 from pyro_lcm.design import fit_standardizer
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import fit_code
+from pyro_lcm.images.reduction import image_sides
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS, load_run, save_run
 from pyro_lcm.training.processes import barrier, is_first_process
-from pyro_lcm.training.sources import fingerprint
+from pyro_lcm.training.sources import TensorSource, fingerprint
 
 __all__ = ["CodedPairs", "code_pairs", "find_code"]
 
@@ -33,11 +36,32 @@ class CodedPairs:
         units: between images and standardised codes.
         training: codes of the training pairs, with the targets that are known.
         held_out: of the others.
+        features: components of the training images, ``features`` and ``features_after``, (N, k) each: what causal
+            variables are read from (:mod:`pyro_lcm.identify.subspace_readouts`).
+        held_out_features: of the others.
     """
 
     units: ImageUnits
     training: InterventionPairs
     held_out: InterventionPairs
+    features: Mapping[str, Tensor]
+    held_out_features: Mapping[str, Tensor]
+
+    def sources(self, *, double: bool = False) -> tuple[TensorSource, TensorSource]:
+        """Standardised codes and features of the training pairs and of the others, as the driver sees them.
+
+        Args:
+            double: whether in float64.
+        """
+        parts = ((self.training, self.features), (self.held_out, self.held_out_features))
+        first, second = (
+            TensorSource(
+                standardized_tensors(pairs, self.units.codes, double=double)
+                | {name: part.double() if double else part for name, part in features.items()}
+            )
+            for pairs, features in parts
+        )
+        return first, second
 
 
 def find_code(
@@ -109,15 +133,22 @@ def code_pairs(
         raise ValueError(f"code: got one of images of shape {tuple(code.shape)}, expected {training.observation_shape}")
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device
     code.eval().requires_grad_(False).to("cpu" if place == "auto" else place)
-    plain = ImageUnits(code, Standardizer((code.dim,)).to(next(code.parameters()).device))
-    pairs = [_encoded(part, plain) for part in (training, held_out)]
-    units = ImageUnits(code, fit_standardizer(pairs[0], units=mode))
-    return CodedPairs(units, *pairs)
+    (pairs, features), (others, other_features) = (_encoded(part, code) for part in (training, held_out))
+    units = ImageUnits(code, fit_standardizer(pairs, units=mode))
+    return CodedPairs(units, pairs, others, features, other_features)
 
 
-def _encoded(pairs: InterventionPairs, units: ImageUnits) -> InterventionPairs:
-    tensors = standardized_tensors(pairs, units)
-    return pairs.with_observations(tensors["x"].numpy(), tensors["x_after"].numpy())
+@torch.no_grad()
+def _encoded(pairs: InterventionPairs, code: ImageCode) -> tuple[InterventionPairs, dict[str, Tensor]]:
+    """Codes of both sides, and the components that they are of."""
+    components: list[Tensor] = []
+    codes: list[Tensor] = []
+    for side in image_sides(pairs):
+        projected = code.project(side.to(code.basis))
+        components.append(projected.cpu())
+        codes.append(code.code_of(projected).cpu())
+    encoded = pairs.with_observations(*(torch.cat(part).numpy() for part in (codes[::2], codes[1::2])))
+    return encoded, {"features": torch.cat(components[::2]), "features_after": torch.cat(components[1::2])}
 
 
 def _read_code(folder: Path, made: dict[str, Any]) -> ImageCode:

@@ -17,7 +17,9 @@ what happens without it, is measured in `benchmarks/RESULTS.md`.
    pairs is computed once (:class:`~pyro_lcm.recipes.encodings.EncodeOnce`) and a step of the same ELBO takes twice as
    many; solution functions see the causal variables of their predecessors, of which they are simpler functions than of
    noise. Where the mixing is linear though the mechanisms are not, causal variables can be read off linearly
-   (:class:`~pyro_lcm.recipes.structure.FindReadouts`), and solution functions are drawn to them as well.
+   (:class:`~pyro_lcm.recipes.structure.FindReadouts`), and solution functions are drawn to them as well; so they are
+   where pairs come with features of x, as those of images do
+   (:class:`~pyro_lcm.recipes.readouts.FindFeatureReadouts`).
 5. *parents* (:class:`~pyro_lcm.recipes.structure.FindParents`): the same, and they see those of their parents alone.
 6. *graph*: parents chosen once more from the mechanisms that came out, for the graph.
 
@@ -42,6 +44,7 @@ from pyro_lcm.recipes.calibrate import Calibrate
 from pyro_lcm.recipes.encodings import EncodeOnce
 from pyro_lcm.recipes.initialize import Initialize
 from pyro_lcm.recipes.objective import AUTOENCODER, HARD, TWO
+from pyro_lcm.recipes.readouts import FindFeatureReadouts
 from pyro_lcm.recipes.structure import FindGraph, FindOrder, FindOrderAndReadouts, FindParents
 from pyro_lcm.training.phases import Phase, Setting
 from pyro_lcm.training.schedules import Cosine, Linear
@@ -55,6 +58,8 @@ ORDER, PARENTS = 0.1, 0.3
 """Steps of the mechanisms, once there is an order and once parents are chosen, as shares of the steps of the fit."""
 MECHANISM_RATE = 1e-2
 """Learning rate of SOAP at the start of these."""
+OF_CODES = 0.1
+"""Learning rates of a fit to codes that are nearly noise encodings, in parts of those of others."""
 
 
 def identify(
@@ -149,15 +154,21 @@ def fit_phases(
 
 
 def of_codes(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """Phases for codes that are nearly noise encodings, as those of images: no causal variable is read off linearly.
+    """Phases for codes that are nearly noise encodings, as those of images.
 
     Their differences lie on lines whatever the mechanisms are, so lines say nothing of these, and what is linear in
-    such a code is no causal variable (`benchmarks/RESULTS.md`).
+    such a code is no causal variable (`benchmarks/RESULTS.md`): what it is read from are the features that come with
+    the pairs. As there is little left to find, the first steps are small, lest they lose it.
     """
-    return tuple(
-        replace(phase, start=FindOrder()) if isinstance(phase.start, FindOrderAndReadouts) else phase
-        for phase in phases
-    )
+    changed = []
+    for phase in phases:
+        rate = phase.learning_rate
+        if isinstance(phase.start, Initialize) and isinstance(rate, Linear):
+            phase = replace(phase, learning_rate=Linear(rate.start * OF_CODES, rate.end * OF_CODES))
+        if isinstance(phase.start, FindOrderAndReadouts):
+            phase = replace(phase, start=FindOrderAndReadouts(FindFeatureReadouts()))
+        changed.append(phase)
+    return tuple(changed)
 
 
 def _linear(b: Budget, *, causal: bool) -> tuple[Phase, ...]:

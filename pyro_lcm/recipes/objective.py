@@ -1,8 +1,8 @@
 """The ELBO of a model and guide, with what a recipe adds to it.
 
 A recipe may begin with a simpler program that has the same encoder and decoder, the autoencoder of single
-observations for a code to start from; and where causal variables can be read off linearly
-(:mod:`pyro_lcm.identify.linear_readouts`), the solution functions are drawn to these as well.
+observations for a code to start from; and where causal variables can be read off x
+(:mod:`pyro_lcm.recipes.readouts`), the solution functions are drawn to these as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn.buffer_flag import BufferFlag
 from pyro_lcm.nn.recall import both
+from pyro_lcm.recipes.readouts import Readouts
 from pyro_lcm.training.objective import PairObjective
 from pyro_lcm.training.phases import Setting
 
@@ -43,35 +44,22 @@ class RecipeObjective(PairObjective):
     Args:
         model: an ILCM or a model with its parts: ``decoder``, ``solution``, ``redrawn_dist``.
         guide: its guide, with ``encoder`` (``code``, ``flow``) and ``target_encoder``.
+        features: how many features of x come with each pair, ``features`` and ``features_after``, for causal variables
+            to be read from; 0 if they are read from the code.
     """
 
-    readout_weight: Tensor
-    """(d, d): linear readouts of the code, a column for each causal variable."""
-    readout_bias: Tensor
-    has_readouts: Tensor
-    """1 once the readouts are set, 0 until then."""
-
-    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
+    def __init__(self, model: nn.Module, guide: nn.Module, features: int = 0) -> None:
         super().__init__(model, guide)
-        dim = self.model.dim_z
         # They belong to the training and its checkpoints, not to the model that is saved.
-        self.register_buffer("readout_weight", torch.zeros(dim, dim), persistent=False)
-        self.register_buffer("readout_bias", torch.zeros(dim), persistent=False)
-        self.register_buffer("has_readouts", torch.zeros(()), persistent=False)
+        self.features = features
+        self.readouts = Readouts(features or self.model.dim_z, self.model.dim_z)
         self._reads = BufferFlag()
-
-    @torch.no_grad()
-    def set_readouts(self, weight: Tensor, bias: Tensor) -> None:
-        """Have the solution functions fitted to ``code @ weight + bias``, (d, d) and (d,), as well."""
-        self.readout_weight.copy_(weight)
-        self.readout_bias.copy_(bias)
-        self.has_readouts.fill_(1.0)
 
     def programs(self, name: str | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """A generative program and its guide: those of the objective, or :data:`AUTOENCODER`."""
         if name != AUTOENCODER:
             return super().programs(name)
-        dim, device = self.model.dim_z, self.has_readouts.device
+        dim, device = self.model.dim_z, self.readouts.believed.device
         with device:  # a buffer of the program; encoder and decoder are where they are
             return BetaVAE(dim, self.model.decoder), BetaVAEGuide(dim, self.guide.encoder)
 
@@ -80,21 +68,27 @@ class RecipeObjective(PairObjective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch; the settings are those of :class:`PairObjective`."""
         loss, metrics = super().forward(tensors, size=size, index=index, program=program, **settings)
-        if program is not None or not self._reads(self.has_readouts):
+        told = not self.features or "features" in tensors  # pairs to be scored come without
+        if program is not None or not told or not self._reads(self.readouts.believed):
             return loss, metrics
+        features = torch.cat([tensors["features"], tensors["features_after"]]) if self.features else None
         with self.recall(tensors):
-            error = self.readout_error(both(tensors["x"], tensors["x_after"]))
+            error = self.readout_error(both(tensors["x"], tensors["x_after"]), features)
         return loss + _READOUT_WEIGHT * error, metrics | {"readout_error": error.detach()}
 
-    def readout_error(self, x: Tensor) -> Tensor:
-        """Squared distance of the solution functions to the readouts, the mean over (rows, ...) observations.
+    def readout_error(self, x: Tensor, features: Tensor | None = None) -> Tensor:
+        """Squared distance of the solution functions to the readouts, the mean over observations.
 
         At the encoder's means, it held fixed.
+
+        Args:
+            x: (rows, ...) observations.
+            features: (rows, width) what causal variables are read from; the code of x if None.
         """
         with torch.no_grad():
             noise = self.guide.encoder(x)[0]
-            read = self.guide.encoder.code(x) @ self.readout_weight + self.readout_bias
-        error: Tensor = (self.model.solution(noise) - read).square().sum(-1).mean()
+            read, counts = self.readouts(self.guide.encoder.code(x) if features is None else features)
+        error: Tensor = ((self.model.solution(noise) - read).square() * counts).sum(-1).mean()
         return error
 
 
@@ -107,8 +101,8 @@ class ImplicitFirst(RecipeObjective):
     implicit model needs to know neither and finds them (.999). Its solution functions belong to the training alone.
     """
 
-    def __init__(self, model: nn.Module, guide: nn.Module) -> None:
-        super().__init__(model, guide)
+    def __init__(self, model: nn.Module, guide: nn.Module, features: int = 0) -> None:
+        super().__init__(model, guide, features)
         dim = self.model.dim_z
         solution = SolutionFunctions(dim, activation="leaky_relu")
         self.implicit = ILCM(dim, self.model.decoder, solution)

@@ -13,8 +13,8 @@ all noise encodings. Elsewhere solution functions are trained first, and :class:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -239,15 +239,21 @@ class FindReadouts:
         weight, bias = linear_readouts(lines.directions, of_line, sides[1], target)
         rising = ((after - before).cpu().double().numpy() * (differences @ weight)).sum(0)
         sign = np.where(rising < 0, -1.0, 1.0)
-        objective.set_readouts(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
+        objective.readouts.set_linear(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))
         return {"readouts": float(dim)}
 
 
 @dataclass(frozen=True)
 class FindOrderAndReadouts:
-    """:class:`~pyro_lcm.recipes.structure.FindOrder`, then :class:`FindReadouts`."""
+    """:class:`~pyro_lcm.recipes.structure.FindOrder`, then readouts.
+
+    Attributes:
+        readouts: the hook that sets them; by default those of a linear mixing.
+    """
+
+    readouts: Callable[[Any, DataSource, int], dict[str, float]] = field(default_factory=FindReadouts)
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the buffers of the model and of the objective."""
         FindOrder()(objective, source, seed)
-        return FindReadouts()(objective, source, seed)
+        return self.readouts(objective, source, seed)

@@ -63,6 +63,12 @@ def test_pairs_of_codes(pairs, made):
     np.testing.assert_allclose(coded.training.x_after, expected, atol=1e-6)
     np.testing.assert_array_equal(coded.training.known_targets, pairs.targets[:100])
     assert coded.held_out.observation_shape == (4,)
+    training, held_out = coded.sources(double=True)
+    assert (len(training), len(held_out)) == (100, 20)
+    assert training.tensors["features"].dtype == torch.float64
+    with torch.no_grad():
+        expected = made.project(pairs[100:].batch(slice(None))["x_after"]).double()
+    torch.testing.assert_close(held_out.tensors["features_after"], expected, atol=1e-5, rtol=0)
     standardized = np.concatenate([coded.units.transform(side) for side in (pairs.x[:100], pairs.x_after[:100])])
     np.testing.assert_allclose(np.cov(standardized.T, bias=True), np.eye(4), atol=1e-3)
     with pytest.raises(ValueError, match=r"code: got one of images of shape \(3, 8, 8\)"):

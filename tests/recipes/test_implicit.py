@@ -8,9 +8,10 @@ from torch.distributions import Normal
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.encodings import EncodeOnce
-from pyro_lcm.recipes.implicit import identify
+from pyro_lcm.recipes.implicit import OF_CODES, identify, of_codes
 from pyro_lcm.recipes.objective import AUTOENCODER, IMPLICIT, ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.published import annealed, published
+from pyro_lcm.recipes.readouts import FindFeatureReadouts
 from pyro_lcm.recipes.structure import FindGraph
 from pyro_lcm.registry import build
 from pyro_lcm.training.phases import Phase
@@ -48,6 +49,19 @@ def test_mechanisms_are_fitted_on_encodings_that_stay(invertible):
     for name in ("order", "parents"):
         assert phases[name].freeze == ("model.decoder" if invertible else "guide.encoder",)
         assert phases[name].data == EncodeOnce()
+
+
+@pytest.mark.parametrize("invertible", [True, False])
+def test_fits_to_codes_take_smaller_steps_and_read_features(invertible):
+    phases = identify(dim=4, invertible=invertible)
+    changed = of_codes(phases)
+    for before, after in zip(phases, changed, strict=True):
+        smaller = before.name == "fit"  # where the encoder moves
+        for progress in (0.0, 0.5, 1.0):
+            expected = before.learning_rate_at(progress) * (OF_CODES if smaller else 1)
+            assert after.learning_rate_at(progress) == pytest.approx(expected)
+    order = next(phase.start for phase in changed if phase.name == "order")
+    assert isinstance(getattr(order, "readouts", None), FindFeatureReadouts) == invertible
 
 
 @pytest.mark.parametrize("left_out", ["reconstruct", "refine"])
