@@ -43,7 +43,7 @@ def test_loss_and_gradients_are_those_of_the_encoder(case, monkeypatch):
     source = PlacedSource(TensorSource(tensors), torch.device("cpu"))
     with torch.no_grad():
         columns = EncodeOnce(rows=16)(objective, source)
-        objective.set_readouts(torch.randn(3, 3), torch.randn(3))
+        objective.readouts.set_linear(torch.randn(3, 3), torch.randn(3))
     rows = torch.randperm(PAIRS)[:20]
     expected, expected_gradients = _run(objective, source.batch(rows), settings)
     monkeypatch.setattr(Flow, "forward", lambda *_: pytest.fail("the flow was run again"))
