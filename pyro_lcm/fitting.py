@@ -203,6 +203,7 @@ def fit_pairs(
         progress=progress,
         resume=resume,
         loggers=loggers,
+        coded=coded,
     )
     if coded is not None:
         fitted = replace(fitted, standardizer=coded.units.to(fitted.device))
@@ -223,6 +224,7 @@ def train_fitted(
     progress: bool | None,
     resume: bool,
     loggers: Sequence[Any],
+    coded: CodedPairs | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> tuple[FitResult, dict[str, Any]]:
     """Train the parameters of a model in place.
@@ -240,6 +242,7 @@ def train_fitted(
         progress: whether to show a progress bar.
         resume: whether to go on with the run in ``out``.
         loggers: Lightning Fabric loggers.
+        coded: of images, whose features come with the codes; None for pairs of vectors.
         facts: plain values that a run has to share too if it is to be gone on with.
 
     Returns:
