@@ -205,8 +205,7 @@ def fit_pairs(
         loggers=loggers,
         coded=coded,
     )
-    if coded is not None:
-        fitted = replace(fitted, standardizer=coded.units.to(fitted.device))
+    fitted = fitted if coded is None else replace(fitted, standardizer=coded.units.to(fitted.device))
     return fitted, result, config
 
 
@@ -260,12 +259,8 @@ def train_fitted(
         **(facts or {}),
     }
     double = precision == "64-true"
-    source: DataSource
-    validation_source: DataSource
-    if coded is None:
-        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
-    else:
-        source, validation_source = coded.sources(double=double)
+    sources: list[DataSource] = [fitted.source(part, double=double) for part in (training, held_out)]
+    source, validation_source = sources if coded is None else coded.sources(double=double)
     # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
     # driver notices what is not finite.
     with pyro.validation_enabled(False):
