@@ -101,9 +101,9 @@ def find_kept_functions(
             x = torch.cat([before[rows], after[rows]])
             values = networks(x + noise * blur * torch.randn(x.shape, generator=generator))
             sd = values.std(1, keepdim=True)
-            sides = (values / sd).chunk(2, 1)
+            first, second = (values / sd).chunk(2, 1)
             rolls = torch.randint(1, 2 * _BATCH, (_ROLLS,), generator=generator).tolist()
-            nats = _criterion(*sides, group[rows], weights, resolution, rolls)
+            nats = _criterion(first, second, group[rows], weights, resolution, rolls)
             optimizer.zero_grad()
             (1e-3 * sd.log().square().sum() - nats.sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
