@@ -13,20 +13,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-COMMANDS = {
-    "demo": "Learn a latent causal model from simulated data, score it and draw it",
-    "simulate": "Write pairs of observations before and after an intervention, with the truth",
-    "train": "Fit a latent causal model to a file of pairs",
-    "check": "Say without any truth whether a fit worked",
-    "encode": "Write latents and intervention targets of a file of pairs",
-    "evaluate": "Score a fit against the truth in a file of pairs",
-    "graph": "Infer the posterior over graphs, of a fit or of a table of observed variables",
-    "do": "Write what observations become when causal variables are set",
-    "rename": "Give the causal variables of a fit other names",
-    "benchmark": "Run a study over dimensions, data, seeds and methods",
-    "completion": "Write a script that completes commands and options in a shell",
-}
-"""The subcommands, and what each is for in one line."""
+from pyro_lcm.commands import COMMANDS
 
 logger = logging.getLogger(__name__)
 

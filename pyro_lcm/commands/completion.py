@@ -7,6 +7,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Literal
 
+from pyro_lcm.commands import COMMANDS
 from pyro_lcm.commands.console import CommandFailed, say
 from pyro_lcm.commands.parsing import options_of
 
@@ -40,8 +41,6 @@ def run(options: Options) -> int:
 
 def command_parser() -> argparse.ArgumentParser:
     """All commands with their options as one parser, for what reads parsers."""
-    from pyro_lcm.cli import COMMANDS
-
     parser = argparse.ArgumentParser(prog="pyro-lcm")
     parser.add_argument("--version", action="store_true", help="show the version")
     commands = parser.add_subparsers()

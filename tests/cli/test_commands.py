@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pyro_lcm import InterventionPairs, LatentCausalModel, ScalingSystem
-from pyro_lcm.cli import COMMANDS, main
+from pyro_lcm.cli import main
+from pyro_lcm.commands import COMMANDS
 from pyro_lcm.commands.runs import holds_run
 from pyro_lcm.studies.study import DATA_SETS
 

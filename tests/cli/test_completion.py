@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pyro_lcm.cli import COMMANDS
+from pyro_lcm.commands import COMMANDS
 
 shtab = pytest.importorskip("shtab")
 

@@ -1,0 +1,153 @@
+"""Functions of observations that pairs leave as they are: noise encodings, one at a time, before there is any code.
+
+A noise encoding e_j(x) differs between the two sides of a pair only if the target is j; every other pair keeps it
+(Brehmer et al. 2022, arXiv 2203.16437). Sought are functions u, small networks, that pairs keep and that yet vary as
+much as they can between observations. With groups g of pairs that are known to share a target, whichever it is,
+
+    max_u  sum_g a_g log E_g k((u(x~) - u(x)) / s) - log E k((u(x') - u(x'')) / s),        k(t) = exp(-t^2 / 2),
+
+x' and x'' two observations at random and u of unit variance: a lower bound of what the two sides have in common, in
+nats, at the resolution s, which starts wide and narrows. What a group changes altogether costs as much as the function
+can gain, so that a function of a variable whose pairs form a group of weight 1 is worth nothing, and another variable
+is found; a few pairs in a wrong group cost little. Nothing has to be linear: variables that share an object, and are
+no linear functionals of pixels, are found as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["KeptFunctions", "find_kept_functions"]
+
+_HIDDEN = 48
+_BATCH = 1024
+_RATE = 4e-3
+_ROLLS = 4
+"""Partners at random of each observation in a step."""
+_RESOLUTION = (1.0, 0.1)
+"""In standard deviations of a function, at the start and from three fifths of the steps on."""
+_BLUR = (0.05, 0.005)
+"""Noise on features, in the same way: what is near is to have values that are near."""
+_FEW = 8
+"""A group with fewer pairs in a batch is left out of it."""
+_LEAST = 1e-6
+_PIECE = 1024
+
+
+@dataclass(frozen=True)
+class KeptFunctions:
+    """S functions of the observations of N pairs.
+
+    Attributes:
+        change: (S, N), their difference between the sides of a pair, in standard deviations.
+        nats: (S,), the value of what was maximised.
+    """
+
+    change: Tensor
+    nats: Tensor
+
+
+def find_kept_functions(
+    before: Tensor,
+    after: Tensor,
+    group: Tensor,
+    weights: Tensor,
+    *,
+    blur: Tensor,
+    generator: torch.Generator,
+    steps: int = 400,
+) -> KeptFunctions:
+    """Maximise the criterion from several random starts at once.
+
+    Args:
+        before: (N, k) features of similar scale.
+        after: (N, k) the same features after.
+        group: (N,) numbers of groups, 0 to G - 1.
+        weights: (S, G), at least 0: how much each function is asked to keep each group. A row is a start.
+        blur: (k,) scale of the noise on each feature.
+        generator: of everything random.
+        steps: of the optimizer.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    >>> x = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0))
+    >>> redrawn = torch.stack([x[:, 0], x[:, 1].roll(1)], 1)      # the second is another one, the first is kept
+    >>> found = find_kept_functions(x, redrawn, torch.zeros(2000).long(), torch.ones(2, 1), blur=torch.ones(2),
+    ...     generator=torch.Generator().manual_seed(0))
+    >>> bool((found.change.abs() < 0.1).float().mean() > 0.9)
+    True
+    """
+    if before.ndim != 2 or before.shape != after.shape or group.shape != before.shape[:1]:
+        raise ValueError(
+            f"group: got shape {tuple(group.shape)} for features of shapes {tuple(before.shape)} and "
+            f"{tuple(after.shape)}, expected (N,), (N, k) and (N, k)"
+        )
+    if weights.ndim != 2 or weights.shape[1] <= int(group.max()):
+        raise ValueError(f"weights: got shape {tuple(weights.shape)}, expected (S, G), G above {int(group.max())}")
+    networks = _Networks(len(weights), before.shape[1], generator)
+    optimizer = torch.optim.Adam(networks.parameters(), _RATE)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = _RATE * min(1.0, 2 * (1 - step / steps))
+        resolution, noise = (
+            first * (last / first) ** min(1.0, step / (0.6 * steps)) for first, last in (_RESOLUTION, _BLUR)
+        )
+        rows = torch.randint(len(before), (_BATCH,), generator=generator)
+        with torch.enable_grad():
+            x = torch.cat([before[rows], after[rows]])
+            values = networks(x + noise * blur * torch.randn(x.shape, generator=generator))
+            sd = values.std(1, keepdim=True)
+            first, second = (values / sd).chunk(2, 1)
+            rolls = torch.randint(1, 2 * _BATCH, (_ROLLS,), generator=generator).tolist()
+            nats = _criterion(first, second, group[rows], weights, resolution, rolls)
+            optimizer.zero_grad()
+            (1e-3 * sd.log().square().sum() - nats.sum()).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        first, second = (torch.cat([networks(part) for part in side.split(_PIECE)], 1) for side in (before, after))
+        sd = torch.cat([first, second], 1).std(1, keepdim=True).clamp(min=_LEAST)
+        first, second = first / sd, second / sd
+        nats = _criterion(first, second, group, weights, _RESOLUTION[1], range(1, 20))
+    return KeptFunctions(second - first, nats)
+
+
+def _criterion(
+    before: Tensor, after: Tensor, group: Tensor, weights: Tensor, resolution: float, rolls: range | list[int]
+) -> Tensor:
+    """The criterion (S,) of standardised values (S, B) of the sides of pairs; random partners are `rolls` away."""
+    member = functional.one_hot(group, weights.shape[1]).to(before)
+    count = member.sum(0)
+    kept = _near(before - after, resolution) @ member / count.clamp(min=1)
+    nats = (kept.clamp(min=_LEAST).log() * weights * (count >= _FEW)).sum(1)
+    both = torch.cat([before, after], 1)
+    met = torch.stack([_near(both - both.roll(roll, 1), resolution).mean(1) for roll in rolls]).mean(0)
+    return nats - met.clamp(min=_LEAST).log()
+
+
+def _near(difference: Tensor, resolution: float) -> Tensor:
+    return (-(difference / resolution).square() / 2).exp()
+
+
+class _Networks(nn.Module):
+    """S perceptrons of k numbers with two hidden layers, evaluated together: (B, k) to (S, B)."""
+
+    def __init__(self, count: int, features: int, generator: torch.Generator) -> None:
+        super().__init__()
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(count, *shape, generator=generator)
+
+        self.first = nn.Parameter(normal(features, _HIDDEN) / features**0.5)
+        self.shift = nn.Parameter(0.5 * normal(1, _HIDDEN))
+        self.second = nn.Parameter(normal(_HIDDEN, _HIDDEN) * (2 / _HIDDEN) ** 0.5)
+        self.second_shift = nn.Parameter(torch.zeros(count, 1, _HIDDEN))
+        self.last = nn.Parameter(normal(_HIDDEN, 1) / _HIDDEN**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = functional.silu(x @ self.first + self.shift)
+        hidden = functional.silu(torch.baddbmm(self.second_shift, hidden, self.second))
+        return torch.bmm(hidden, self.last)[..., 0]

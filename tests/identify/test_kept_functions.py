@@ -1,0 +1,56 @@
+"""Functions that pairs keep: they are those of a variable that is not redrawn, and of none whose pairs are a group."""
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_lcm.identify.kept_functions import find_kept_functions
+
+
+def _pairs(n):
+    """Two variables on a curved strip of the plane, each the target of a third of the pairs."""
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 3, n)
+    before = rng.uniform(-1, 1, (n, 2))
+    after = np.where(target[:, None] == [1, 2], rng.uniform(-1, 1, (n, 2)), before)
+    sides = [np.stack([z[:, 0] * np.exp(z[:, 1] / 2), z[:, 1] + z[:, 0] ** 2], 1) for z in (before, after)]
+    return [torch.tensor(side, dtype=torch.float32) for side in sides], torch.tensor(target)
+
+
+def test_what_a_group_changes_is_not_found_and_what_it_keeps_is():
+    sides, target = _pairs(4000)
+    found = find_kept_functions(
+        *sides,
+        target,
+        torch.tensor([[1.0, 1.0, 0.0]]).repeat(4, 1),
+        blur=torch.ones(2),
+        generator=torch.Generator().manual_seed(0),
+        steps=200,
+    )
+    best = found.change[found.nats.argmax()].abs()
+    kept, free = (float(best[target == number].median()) for number in (1, 2))
+    assert kept < 0.2
+    assert free > 0.6
+    # Three groups of which none may change leave nothing to be found.
+    nothing = find_kept_functions(
+        *sides,
+        target,
+        torch.ones(4, 3),
+        blur=torch.ones(2),
+        generator=torch.Generator().manual_seed(0),
+        steps=200,
+    )
+    assert float(nothing.nats.max()) < float(found.nats.max()) - 1
+
+
+@pytest.mark.parametrize(
+    ("group", "weights", "message"),
+    [
+        (torch.zeros(4).long(), torch.ones(1, 1), r"^group: got shape \(4,\)"),
+        (torch.ones(5).long(), torch.ones(1, 1), r"^weights: got shape \(1, 1\), expected \(S, G\), G above 1"),
+    ],
+)
+def test_what_does_not_fit_is_named(group, weights, message):
+    x = torch.zeros(5, 2)
+    with pytest.raises(ValueError, match=message):
+        find_kept_functions(x, x, group, weights, blur=torch.ones(2), generator=torch.Generator(), steps=1)
