@@ -12,8 +12,7 @@ enters through one density,
 
     p(r_i | e, G) = N(z~_i; 0, 1) |dz~_i / dr_i|,      z~_i = f_i(r_i; z_pa(i)),  z = f_G(e),      e~_I = r_I,
 
-what e_i would be redrawn to, for every i, of which the target's is realised; no decoder is run for a graph.
-Counterfactuals are exact for every graph.
+what e_i would be redrawn to, of which the target's is realised. Counterfactuals are exact for every graph.
 """
 
 from __future__ import annotations

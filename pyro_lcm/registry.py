@@ -135,7 +135,7 @@ def build(architecture: Architecture, *, seed: int = 0) -> tuple[nn.Module, nn.M
 
 def _identify(a: Architecture, budget: Budget | None, linear: bool, *, causal: bool = True) -> tuple[Phase, ...]:
     how = {"wide": a.wide, "flat": not a.hidden, "linear": linear, "invertible": a.invertible, "causal": causal}
-    return identify(budget, dim=a.dim_z, **how)
+    return identify(budget, dim=a.dim_z, hidden=bool(a.solution_hidden), **how)
 
 
 def _without_graph(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:

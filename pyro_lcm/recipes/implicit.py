@@ -71,6 +71,7 @@ def identify(
     linear: bool = False,
     invertible: bool = True,
     causal: bool = True,
+    hidden: bool = True,
 ) -> tuple[Phase, ...]:
     """The default recipe of the implicit latent causal model; the module says what each part is for.
 
@@ -82,6 +83,7 @@ def identify(
         linear: whether lines and noise explain the differences as they are, so that no flow is needed.
         invertible: whether the decoder is the encoder's inverse.
         causal: whether the model has solution functions of a context, so that there is a graph to find.
+        hidden: whether these have hidden layers.
 
     Returns:
         The phases, for a :class:`pyro_lcm.recipes.objective.RecipeObjective`.
@@ -92,7 +94,9 @@ def identify(
     phases = []
     if wide and not flat and b.reconstruct:
         phases.append(autoencoder_phase(b))
-    phases += fit_phases(b, dim=dim, through_encoder=not invertible, solution=SOLUTION if causal else None)
+    phases += fit_phases(
+        b, dim=dim, through_encoder=not invertible, solution=SOLUTION if causal else None, hidden=hidden
+    )
     if not invertible:
         phases.append(Phase("decoder", 0, settings=TWO, start=Calibrate(solutions=False)))
         if b.refine:
@@ -108,6 +112,7 @@ def fit_phases(
     dim: int,
     through_encoder: bool,
     solution: str | None,
+    hidden: bool = True,
     flat: bool = False,
     program: str | None = None,
 ) -> list[Phase]:
@@ -118,6 +123,7 @@ def fit_phases(
         dim: number of causal variables.
         through_encoder: whether to score codes instead of observations.
         solution: which module of the objective's are the solution functions, by its name; None without any.
+        hidden: whether these have hidden layers.
         flat: whether an affine code of x is enough.
         program: which program of the objective's is fitted.
     """
@@ -145,7 +151,12 @@ def fit_phases(
     order = FindOrder(program) if through_encoder else FindOrderAndReadouts()
     for name, start, share, decay in (
         ("order", order, ORDER, {}),
-        ("parents", FindParents(program, restrict=True), PARENTS, {f"{solution}.networks.weights": DECAY}),
+        (
+            "parents",
+            FindParents(program, restrict=True),
+            PARENTS,
+            {f"{solution}.networks.weights": DECAY} if hidden else {},
+        ),
     ):
         number = round(steps * share)
         rate = Cosine(MECHANISM_RATE, 1e-5)

@@ -162,11 +162,15 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: 
     if not isinstance(encoder, VectorEncoder) or not hasattr(guide, "target_encoder"):
         return annealed()
     b = Budget() if budget is None else budget
-    program, solution = (None, SOLUTION) if solution_of(model) is not None else (STAND_IN, STAND_IN)
+    functions = solution_of(model)
+    program, solution = (None, SOLUTION) if functions is not None else (STAND_IN, STAND_IN)
+    hidden = functions is None or len(functions.networks.weights) > 0
     curved = not flat and not affine_code(encoder.body)
     settings = TWO | ({} if program is None else {"program": program})
     phases = [autoencoder_phase(b)] if curved and b.reconstruct else []
-    phases += fit_phases(b, dim=model.dim_z, through_encoder=True, solution=solution, flat=flat, program=program)
+    phases += fit_phases(
+        b, dim=model.dim_z, through_encoder=True, solution=solution, hidden=hidden, flat=flat, program=program
+    )
     # The guide stays: a decoder that is not yet as exact as the observations would pull it from what was found.
     fixed: dict[str, Any] = {"freeze": ("guide",), "gradient_clip": 10.0, "keep": "best"}
     if b.refine:

@@ -17,7 +17,9 @@ from pyro_lcm.run_folder import versions
 
 
 def _state(lcm):
-    return lcm.fitted.objective.state_dict() | lcm.fitted.standardizer.state_dict()
+    """What is saved of a model: not what belongs to its training alone."""
+    parts = {"model": lcm.model, "guide": lcm.guide, "standardizer": lcm.fitted.standardizer}
+    return {f"{part}.{name}": value for part, held in parts.items() for name, value in held.state_dict().items()}
 
 
 def _assert_same_model(first, second, pairs):

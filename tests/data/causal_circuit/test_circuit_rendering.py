@@ -60,5 +60,5 @@ def test_sizes_and_values_out_of_range_are_named(tmp_path):
 def test_a_missing_library_names_what_to_install(monkeypatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
-    with pytest.raises(render.RenderingUnavailable, match=r"pyro-lcm\[sim\].*apt install libosmesa6"):
+    with pytest.raises(render.RenderingUnavailable, match=r"pip install mujoco.*apt install libosmesa6"):
         render.Renderer(64)
