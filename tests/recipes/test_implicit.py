@@ -67,7 +67,8 @@ def test_fits_to_codes_take_smaller_steps_and_read_features(invertible):
 def test_hidden_layers_of_mechanisms_decay_where_there_are_some():
     for hidden, expected in ((True, {"model.solution.networks.weights": 0.1}), (False, {})):
         decays = {phase.name: phase.weight_decay for phase in identify(hidden=hidden)}
-        assert decays["parents"] == expected and not decays["fit"]
+        assert decays["parents"] == expected
+        assert not decays["fit"]
 
 
 @pytest.mark.parametrize("left_out", ["reconstruct", "refine"])
