@@ -43,12 +43,19 @@ class KeptFunctions:
     """S functions of the observations of N pairs.
 
     Attributes:
-        change: (S, N), their difference between the sides of a pair, in standard deviations.
+        before: (S, N), their values before, in standard deviations.
+        after: (S, N), their values after.
         nats: (S,), the value of what was maximised.
     """
 
-    change: Tensor
+    before: Tensor
+    after: Tensor
     nats: Tensor
+
+    @property
+    def change(self) -> Tensor:
+        """(S, N), their difference between the sides of a pair."""
+        return self.after - self.before
 
 
 def find_kept_functions(
@@ -112,7 +119,7 @@ def find_kept_functions(
         sd = torch.cat([first, second], 1).std(1, keepdim=True).clamp(min=_LEAST)
         first, second = first / sd, second / sd
         nats = _criterion(first, second, group, weights, _RESOLUTION[1], range(1, 20))
-    return KeptFunctions(second - first, nats)
+    return KeptFunctions(first, second, nats)
 
 
 def _criterion(

@@ -15,6 +15,8 @@ arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +24,7 @@ from torch import Tensor
 
 from pyro_lcm.identify.kept_functions import KeptFunctions, find_kept_functions
 
-__all__ = ["find_single_targets", "infer_single_targets", "two_groups"]
+__all__ = ["SingleTargets", "find_single_targets", "infer_single_targets", "two_groups"]
 
 _STARTS = 8
 """Functions that are tried for each variable, one variable at a time."""
@@ -42,9 +44,24 @@ _NONE = 8.0
 """Twice the nats that a target has to gain over none."""
 
 
+@dataclass(frozen=True, eq=False)
+class SingleTargets:
+    """The targets of N pairs, and functions of one variable each.
+
+    Attributes:
+        target: (N,) targets, 0 = none, 1 to d = a variable, in the order in which they were found.
+        before: (N, d) values of the best function of each variable before, in standard deviations.
+        after: (N, d) its values after.
+    """
+
+    target: NDArray[np.int64]
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+
+
 def find_single_targets(
     before: ArrayLike, after: ArrayLike, dim: int, *, seed: int = 0, steps: int = 400
-) -> NDArray[np.int64]:
+) -> SingleTargets:
     """Guess the intervention target of each pair.
 
     Args:
@@ -55,7 +72,7 @@ def find_single_targets(
         steps: in which functions are found, each time.
 
     Returns:
-        (N,) targets, 0 = none, 1 to d = a variable, in the order in which they were found.
+        Targets and functions.
 
     Raises:
         ValueError: if the shapes do not fit, or no pair shows a difference.
@@ -65,7 +82,7 @@ def find_single_targets(
     >>> x = rng.normal(size=(3000, 2))
     >>> moved = np.where(target[:, None] == [1, 2], rng.normal(size=(3000, 2)), x)
     >>> mixing = rng.normal(size=(2, 5))
-    >>> found = find_single_targets(np.tanh(x) @ mixing, np.tanh(moved) @ mixing, 2)
+    >>> found = find_single_targets(np.tanh(x) @ mixing, np.tanh(moved) @ mixing, 2).target
     >>> bool(max((found == target).mean(), (np.array([0, 2, 1])[found] == target).mean()) > 0.95)
     True
     """
@@ -91,9 +108,15 @@ def find_single_targets(
             break
         target[search.next(target, number, dim)] = number
     target[target == -1] = last
+    found = search.again(target, dim)
+    nats = found.nats.reshape(dim, _AGAIN)
     if dim > 1:
-        target = infer_single_targets(search.change(target, dim), target)
-    return np.asarray(target.numpy(), dtype=np.int64)
+        change = found.change.square().reshape(dim, _AGAIN, -1)
+        poor = nats < nats.max(1, keepdim=True).values - _SLACK
+        target = infer_single_targets(change.masked_fill(poor[..., None], torch.nan), target)
+    best = nats.argmax(1) + _AGAIN * torch.arange(dim)
+    sides = (side[best].T.contiguous().numpy() for side in (found.before, found.after))
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
 
 
 def infer_single_targets(change: Tensor, target: Tensor) -> Tensor:
@@ -186,16 +209,12 @@ class _Search:
                 best, chosen = apart, start
         return changed[chosen]
 
-    def change(self, target: Tensor, dim: int) -> Tensor:
-        """Squared changes (d, r, N) of the functions of each variable, given all targets; NaN where one is poor."""
+    def again(self, target: Tensor, dim: int) -> KeptFunctions:
+        """Functions of each variable, one variable after another, given all targets."""
         own = torch.arange(1, dim + 1).repeat_interleave(_AGAIN)
         weights = torch.ones(len(own), dim + 1)
         weights[torch.arange(len(own)), own] = 0
-        found = self._functions(target, weights)
-        nats = found.nats.reshape(dim, _AGAIN)
-        poor = nats < nats.max(1, keepdim=True).values - _SLACK
-        change = found.change.square().reshape(dim, _AGAIN, -1)
-        return change.masked_fill(poor[..., None], torch.nan)
+        return self._functions(target, weights)
 
     def _functions(self, group: Tensor, weights: Tensor) -> KeptFunctions:
         return find_kept_functions(

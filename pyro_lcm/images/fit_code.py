@@ -193,11 +193,40 @@ def _find_targets(objective: Any, source: DataSource, seed: int, *, steps: int) 
     known = tensors.get("known")
     if known is None or bool((known < 0).all()):
         before, after = (tensors[name][:, :_SEARCHED].numpy() for name in ("v", "v_after"))
-        found = torch.as_tensor(find_single_targets(before, after, objective.code.dim, seed=seed, steps=steps))
+        targets = find_single_targets(before, after, objective.code.dim, seed=seed, steps=steps)
+        found = torch.as_tensor(targets.target)
+        rows = torch.cat([tensors["v"], tensors["v_after"]])
+        values = torch.cat([torch.as_tensor(targets.before), torch.as_tensor(targets.after)])
+        _begin_at(objective.code, rows, values, steps)
     else:
         found = known
     objective.target.copy_(found)
     return _shares(found, objective.code.dim)
+
+
+@torch.enable_grad()
+def _begin_at(code: ImageCode, components: Tensor, values: Tensor, steps: int) -> None:
+    """Let each number of the code begin as the function that was found of its variable.
+
+    From a start at random a number may come to mean the same for both halves of its variable's range, which no later
+    step unfolds.
+
+    Args:
+        code: the networks.
+        components: (rows, k).
+        values: (rows, d) of the functions.
+        steps: of the optimizer.
+    """
+    device = code.mean.device
+    optimizer = torch.optim.Adam(code.encoder.parameters(), RATE)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = RATE * (1 - step / steps)
+        rows = torch.randint(len(components), (256,))
+        error = code.raw_code(components[rows].to(device)) - values[rows].to(device)
+        optimizer.zero_grad()
+        error.square().mean().backward()
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def _infer_targets(objective: Any, source: DataSource, seed: int) -> Mapping[str, float]:

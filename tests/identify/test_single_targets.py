@@ -35,15 +35,19 @@ def _purity(found, target):
 def test_pairs_of_one_target_are_found_though_no_feature_is_a_variable():
     before, after, target = _chain(6000, 0)
     mixing = np.random.default_rng(1).normal(size=(before.shape[1], 15))
-    found = find_single_targets(before @ mixing, after @ mixing, 3, steps=150)
+    single = find_single_targets(before @ mixing, after @ mixing, 3, steps=150)
+    found = single.target
     assert set(np.unique(found)) == {0, 1, 2, 3}
+    for number in (1, 2, 3):  # the function of a variable is what its pairs change, and nobody else's
+        change = np.abs(single.after - single.before)[:, number - 1]
+        assert np.median(change[found == number]) > 10 * np.median(change[(found > 0) & (found != number)])
     assert (found[target == 0] == 0).all()
     assert _purity(found, target) > 0.9
 
 
 def test_the_same_seed_finds_the_same():
     before, after, _ = _chain(1000, 2)
-    first, second = (find_single_targets(before, after, 3, seed=4, steps=10) for _ in range(2))
+    first, second = (find_single_targets(before, after, 3, seed=4, steps=10).target for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -67,7 +71,7 @@ def test_one_variable_is_the_target_of_all_pairs_that_differ():
     x = rng.normal(size=(500, 3))
     moved = x.copy()
     moved[::2] += 1 + rng.random((250, 3))
-    np.testing.assert_array_equal(find_single_targets(x, moved, 1), np.tile([1, 0], 250))
+    np.testing.assert_array_equal(find_single_targets(x, moved, 1).target, np.tile([1, 0], 250))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.images.fit_code import CodeObjective, fit_code
+from pyro_lcm.images.fit_code import CodeObjective, _begin_at, fit_code
 
 
 def _bars(n, seed):
@@ -88,3 +88,16 @@ def test_a_cut_off_code_is_gone_on_with_exactly(tmp_path):
 def test_what_does_not_fit_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_code_begins_at_the_functions_that_were_found():
+    torch.manual_seed(0)
+    code = ImageCode((1, 4, 4), 2, components=6, hidden=32)
+    components = torch.randn(2000, 6)
+    values = torch.stack([components[:, 0], -components[:, 1].tanh()], 1)
+    decoder = [parameter.clone() for parameter in code.decoder.parameters()]
+    _begin_at(code, components, values, steps=300)
+    with torch.no_grad():
+        assert (code.raw_code(components) - values).square().mean() < 0.02
+    assert all(parameter.grad is None for parameter in code.parameters())
+    torch.testing.assert_close(list(code.decoder.parameters()), decoder, rtol=0, atol=0)
