@@ -7,7 +7,8 @@
    sides are one they are averaged, as the shared noise encodings of the pair's program are (the implicit model of
    Brehmer et al. 2022, arXiv 2203.16437, with one target a pair; averaging as in Locatello et al. 2020,
    arXiv 2002.02886). Without targets an autoencoder gives the strongest components the numbers of the weaker variables
-   and folds these over each other; which number is whose settles that before anything is learned.
+   and folds these over each other; which number is whose settles that before anything is learned. Each number begins
+   at the function that was found of its variable, so that it is not folded over itself.
 4. *Targets again*, from the codes, several times, once these are precise: before that they mistake more targets than
    the first guess does, and a code that is asked to keep what has changed folds.
 
