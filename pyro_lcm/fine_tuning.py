@@ -100,7 +100,7 @@ def fine_tune_pairs(
         fitted,
         training,
         held_out,
-        tuple(phases) if phases is not None else fine_tune(_recipe(start), budget),
+        tuple(phases) if phases is not None else fine_tune(_recipe(start), budget, own=architecture is None),
         units=units,
         seed=seed,
         out=out,

@@ -253,6 +253,7 @@ class LatentCausalModel:
 
     def _write(self, out: str | Path | None) -> None:
         """Save into the folder of a run, if there is one; of several processes the first does."""
+        self._folder = None if out is None else Path(out)
         if out is not None:
             if is_first_process():
                 self.save(out)

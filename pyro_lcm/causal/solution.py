@@ -111,6 +111,14 @@ class SolutionFunctions(nn.Module):
             self.resolved.copy_(self.context)
 
     @torch.no_grad()
+    def forget_order(self) -> None:
+        """Let each solution function see all other noise encodings, as at first."""
+        self.context.copy_(1 - torch.eye(self.dim))
+        self.adjacency.copy_(self.context)
+        self.resolved.zero_()
+        self.order.copy_(torch.arange(self.dim))
+
+    @torch.no_grad()
     def set_parents(self, adjacency: Tensor) -> None:
         """Set the graph; solution functions that see causal variables see those of their parents alone from here on.
 

@@ -85,7 +85,11 @@ def pairs_of_frame(frame: pd.DataFrame, before: Columns | None, after: Columns |
     >>> {name: side.tolist() for name, side in pairs_of_frame(frame, None, None).items()}
     {'x': [[1.0, 2.0]], 'x_after': [[5.0, 2.0]]}
     """
-    names = [str(name) for name in frame.columns]
+    frame = frame.rename(columns=str)
+    names = frame.columns.tolist()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"column {twice[0]}: got it more than once, expected different names")
     first = _chosen(names, BEFORE if before is None else before, "before")
     other = _chosen(names, AFTER if after is None else after, "after")
     if _is_pattern(before) and _is_pattern(after):
@@ -118,11 +122,11 @@ def _is_pattern(columns: Columns | None) -> bool:
 def _chosen(names: Sequence[str], columns: Columns, argument: str) -> dict[str, str]:
     """Columns by the name of their feature: what * stands for, or their own name in a list."""
     if not isinstance(columns, str):
-        missing = [name for name in columns if name not in names]
+        missing = [name for name in columns if str(name) not in names]
         if missing or not columns:
             got = f"{missing[0]!r}" if missing else "no column"
             raise ValueError(f"{argument}: got {got}, expected columns of the table: {listed(list(names))}")
-        return {name: name for name in columns}
+        return {str(name): str(name) for name in columns}
     if columns.count("*") != 1:
         raise ValueError(f"{argument}: got {columns!r}, expected one * in it, for the name of a feature")
     start, end = columns.split("*")
@@ -141,6 +145,8 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.floa
     import pandas as pd
 
     column = frame[name]
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        raise ValueError(f"column {name} has times, expected numbers")
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~np.isfinite(numbers)
     if bad.any():

@@ -96,7 +96,7 @@ def find_kept_functions(
         )
     if weights.ndim != 2 or weights.shape[1] <= int(group.max()):
         raise ValueError(f"weights: got shape {tuple(weights.shape)}, expected (S, G), G above {int(group.max())}")
-    networks = _Networks(len(weights), before.shape[1], generator)
+    networks = _Networks(len(weights), before.shape[1], generator, before.dtype)
     optimizer = torch.optim.Adam(networks.parameters(), _RATE)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = _RATE * min(1.0, 2 * (1 - step / steps))
@@ -106,7 +106,7 @@ def find_kept_functions(
         rows = torch.randint(len(before), (_BATCH,), generator=generator)
         with torch.enable_grad():
             x = torch.cat([before[rows], after[rows]])
-            values = networks(x + noise * blur * torch.randn(x.shape, generator=generator))
+            values = networks(x + noise * blur * torch.randn(x.shape, generator=generator, dtype=x.dtype))
             sd = values.std(1, keepdim=True)
             first, second = (values / sd).chunk(2, 1)
             rolls = torch.randint(1, 2 * _BATCH, (_ROLLS,), generator=generator).tolist()
@@ -142,16 +142,16 @@ def _near(difference: Tensor, resolution: float) -> Tensor:
 class _Networks(nn.Module):
     """S perceptrons of k numbers with two hidden layers, evaluated together: (B, k) to (S, B)."""
 
-    def __init__(self, count: int, features: int, generator: torch.Generator) -> None:
+    def __init__(self, count: int, features: int, generator: torch.Generator, dtype: torch.dtype) -> None:
         super().__init__()
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(count, *shape, generator=generator)
+            return torch.randn(count, *shape, generator=generator, dtype=dtype)
 
         self.first = nn.Parameter(normal(features, _HIDDEN) / features**0.5)
         self.shift = nn.Parameter(0.5 * normal(1, _HIDDEN))
         self.second = nn.Parameter(normal(_HIDDEN, _HIDDEN) * (2 / _HIDDEN) ** 0.5)
-        self.second_shift = nn.Parameter(torch.zeros(count, 1, _HIDDEN))
+        self.second_shift = nn.Parameter(torch.zeros(count, 1, _HIDDEN, dtype=dtype))
         self.last = nn.Parameter(normal(_HIDDEN, 1) / _HIDDEN**0.5)
 
     def forward(self, x: Tensor) -> Tensor:

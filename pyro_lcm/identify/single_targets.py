@@ -197,7 +197,7 @@ class _Search:
     def next(self, target: Tensor, number: int, dim: int) -> Tensor:
         """Which pairs (N,) of unknown target, -1, are those of one more variable; 1 to number - 1 are known."""
         left = target == -1
-        weights = torch.zeros(_STARTS, dim + 2)
+        weights = torch.zeros(_STARTS, dim + 2, dtype=self.before.dtype)
         weights[:, 1:number] = 1
         weights[:, dim + 1] = 1
         found = self._functions(torch.where(left, dim + 1, target), weights)
@@ -212,7 +212,7 @@ class _Search:
     def again(self, target: Tensor, dim: int) -> KeptFunctions:
         """Functions of each variable, one variable after another, given all targets."""
         own = torch.arange(1, dim + 1).repeat_interleave(_AGAIN)
-        weights = torch.ones(len(own), dim + 1)
+        weights = torch.ones(len(own), dim + 1, dtype=self.before.dtype)
         weights[torch.arange(len(own)), own] = 0
         return self._functions(target, weights)
 

@@ -15,7 +15,7 @@ class Budget:
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
         unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.
-        solutions: of the mechanisms of the models beside the implicit one.
+        solutions: of the mechanisms of the models beside the implicit one, those of one's own included.
         batch_size: pairs in a step.
         code: of the network between images and their codes; None for as many as it needs as a rule.
 

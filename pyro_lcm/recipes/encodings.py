@@ -50,10 +50,14 @@ def encode_pairs(guide: Any, pairs: Mapping[str, Tensor]) -> tuple[Tensor, Tenso
 class EncodeOnce:
     """What an encoder that a phase freezes makes of every pair, as columns of its data.
 
-    Its flow takes most of a step, and is run once for each pair in place of once in each step.
+    Its flow takes most of a step, and is run once for each pair in place of once in each step. Pairs that are read a
+    batch at a time because they are larger than memory stay as they are, and so do the steps.
 
     Attributes:
         rows: pairs at a time.
+
+    Raises:
+        ValueError: if the encoder is being trained.
     """
 
     rows: int = 8192
@@ -61,6 +65,11 @@ class EncodeOnce:
     def __call__(self, objective: Any, source: PlacedSource) -> PlacedSource:
         """The source with the columns that ``encoder.passes`` reads."""
         encoder = objective.guide.encoder
+        trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+        if trained:
+            raise ValueError(f"freeze: {trained[0]!r} of the encoder is trained, expected all of it to be frozen")
+        if not source.in_memory:
+            return source
         parts = []
         for index in torch.arange(len(source)).split(self.rows):
             batch = source.batch(index)

@@ -19,12 +19,13 @@ NAME = "fine tune"
 """What the log calls the phase."""
 
 
-def fine_tune(recipe: Sequence[Phase], budget: Budget | None = None) -> tuple[Phase, ...]:
+def fine_tune(recipe: Sequence[Phase], budget: Budget | None = None, *, own: bool = False) -> tuple[Phase, ...]:
     """The phase that goes on with a model.
 
     Args:
         recipe: that the model was fitted by; its last phase with steps says what is optimised.
         budget: ``refine`` and ``batch_size`` of it count.
+        own: whether it is the recipe of a model of one's own, whose guide was held until there was a decoder.
 
     Returns:
         One phase, for a :class:`pyro_lcm.recipes.objective.RecipeObjective`.
@@ -37,6 +38,7 @@ def fine_tune(recipe: Sequence[Phase], budget: Budget | None = None) -> tuple[Ph
     trained = [phase for phase in recipe if phase.steps]
     last = trained[-1] if trained else Phase(NAME, 0, settings=HARD)
     # A code of x that has a decoder needs none of what stands in for one, nor a guide that waits for it.
+    held = tuple(prefix for prefix in last.freeze if not (own and prefix.startswith("guide")))
     settings = {name: value for name, value in last.settings.items() if name != "through_encoder"}
     return (
         replace(
@@ -47,7 +49,7 @@ def fine_tune(recipe: Sequence[Phase], budget: Budget | None = None) -> tuple[Ph
             batch_size=b.batch_size,
             settings=settings,
             # What was frozen to be computed once is trained again.
-            freeze=() if last.data else tuple(prefix for prefix in last.freeze if not prefix.startswith("guide")),
+            freeze=() if last.data else held,
             data=None,
             gradient_clip=10.0,
             start=None,

@@ -100,6 +100,7 @@ def initialize(
         guide.target_encoder.level_tolerances()
     solution = solution_of(model)
     if solution is not None:
+        solution.forget_order()
         regress_solutions(solution, before, after, hard_targets(guide, before, after, known))
     tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))
     guide.encoder.set_tolerance(tolerance)

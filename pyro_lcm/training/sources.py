@@ -118,6 +118,11 @@ class PlacedSource:
         return extended
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the items are tensors on the device, from which batches are gathered."""
+        return self._moved
+
+    @property
     def index_device(self) -> torch.device:
         """Return the device on which `batch` takes its index without a copy."""
         return self.device if self._moved else torch.device("cpu")

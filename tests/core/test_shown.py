@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pyro_lcm import DimChoice, InterventionPairs, LatentCausalModel
+from pyro_lcm import Budget, DimChoice, InterventionPairs, LatentCausalModel
 from pyro_lcm.dim_choice import Candidate
 from pyro_lcm.discovery import graph_summary
 from pyro_lcm.reasoning import Plan
@@ -91,6 +91,15 @@ def test_names_are_changed_here_and_in_the_folder(lcm, held_out, tmp_path):
     assert loaded.encode(held_out.x).names == loaded.names
     assert loaded.rename({"z1": "z3", "z3": "z1"}).names == ("z3", "pressure", "z1")
     assert lcm.names == ("z1", "z2", "z3")
+
+
+def test_names_are_not_changed_in_the_folder_of_an_earlier_fit(lcm, train, tmp_path):
+    lcm.save(tmp_path / "run")
+    model = LatentCausalModel.load(tmp_path / "run")
+    config = (tmp_path / "run" / "config.yaml").read_bytes()
+    model.fine_tune(train[:400], budget=Budget(refine=1), progress=False).rename({"z1": "a"})
+    assert model.names[0] == "a"
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == config
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def _run(objective, batch, settings):
 def test_loss_and_gradients_are_those_of_the_encoder(case, monkeypatch):
     objective, tensors, settings = case
     source = PlacedSource(TensorSource(tensors), torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"^freeze: .* of the encoder is trained"):
+        EncodeOnce()(objective, source)
+    objective.guide.encoder.requires_grad_(False)
     with torch.no_grad():
         columns = EncodeOnce(rows=16)(objective, source)
         objective.readouts.set_linear(torch.randn(3, 3), torch.randn(3))
@@ -50,6 +53,21 @@ def test_loss_and_gradients_are_those_of_the_encoder(case, monkeypatch):
     found, gradients = _run(objective, columns.batch(rows), settings)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradients, expected_gradients)
+
+
+def test_pairs_that_are_not_in_memory_stay_as_they_are(case):
+    objective, tensors, _ = case
+    objective.guide.encoder.requires_grad_(False)
+
+    class Lazy:
+        def __len__(self):
+            return PAIRS
+
+        def batch(self, index):
+            return {name: value[index] for name, value in tensors.items()}
+
+    source = PlacedSource(Lazy(), torch.device("cpu"))
+    assert EncodeOnce()(objective, source) is source
 
 
 def test_columns_are_beside_those_of_the_source():

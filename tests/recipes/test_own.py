@@ -138,3 +138,10 @@ def test_the_recipe_goes_by_what_a_program_has(objective):
     assert [phase.name for phase in short] == ["fit", "order", "parents"]
     plain = ILCMGuide(DIM, nn.Identity())
     assert identify_own(objective.model, plain) == annealed()
+
+
+def test_nothing_stands_in_for_sets_of_targets_or_a_graph(objective):
+    objective.model.subsets = torch.eye(DIM, dtype=torch.bool)
+    phases = identify_own(objective.model, objective.guide)
+    assert [phase.name for phase in phases] == ["fit", "decoder"]
+    assert not any("program" in phase.settings for phase in phases)
