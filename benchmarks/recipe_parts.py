@@ -75,7 +75,7 @@ def _without_order(phases: Phases) -> Phases:
 def _small_tolerance(phases: Phases) -> Phases:
     start = phases[0].start
     assert start is not None
-    return (replace(phases[0], start=SmallTolerance(start)), *phases[1:])
+    return (replace(phases[0], start=SmallTolerance(start), freeze=("model.decoder.log_tolerance",)), *phases[1:])
 
 
 VARIANTS: dict[str, Callable[[Phases], Phases]] = {
@@ -84,7 +84,7 @@ VARIANTS: dict[str, Callable[[Phases], Phases]] = {
     "without order": _without_order,
     "one target a pair": lambda phases: _each(phases, settings={"hypotheses": 1}),
     "Adam": lambda phases: _each(phases, optimizer="adam", learning_rate=Cosine(3e-3, 1e-5)),
-    "small tolerance": lambda phases: _each(_small_tolerance(phases), freeze=("model.decoder.log_tolerance",)),
+    "small tolerance": _small_tolerance,
 }
 
 
