@@ -112,7 +112,9 @@ class SolutionFunctions(nn.Module):
 
     @torch.no_grad()
     def forget_order(self) -> None:
-        """Let each solution function see all other noise encodings, as at first."""
+        """Let solution functions that see causal variables see all other noise encodings again."""
+        if not self._sequential:
+            return
         self.context.copy_(1 - torch.eye(self.dim))
         self.adjacency.copy_(self.context)
         self.resolved.zero_()

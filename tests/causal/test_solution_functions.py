@@ -224,3 +224,16 @@ def test_an_order_that_is_copied_into_the_buffers_counts():
     torch.testing.assert_close(second(noise), first(noise))
     first.resolved.zero_()
     assert not torch.allclose(second(noise), first(noise))
+
+
+def test_an_order_is_forgotten_and_a_context_without_one_is_kept():
+    solution = SolutionFunctions(3)
+    solution.set_order([2, 0, 1])
+    solution.set_parents(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    solution.forget_order()
+    expected = SolutionFunctions(3)
+    for name, buffer in expected.named_buffers():
+        assert torch.equal(dict(solution.named_buffers())[name], buffer), name
+    solution.context.zero_()
+    solution.forget_order()
+    assert not solution.context.any()
