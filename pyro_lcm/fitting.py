@@ -259,8 +259,12 @@ def train_fitted(
         **(facts or {}),
     }
     double = precision == "64-true"
-    sources: list[DataSource] = [fitted.source(part, double=double) for part in (training, held_out)]
-    source, validation_source = sources if coded is None else coded.sources(double=double)
+    source: DataSource
+    validation_source: DataSource
+    if coded is None:
+        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
+    else:
+        source, validation_source = coded.sources(double=double)
     # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
     # driver notices what is not finite.
     with pyro.validation_enabled(False):

@@ -68,9 +68,7 @@ class Outcomes(Messenger):
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] != "redrawn":
             return
-        noise, fn = self._values["noise"], msg["fn"]
-        while isinstance(fn, Independent):
-            fn = fn.base_dist
+        noise, fn = self._values["noise"], _by_component(msg["fn"])
         if isinstance(fn, MaskedDistribution):
             outcomes = self.solution.redrawn(noise, self._values["target"]).mask(fn._mask)
         else:
@@ -80,6 +78,13 @@ class Outcomes(Messenger):
     def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] in ("target", "noise"):
             self._values[msg["name"]] = msg["value"]
+
+
+def _by_component(fn: Any) -> Any:
+    """A distribution of batch shape (..., d), of one whose event shape is (d,)."""
+    while isinstance(fn, Independent):
+        fn = fn.base_dist
+    return fn
 
 
 class _StandIn:
@@ -132,9 +137,7 @@ class OwnObjective(RecipeObjective):
         with pyro.get_param_store().scope(), poutine.block():
             program = poutine.condition(without_registration(self.model), given)
             trace = poutine.trace(program).get_trace(None, None, size=len(x))
-        fn = trace.nodes["redrawn"]["fn"]
-        while isinstance(fn, Independent):
-            fn = fn.base_dist
+        fn = _by_component(trace.nodes["redrawn"]["fn"])
         loss = -torch.where(hit, fn.log_prob(drawn), 0.0).sum(-1).mean()
         return loss, {"redrawn": -loss.detach()}
 
