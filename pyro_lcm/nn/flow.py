@@ -3,12 +3,10 @@
 The map between the codes of an autoencoder (or whitened observations) and noise encodings is a diffeomorphism that
 has to be found. A normalising flow finds it by exact likelihood, with no decoder in the loop, and has an exact
 inverse that the decoder can use. Layers alternate a full linear map with an affine coupling (Dinh, Sohl-Dickstein,
-Bengio, ICLR 2017) that is extended by one soft kink, so that a piecewise linear mixing needs few layers:
+Bengio, ICLR 2017) that is extended by one soft kink (:mod:`pyro_lcm.nn.kink`), so that a piecewise linear mixing needs
+few layers; a network of the other half of the coordinates says where it is and how much it bends.
 
-    y = exp(s) (v + a sqrt((v - c)^2 + w^2)) + t,      |a| < 1,  w > 0
-
-with s, t, a, c, w given by a network of the other half of the coordinates. It increases in v, bends at c by the
-ratio (1 + a) / (1 - a) of its slopes, and its inverse is the root of a quadratic.
+Inside, coordinates are rows and observations columns, for which small networks are a fifth faster.
 """
 
 from __future__ import annotations
@@ -17,10 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_lcm.nn.activations import Activation, activation_layer
-
-_MAX_LOG_SCALE = 2.0
-_MAX_BEND = 0.95
-_MIN_WIDTH = 0.01
+from pyro_lcm.nn.kink import COEFFICIENTS, kink, unkink
 
 
 class Coupling(nn.Module):
@@ -38,7 +33,7 @@ class Coupling(nn.Module):
         self.swap = swap
         self.split = dim // 2
         passed, moved = (dim - self.split, self.split) if swap else (self.split, dim - self.split)
-        last = nn.Linear(hidden, 5 * moved)
+        last = nn.Linear(hidden, COEFFICIENTS * moved)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         with torch.no_grad():
@@ -53,36 +48,30 @@ class Coupling(nn.Module):
         )
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Image (..., dim) and log absolute determinant (...) of (..., dim) values."""
+        """Image (dim, rows) and log absolute determinant (rows,) of (dim, rows) values."""
         passed, moved = self._halves(value)
-        log_scale, shift, bend, centre, width = self._coefficients(passed)
-        offset = moved - centre
-        root = (offset.square() + width.square()).sqrt()
-        moved = (moved + bend * root) * log_scale.exp() + shift
-        log_det = (log_scale + torch.log1p(bend * offset / root)).sum(-1)
+        moved, log_det = kink(self._coefficients(passed), moved)
         return self._join(passed, moved), log_det
 
     def inverse(self, value: Tensor) -> Tensor:
-        """The (..., dim) values whose image is given."""
+        """The (dim, rows) values whose image is given."""
         passed, moved = self._halves(value)
-        log_scale, shift, bend, centre, width = self._coefficients(passed)
-        target = (moved - shift) * (-log_scale).exp() - centre
-        rest = 1 - bend.square()
-        offset = (target - bend * (target.square() + width.square() * rest).sqrt()) / rest
-        return self._join(passed, offset + centre)
+        return self._join(passed, unkink(self._coefficients(passed), moved))
 
-    def _coefficients(self, passed: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        log_scale, shift, bend, centre, width = self.network(passed).chunk(5, -1)
-        log_scale = _MAX_LOG_SCALE * torch.tanh(log_scale / _MAX_LOG_SCALE)
-        width = nn.functional.softplus(width - 1) + _MIN_WIDTH
-        return log_scale, shift, _MAX_BEND * torch.tanh(bend), centre, width
+    def _coefficients(self, passed: Tensor) -> Tensor:
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                passed = torch.addmm(layer.bias.unsqueeze(1), layer.weight, passed)
+            else:
+                passed = layer(passed)
+        return passed
 
     def _halves(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = value[..., : self.split], value[..., self.split :]
+        first, second = value[: self.split], value[self.split :]
         return (second, first) if self.swap else (first, second)
 
     def _join(self, passed: Tensor, moved: Tensor) -> Tensor:
-        return torch.cat([moved, passed] if self.swap else [passed, moved], -1)
+        return torch.cat([moved, passed] if self.swap else [passed, moved])
 
 
 class Flow(nn.Module):
@@ -113,25 +102,30 @@ class Flow(nn.Module):
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Image (..., dim) and log absolute determinant (...) of (..., dim) values."""
-        log_det = value.new_zeros(value.shape[:-1])
-        for rotation, coupling in zip(self.rotations, self.couplings, strict=True):
-            value, change = coupling(value @ rotation)
-            log_det = log_det + change
+        image, log_det = self._through(value)
         linear = torch.linalg.slogdet(torch.stack([*self.rotations, self.weight]))[1].sum()
-        return value @ self.weight + self.bias, log_det + linear
+        return image, log_det + linear
 
     def image(self, value: Tensor) -> Tensor:
         """Image (..., dim) of (..., dim) values."""
-        for rotation, coupling in zip(self.rotations, self.couplings, strict=True):
-            value, _ = coupling(value @ rotation)
-        return value @ self.weight + self.bias
+        return self._through(value)[0]
 
     def inverse(self, value: Tensor) -> Tensor:
         """The (..., dim) values whose image is given."""
-        value = _solve(value - self.bias, self.weight)
+        columns = _solve(_columns(value - self.bias), self.weight)
         for rotation, coupling in zip(reversed(self.rotations), reversed(self.couplings), strict=True):
-            value = _solve(coupling.inverse(value), rotation)  # type: ignore[operator]
-        return value
+            columns = _solve(coupling.inverse(columns), rotation)  # type: ignore[operator]
+        return columns.T.reshape(value.shape)
+
+    def _through(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Image, and what the couplings add to the log absolute determinant."""
+        columns = _columns(value)
+        log_det = columns.new_zeros(columns.shape[1])
+        for rotation, coupling in zip(self.rotations, self.couplings, strict=True):
+            columns, change = coupling(rotation.T @ columns)
+            log_det = log_det + change
+        image = columns.T @ self.weight + self.bias
+        return image.reshape(value.shape), log_det.reshape(value.shape[:-1])
 
     @torch.no_grad()
     def compose(self, weight: Tensor, bias: Tensor) -> None:
@@ -140,6 +134,11 @@ class Flow(nn.Module):
         self.weight.copy_(self.weight @ weight)
 
 
-def _solve(value: Tensor, weight: Tensor) -> Tensor:
-    """Solve v W = value for v."""
-    return value @ torch.linalg.inv(weight)
+def _columns(value: Tensor) -> Tensor:
+    """(..., dim) values as (dim, rows)."""
+    return value.reshape(-1, value.shape[-1]).T.contiguous()
+
+
+def _solve(columns: Tensor, weight: Tensor) -> Tensor:
+    """Solve W' v = columns for v."""
+    return torch.linalg.inv(weight).T @ columns

@@ -58,6 +58,8 @@ ORDER, PARENTS = 0.1, 0.3
 """Steps of the mechanisms, once there is an order and once parents are chosen, as shares of the steps of the fit."""
 MECHANISM_RATE = 1e-2
 """Learning rate of SOAP at the start of these."""
+SLACK = 5e-3
+"""Nats a pair that validation cannot tell apart, as mechanisms go: see ``Phase.slack``."""
 OF_CODES = 0.1
 """Learning rates of a fit to codes that are nearly noise encodings, in parts of those of others."""
 
@@ -130,7 +132,7 @@ def fit_phases(
     steps = b.steps_of_fit(dim)
     settings = TWO | ({"through_encoder": True} if through_encoder else {})
     settings |= {} if program is None else {"program": program}
-    shared: dict[str, Any] = {"gradient_clip": 20.0, "optimizer": "soap"}
+    shared: dict[str, Any] = {"gradient_clip": 20.0, "optimizer": "soap", "keep": "best"}
     phases = [
         Phase(
             "fit",
@@ -140,7 +142,6 @@ def fit_phases(
             settings,
             start=Initialize(program=program, flat=flat),
             freeze=("guide.encoder.body",) if through_encoder else (),
-            keep="best",
             **shared,
         )
     ]
@@ -148,6 +149,7 @@ def fit_phases(
         return phases
     # The encoder stays from here on: what it makes of the pairs is computed once, and a step takes many of them.
     shared |= {"freeze": ("guide.encoder" if through_encoder else "model.decoder",), "data": EncodeOnce()}
+    shared["slack"] = SLACK
     order = FindOrder(program) if through_encoder else FindOrderAndReadouts()
     for name, start, share, decay in (
         ("order", order, ORDER, {}),
@@ -160,7 +162,7 @@ def fit_phases(
     ):
         number = round(steps * share)
         rate = Cosine(MECHANISM_RATE, 1e-5)
-        phases.append(Phase(name, number, rate, 2 * b.batch_size, settings, decay, start=start, keep="best", **shared))
+        phases.append(Phase(name, number, rate, 2 * b.batch_size, settings, decay, start=start, **shared))
     return phases
 
 

@@ -149,20 +149,18 @@ class FindParents:
     Attributes:
         program: which program of the objective's (:meth:`~pyro_lcm.training.objective.PairObjective.programs`).
         restrict: whether solution functions see their parents alone from here on, to be trained further.
-        pairs: how many pairs to use at most.
-        rows: how many of them for one regression at most.
+        rows: how many observations for one regression at most; four times as many pairs for each target are looked at.
     """
 
     program: str | None = None
     restrict: bool = False
-    pairs: int = 100_000
     rows: int = 2_000
 
     def __call__(self, objective: RecipeObjective, source: DataSource, seed: int) -> dict[str, float]:
         """Set the buffer ``adjacency`` of the solution functions, and ``context`` if asked for; see the class."""
         model, guide = objective.programs(self.program)
         solution = model.solution  # type: ignore[attr-defined]
-        batch = sample_pairs(source, self.pairs, seed)
+        batch = sample_pairs(source, 4 * self.rows * (solution.dim + 1), seed)
         before, after, target = encode_pairs(guide, batch)
         natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)

@@ -130,7 +130,9 @@ class TrainingLoop:
         self._position = _Position(**tree["position"])
         load_tensors(self.objective, tree["tensors"])
         self._optimizer_state = tree["optimizer"]
-        self._best = tree["best"]
+        best = tree["best"]
+        # A checkpoint of before there was slack has the lowest loss as that of what is kept.
+        self._best = best if best is None else {"lowest": best["loss"], **best}
         self._last = dict(tree["last"])
         self.finished = [PhaseResult(**plain) for plain in tree["finished"]]
         self.fabric.strategy.precision.load_state_dict(tree["precision"])
@@ -284,9 +286,10 @@ class TrainingLoop:
         )
         loss = means["loss"]
         self._last["validation_loss"] = loss
-        better = self._best is None or loss < self._best["loss"]
-        if phase.keep == "best" and math.isfinite(loss) and better:
-            self._best = {"loss": loss, "step": self.step, "tensors": copy_tensors(self.objective)}
+        lowest = math.inf if self._best is None else self._best["lowest"]
+        if phase.keep == "best" and math.isfinite(loss) and loss < lowest + phase.slack:
+            kept = {"loss": loss, "step": self.step, "tensors": copy_tensors(self.objective)}
+            self._best = {"lowest": min(loss, lowest), **kept}
         return {f"validation_{name}": value for name, value in means.items()}
 
     def _log(self, phase: Phase, row: Mapping[str, float]) -> None:

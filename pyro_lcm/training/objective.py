@@ -41,6 +41,7 @@ class PairObjective(nn.Module):
         self.model = model
         self.guide = guide
         self._others_enumerate: dict[str | None, bool] = {}
+        self._direct: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def forward(
         self,
@@ -158,7 +159,10 @@ class PairObjective(nn.Module):
         hypotheses: int | None,
         intervention_term: bool,
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        model, guide = (without_registration(program) for program in (model, guide))
+        for program in (model, guide):  # a look at every module of both, which a step need not repeat
+            if program not in self._direct:
+                self._direct[program] = without_registration(program)
+        model, guide = self._direct[model], self._direct[guide]
         if hypotheses is not None:
             guide = TopHypotheses(hypotheses)(guide)
         if not intervention_term:

@@ -55,6 +55,8 @@ class Phase:
             to give the same result each time it is called.
         keep: ``"last"`` ends the phase with the last parameters, ``"best"`` with those that had the lowest
             loss on the validation data, the state at the start of the phase included.
+        slack: With ``"best"``, how much higher than the lowest a loss may be to count as no worse; the last of these is
+            kept. The end of a falling rate is to be had before chance chooses among steps that validation cannot part.
         reset_optimizer: Whether to forget the optimizer's moments of the phase before.
         optimizer: ``"adam"`` (AdamW) or ``"soap"`` (:class:`~pyro_lcm.training.soap.SOAP`), unless the driver is
             given one.
@@ -84,6 +86,7 @@ class Phase:
     start: StartHook | None = None
     data: DataHook | None = None
     keep: Literal["last", "best"] = "last"
+    slack: float = 0.0
     reset_optimizer: bool = True
     optimizer: Literal["adam", "soap"] = "adam"
 
@@ -103,6 +106,7 @@ class Phase:
         self._require(self.start is None or callable(self.start), "start", "a callable or None")
         self._require(self.data is None or callable(self.data), "data", "a callable or None")
         self._require(self.keep in ("last", "best"), "keep", "'last' or 'best'")
+        self._require(_is_number(self.slack) and self.slack >= 0, "slack", "a number >= 0")
         self._require(isinstance(self.reset_optimizer, bool), "reset_optimizer", "True or False")
         self._require(self.optimizer in ("adam", "soap"), "optimizer", "'adam' or 'soap'")
         self._freeze_containers()

@@ -247,6 +247,25 @@ def test_best_parameters_are_kept():
     assert result.phases[0].best_step is None
 
 
+def test_the_last_of_those_that_are_no_worse_is_kept():
+    data = _data()
+
+    def ascend(groups):
+        return torch.optim.SGD([{**group, "maximize": True} for group in groups])
+
+    def steps_kept(slack):
+        phase = Phase("a", 20, learning_rate=1e-3, batch_size=50, keep="best", slack=slack)
+        result = _fit(_objective(), data, [phase], validation=data, optimizer=ascend, validate_every=5)
+        losses = [row["validation_loss"] for row in result.history if "validation_loss" in row]
+        return result.phases[0], losses
+
+    _, (start, first, second, *_) = steps_kept(0.0)
+    assert start < first < second
+    kept, _ = steps_kept((first + second) / 2 - start)
+    assert (kept.best_step, kept.validation_loss) == (5, first)
+    assert [steps_kept(slack)[0].best_step for slack in (0.0, 1e6)] == [0, 20]
+
+
 def test_start_counts_among_the_best():
     objective = _objective()
     before = _values(objective)

@@ -27,6 +27,7 @@ def test_yaml_round_trip():
         freeze=["guide.encoder"],
         gradient_clip=1.0,
         keep="best",
+        slack=0.01,
         reset_optimizer=False,
     )
     assert Phase.from_dict(yaml.safe_load(yaml.safe_dump(phase.to_dict()))) == phase
@@ -57,6 +58,7 @@ def test_phase_does_not_change_with_what_it_was_made_from():
         ({"name": ""}, "name"),
         ({"name": "two\nlines"}, "name"),
         ({"steps": -1}, "steps"),
+        ({"slack": -1.0}, "slack"),
         ({"steps": 1.5}, "steps"),
         ({"steps": True}, "steps"),
         ({"batch_size": 0}, "batch_size"),
