@@ -8,7 +8,8 @@ from pyro_lcm.data.scenes.catalogue import SCENES, find_scene
 from pyro_lcm.data.scenes.contract import Renderer, Scene
 from pyro_lcm.data.scenes.measure import Sight, hidden_fractions, measure_sight
 from pyro_lcm.data.scenes.objects3d import Objects3D
-from pyro_lcm.data.scenes.shapes import Arc, Background, Shape, ShapesScene
+from pyro_lcm.data.scenes.shapes import Arc, Background, Shape
+from pyro_lcm.data.scenes.shapes_scene import ShapesScene
 from pyro_lcm.data.scenes.store import plan_sample, write_samples
 from pyro_lcm.data.scenes.system import SceneSystem, simulate_objects3d, simulate_shapes
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyro_lcm.data.scenes.shapes import Arc, Background, Shape, ShapesScene
+from pyro_lcm.data.scenes.shapes import Arc, Background, Shape
+from pyro_lcm.data.scenes.shapes_scene import ShapesScene
 
 SUFFIX = "-occluded"
 """Ends the name of a scene's variant in which shapes overlap, with texture and pixel noise."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.data.scenes.contract import Scene
-from pyro_lcm.data.scenes.shapes import ShapesScene
+from pyro_lcm.data.scenes.shapes_scene import ShapesScene
 
 Array = NDArray[np.float64]
 

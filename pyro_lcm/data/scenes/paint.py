@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.scenes.contract import check_places, check_size
 from pyro_lcm.data.scenes.outlines import OUTLINES, Outline
-from pyro_lcm.data.scenes.shapes import Arc, Background, Shape, ShapesScene, ends
+from pyro_lcm.data.scenes.shapes import Arc, Background, Shape, ends
 
 Array = NDArray[np.float32]
 
@@ -24,18 +25,22 @@ class ShapesRenderer:
     """Paints the images of a scene; see :class:`pyro_lcm.data.scenes.contract.Renderer`.
 
     Args:
-        scene: What to paint.
+        shapes: What to paint, the last in front.
+        background: What is behind them.
+        variables: Names of the causal variables that arcs follow, a column each.
         size: Width and height of the images in pixels, 16 to 512.
 
     Raises:
         ValueError: If the size is out of range.
     """
 
-    def __init__(self, scene: ShapesScene, size: int = 64) -> None:
+    def __init__(
+        self, shapes: Sequence[Shape], background: Background, variables: Sequence[str], size: int = 64
+    ) -> None:
         check_size(size)
-        self.scene, self.size = scene, size
-        self._background = background_image(scene.background, size)
-        self._column = {name: column for column, name in enumerate(scene.variables)}
+        self.shapes, self.size = tuple(shapes), size
+        self._background = background_image(background, size)
+        self._column = {name: column for column, name in enumerate(variables)}
 
     def render(self, z: ArrayLike) -> NDArray[np.uint8]:
         """Render images without pixel noise.
@@ -71,11 +76,11 @@ class ShapesRenderer:
             Fractions of the shapes' areas, shape (N, shapes).
         """
         places = check_places(z, len(self._column))
-        share = np.empty((len(places), len(self.scene.shapes)))
+        share = np.empty((len(places), len(self.shapes)))
         for start in range(0, len(places), _BLOCK):
             block = places[start : start + _BLOCK]
             uncovered = np.ones((len(block), self.size, self.size), np.float32)
-            for number, shape in reversed(list(enumerate(self.scene.shapes))):
+            for number, shape in reversed(list(enumerate(self.shapes))):
                 rows, columns, opacity = self._window(shape, block)
                 windows = sliding_window_view(uncovered, opacity.shape[1:], axis=(1, 2), writeable=True)
                 at = (np.arange(len(block)), rows, columns)
@@ -95,7 +100,7 @@ class ShapesRenderer:
     def _paint(self, places: NDArray[np.float64]) -> Array:
         """Images (N, 3, size, size), 0 to 255."""
         canvas = np.repeat(self._background[None], len(places), axis=0)
-        for shape in self.scene.shapes:
+        for shape in self.shapes:
             rows, columns, opacity = self._window(shape, places)
             colour = colours(self._values(shape.hue, places), self._values(shape.brightness, places), shape.saturation)
             windows = sliding_window_view(canvas, opacity.shape[1:], axis=(2, 3), writeable=True)

@@ -8,14 +8,9 @@ the circle, nothing that vanishes or leaves the frame at any place on its arc.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
 
 from pyro_lcm.data.scenes.outlines import OUTLINES
-
-if TYPE_CHECKING:
-    from pyro_lcm.data.scenes.paint import ShapesRenderer
 
 LARGEST_TURN = 80.0
 """Degrees that an angle may span."""
@@ -142,76 +137,6 @@ class Background:
             raise ValueError(f"texture: got {self.texture} about a level of {self.level}, expected to stay in [0, 1]")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShapesScene:
-    """A scene: shapes in the order of drawing, the last in front.
-
-    Args:
-        name: Of the scene.
-        shapes: At least one; some attribute is an arc.
-        background: Behind them.
-        noise_sd: Standard deviation of the normal noise of every pixel and colour, in the units of 0 to 255.
-
-    Raises:
-        ValueError: If there is no variable, or the noise is negative.
-
-    >>> scene = ShapesScene(name="mine", shapes=(
-    ...     Shape(outline="disc", x=Arc("place", 0.2, 0.8)),
-    ...     Shape(outline="square", y=0.8, hue=Arc("hue", 0.0, 0.5)),
-    ... ))
-    >>> with scene.renderer(32) as renderer:
-    ...     renderer.render([[0.0, 0.5], [1.0, 0.5]]).shape
-    (2, 32, 32, 3)
-    """
-
-    name: str
-    shapes: tuple[Shape, ...]
-    background: Background = field(default=Background())
-    noise_sd: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.variables:
-            raise ValueError("shapes: got none with an Arc, expected at least one causal variable")
-        if self.noise_sd < 0:
-            raise ValueError(f"noise_sd: got {self.noise_sd}, expected at least 0")
-
-    @cached_property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the causal variables in the order in which shapes and their attributes name them."""
-        return tuple(dict.fromkeys(arc.variable for shape in self.shapes for _, arc in shape.arcs()))
-
-    def renderer(self, size: int = 64) -> ShapesRenderer:
-        """Make a renderer of square images of ``size`` pixels."""
-        from pyro_lcm.data.scenes.paint import ShapesRenderer
-
-        return ShapesRenderer(self, size)
-
-    def crowded(self, across: float, down: float, grow: float) -> ShapesScene:
-        """The same scene with shapes that overlap.
-
-        Args:
-            across: Distances from the middle column of the image are multiplied by this, 0 to 1.
-            down: Distances from the middle row are multiplied by this, 0 to 1.
-            grow: Sizes are multiplied by this, at least 1.
-
-        Returns:
-            The scene, with the same variables in the same order.
-
-        Raises:
-            ValueError: If a shape would leave the frame.
-        """
-        shapes = tuple(
-            replace(
-                shape,
-                x=_affine(shape.x, 0.5 - 0.5 * across, across),
-                y=_affine(shape.y, 0.5 - 0.5 * down, down),
-                size=_affine(shape.size, 0.0, grow),
-            )
-            for shape in self.shapes
-        )
-        return replace(self, shapes=shapes)
-
-
 def ends(attribute: float | Arc) -> tuple[float, ...]:
     """The values of an attribute at the ends of its arc."""
     return (attribute.start, attribute.stop) if isinstance(attribute, Arc) else (attribute,)
@@ -222,7 +147,8 @@ def span(attribute: float | Arc) -> float:
     return max(ends(attribute)) - min(ends(attribute))
 
 
-def _affine(attribute: float | Arc, offset: float, factor: float) -> float | Arc:
+def affine(attribute: float | Arc, offset: float, factor: float) -> float | Arc:
+    """``offset + factor * attribute``, at both ends of an arc."""
     if isinstance(attribute, Arc):
         return replace(attribute, start=offset + factor * attribute.start, stop=offset + factor * attribute.stop)
     return offset + factor * attribute

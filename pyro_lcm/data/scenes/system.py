@@ -19,7 +19,7 @@ from pyro_lcm.data.scenes.catalogue import find_scene
 from pyro_lcm.data.scenes.contract import Scene, check_size
 from pyro_lcm.data.scenes.law import arc_program
 from pyro_lcm.data.scenes.objects3d import Objects3D
-from pyro_lcm.data.scenes.shapes import ShapesScene
+from pyro_lcm.data.scenes.shapes_scene import ShapesScene
 
 CHUNK = 100
 """Pairs whose pixel noise comes from one generator; also what is rendered and written at a time."""
