@@ -33,9 +33,9 @@ __all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
 logger = logging.getLogger(__name__)
 
 MAX_CURVATURE = 1.2
-"""Squared distance of long moves from their lines, in units of the noise, up to which lines are straight.
-
-Linear systems with noise of 0.1 % to 10 % had .98 to 1.01, and nonlinear ones 1.56 to 2.5, with noise or without."""
+"""Curvature (:class:`~pyro_lcm.identify.noisy_directions.NoisyDirections`) up to which lines are straight."""
+MAX_UNEVENNESS = 1.5
+"""Unevenness of lines up to which they are."""
 SMALLEST_DIRECTION = 1e-13
 """Share of the largest variance of x below which a direction is taken as without any; 64 variables need 1e-12."""
 _ROWS = 20_000
@@ -181,11 +181,13 @@ def _is_linear(before: Array, after: Array, shared: SharedDirections | None, sha
     if shared is None or shared.number == 0:
         return False
     differences = (after - before) @ shared.directions[: shared.number].T
-    curvature = fit_noisy_directions(differences, find_directions(differences, seed=seed)).curvature
+    lines = fit_noisy_directions(differences, find_directions(differences, seed=seed))
     logger.info(
-        "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise",
+        "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise at"
+        " most, %.1f times as far from one as from another",
         shared.number,
         before.shape[1],
-        curvature,
+        lines.curvature,
+        lines.unevenness,
     )
-    return curvature < MAX_CURVATURE
+    return lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS

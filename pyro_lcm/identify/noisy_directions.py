@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import chi2
 
 from pyro_lcm.identify.directions import Array, Directions
 
@@ -22,6 +23,12 @@ _FLOOR = 1e-9
 """Smallest noise variance of a direction, as a share of the largest variance of differences."""
 _CERTAIN = 0.9
 """Posterior probability of a line from which on a pair is taken to lie on it."""
+_LEAST_PAIRS = 10
+"""Pairs whose distances say something of a line."""
+_LEAST_DISTANCE = 0.05
+"""Squared distance that counts as none, in units of the noise's: a few outliers make that wider than most are."""
+_ERROR_OF_MEDIAN = 1.6
+"""Standard error of the median of chi-squared numbers, at most, in units of that of their mean."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,19 @@ class NoisyDirections:
         loadings: (d, d) rows a_k, the direction of each line times the standard deviation along it.
         noise: (d, d) covariance S of what is not on a line.
         shares: (d + 1,) share of pairs of each line, those without intervention first.
-        curvature: mean squared distance from the line of the pairs with the longest differences, in units of the noise:
-            1 where noise is all that keeps them off it, more where lines are curved.
+        curvature: largest over the lines of the median squared distance from it of the pairs that differ most, in units
+            of what noise has, less two standard errors: at most 1 where noise is all that keeps them off, more where
+            lines are curved.
+        unevenness: ratio of the largest of these medians to the smallest: at most 1 where noise is all, which does not
+            know of the target, whatever its distribution is. Where only mechanisms are not linear, pairs whose target
+            has no effects lie on their line exactly.
     """
 
     loadings: Array
     noise: Array
     shares: Array
     curvature: float
+    unevenness: float
 
 
 def fit_noisy_directions(differences: Array, lines: Directions, *, iterations: int = 100) -> NoisyDirections:
@@ -79,7 +91,7 @@ def fit_noisy_directions(differences: Array, lines: Directions, *, iterations: i
         # With little noise the scale of a_k would stay what it was: a factor of free variance, brought back to one
         # (parameter-expanded EM, Liu, Rubin and Wu 1998).
         loadings = loadings * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
-    return NoisyDirections(loadings * scale, noise * scale**2, shares, _curvature(values, loadings, noise, shares))
+    return NoisyDirections(loadings * scale, noise * scale**2, shares, *_bending(values, loadings, noise, shares))
 
 
 def _expect(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[Array, Array, Array]:
@@ -94,19 +106,42 @@ def _expect(values: Array, loadings: Array, noise: Array, shares: Array) -> tupl
     return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
 
 
-def _curvature(values: Array, loadings: Array, noise: Array, shares: Array) -> float:
-    """Mean squared distance from its line, per degree of freedom, of the third with the longest differences."""
+def _distances(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[Array, Array]:
+    """Typical squared distance from each line of the pairs that lie on it and differ most, and its standard error.
+
+    Args:
+        values: (N, d) differences.
+        loadings: (d, d) of the lines.
+        noise: (d, d) covariance.
+        shares: (d + 1,) of the lines.
+
+    Returns:
+        (k,) medians of a third of the pairs of each line that has enough, in units of the median that noise alone
+        has, and (k,) relative standard errors.
+    """
     dim = len(loadings)
-    if dim == 1:
-        return 1.0
     responsibility, _, _ = _expect(values, loadings, noise, shares)
     precision = np.linalg.inv(noise)
     length = np.einsum("nf,fg,ng->n", values, precision, values)
-    line = responsibility[:, 1:].argmax(1)
-    chosen = (responsibility[:, 1:].max(1) > _CERTAIN) & (length >= np.quantile(length, 2 / 3))
-    if not chosen.any():
-        return float("inf")
-    along = np.einsum("nf,fg,ng->n", values[chosen], precision, loadings[line[chosen]])
-    strength = np.einsum("kf,fg,kg->k", loadings, precision, loadings)[line[chosen]]
-    off = length[chosen] - along**2 / strength
-    return float(off.mean() / (dim - 1))
+    along = np.square(values @ precision @ loadings.T) / np.einsum("kf,fg,kg->k", loadings, precision, loadings)
+    medians, errors = [], []
+    for line in range(dim):
+        chosen = responsibility[:, line + 1] > _CERTAIN
+        if chosen.sum() < 3 * _LEAST_PAIRS:
+            continue
+        chosen &= length >= np.quantile(length[chosen], 2 / 3)
+        medians.append(np.median(length[chosen] - along[chosen, line]))
+        errors.append(_ERROR_OF_MEDIAN * np.sqrt(2 / (dim - 1) / chosen.sum()))
+    return np.array(medians) / chi2.ppf(0.5, dim - 1), np.array(errors)
+
+
+def _bending(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[float, float]:
+    """:attr:`NoisyDirections.curvature` and :attr:`NoisyDirections.unevenness`."""
+    if len(loadings) == 1:
+        return 1.0, 1.0
+    medians, errors = _distances(values, loadings, noise, shares)
+    if not len(medians):
+        return float("inf"), float("inf")
+    medians = np.maximum(medians, _LEAST_DISTANCE)
+    low, high = medians * (1 - 2 * errors), medians * (1 + 2 * errors)
+    return float(low.max()), float(low.max() / high.min())

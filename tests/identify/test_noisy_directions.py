@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from pyro_lcm.design import MAX_CURVATURE
+from pyro_lcm.design import MAX_CURVATURE, MAX_UNEVENNESS
 from pyro_lcm.identify.directions import find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
 
 
-def _noisy(dim, rows=6000, *, noise=0.1, seed=0, curve=0.0):
-    """Differences of one-sparse moves under a mixing, with correlated noise; a curve bends every line."""
+def _noisy(dim, rows=6000, *, noise=0.1, seed=0, curve=0.0, causes=9):
+    """Differences of one-sparse moves under a mixing, with correlated noise; a curve bends the first lines."""
     rng = np.random.default_rng(seed)
     target = rng.choice(dim + 1, size=rows)
     moves = rng.normal(size=rows)[:, None] * np.eye(dim + 1)[target][:, 1:]
     mixing = rng.normal(size=(dim, dim)) + 2 * np.eye(dim)
     root = noise * rng.normal(size=(dim, dim))
-    bent = moves + curve * np.roll(moves**2, 1, axis=1)
+    bent = moves + curve * np.roll(moves**2, 1, axis=1) * (np.arange(dim) < causes)
     return bent @ mixing + rng.normal(size=(rows, dim)) @ root, mixing, root.T @ root
 
 
@@ -45,5 +45,19 @@ def test_noise_alone_does_not_bend_lines_and_curves_do(noise):
     assert _fit(_noisy(3, noise=noise, curve=0.5)[0]).curvature > MAX_CURVATURE
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.03])
+def test_one_line_that_bends_is_further_off_than_the_others(noise):
+    found = _fit(_noisy(3, noise=noise, curve=0.3, causes=1)[0])
+    assert found.unevenness > MAX_UNEVENNESS
+
+
+def test_heavy_tails_do_not_bend_lines():
+    differences, *_ = _noisy(3, noise=0.01)
+    found = _fit(differences + 0.1 * np.random.default_rng(1).standard_t(2, differences.shape))
+    assert found.curvature < MAX_CURVATURE
+    assert found.unevenness < MAX_UNEVENNESS
+
+
 def test_a_single_variable_has_a_straight_line():
-    assert _fit(_noisy(1)[0]).curvature == 1.0
+    found = _fit(_noisy(1)[0])
+    assert (found.curvature, found.unevenness) == (1.0, 1.0)
