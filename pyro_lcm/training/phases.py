@@ -243,6 +243,7 @@ def describe_phases(phases: Sequence[Phase]) -> list[dict[str, Any]]:
 
 
 def _plain(options: Mapping[str, Any]) -> str:
-    """Return those options whose text is the same in another process."""
-    plain = {key: value for key, value in options.items() if isinstance(value, bool | int | float | str)}
-    return ", ".join(f"{key}={value!r}" for key, value in plain.items())
+    """Return those options whose text is the same in another process, hooks within hooks included."""
+    plain = {key: repr(value) for key, value in options.items() if isinstance(value, bool | int | float | str)}
+    hooks = {key: str(describe(value)) for key, value in options.items() if is_dataclass(value)}
+    return ", ".join(f"{key}={text}" for key, text in {**plain, **hooks}.items())

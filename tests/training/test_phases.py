@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from pyro_lcm.training import Cosine, Linear, Phase, WarmUp
+from pyro_lcm.training.phases import describe
 
 
 def _phase(**changes):
@@ -96,3 +97,18 @@ def test_errors_name_the_field(changes, message):
 def test_wrong_plain_data(plain, message):
     with pytest.raises(ValueError, match=message):
         Phase.from_dict(plain)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hook:
+    size: int = 2
+    inner: object = None
+
+    def __call__(self, objective, source, seed):
+        return None
+
+
+def test_hooks_are_told_apart_by_the_hooks_within():
+    plain, nested = (describe(_Hook(inner=inner)) for inner in (None, _Hook(size=3)))
+    assert plain.endswith("_Hook(size=2)")
+    assert nested.endswith("_Hook(size=2, inner=" + describe(_Hook(size=3)) + ")")
