@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Mode, Standardizer
-from pyro_lcm.identify.directions import Array, find_directions
-from pyro_lcm.identify.noisy_directions import fit_noisy_directions
-from pyro_lcm.identify.shared_subspace import SharedDirections, shared_directions, shared_of_any
+from pyro_lcm.identify.directions import Array
+from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
+from pyro_lcm.linearity import Linearity, judge_linearity
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import of_codes
-from pyro_lcm.recipes.initialize import NOISE_FREE
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.variable_count import count_variables
@@ -32,13 +31,11 @@ __all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
 
 logger = logging.getLogger(__name__)
 
-MAX_CURVATURE = 1.2
-"""Curvature (:class:`~pyro_lcm.identify.noisy_directions.NoisyDirections`) up to which lines are straight."""
-MAX_UNEVENNESS = 1.5
-"""Unevenness of lines up to which they are."""
 SMALLEST_DIRECTION = 1e-13
 """Share of the largest variance of x below which a direction is taken as without any; 64 variables need 1e-12."""
 _ROWS = 20_000
+_SETS = 0.999
+"""Share of pairs with one target where known ones are sets: all may have one, and others need not be wrong."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,12 @@ class Design:
     Attributes:
         architecture: of model and guide.
         phases: the recipe.
+        lines: what the lines of differences say; None if nothing was asked of them.
     """
 
     architecture: Architecture
     phases: tuple[Phase, ...]
+    lines: Linearity | None = None
 
 
 def choose_design(
@@ -88,7 +87,12 @@ def choose_design(
     before, after = _some_sides(pairs, standardizer, seed)
     whitened = standardizer.mode == "whiten"
     shared = shared_directions(before, after) if whitened else None
-    linear = not (chosen or coded) and _is_linear(before, after, shared, spec.share_of_single(dim_z or dim_x), seed)
+    lines: Linearity | None = None
+    if not (chosen or coded):
+        several = pairs.known_targets is not None and pairs.known_targets.ndim > 1
+        share = min(spec.share_of_single(dim_z or dim_x), _SETS if several else 1.0)
+        lines = judge_linearity(before, after, shared, share=share, seed=seed)
+    linear = lines is not None and lines.linear
     if dim_z is None and spec.wide and shared is not None and not coded:
         known = 1 if pairs.known_targets is None else _largest_target(pairs.known_targets)
         dim_z = count_variables(before, after, shared, linear=linear, least=known)
@@ -106,7 +110,7 @@ def choose_design(
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
     check_known_targets(spec, pairs)
     phases = spec.phases(architecture, budget, linear)
-    return Design(architecture, of_codes(phases) if coded else phases)
+    return Design(architecture, of_codes(phases) if coded else phases, lines)
 
 
 def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:
@@ -172,22 +176,3 @@ def _some_sides(pairs: InterventionPairs, standardizer: Standardizer, seed: int)
 def _largest_target(known: NDArray[np.int64]) -> int:
     """Variables that there are at least, by the targets that are known, (N,), or (N, d) of sets."""
     return known.shape[1] if known.ndim > 1 else max(1, int(known.max()))
-
-
-def _is_linear(before: Array, after: Array, shared: SharedDirections | None, share: float, seed: int) -> bool:
-    """Whether a share of the differences of the standardised observations lie on lines as they are, or up to noise."""
-    if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
-        return True
-    if shared is None or shared.number == 0:
-        return False
-    differences = (after - before) @ shared.directions[: shared.number].T
-    lines = fit_noisy_directions(differences, find_directions(differences, seed=seed))
-    logger.info(
-        "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise at"
-        " most, %.1f times as far from one as from another",
-        shared.number,
-        before.shape[1],
-        lines.curvature,
-        lines.unevenness,
-    )
-    return lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS

@@ -31,6 +31,7 @@ from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.recipes.own import OwnObjective, identify_own
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
+from pyro_lcm.screening import without_unrelated, without_wrong_readings
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases
@@ -160,6 +161,9 @@ def fit_pairs(
         training, held_out = coded.training, coded.held_out
     elif code is not None:
         raise ValueError("code: got one, expected none but for a model by name of images")
+    left_out: dict[str, int] = {}
+    if spec is not None and coded is None and len(training.observation_shape) == 1:
+        training, held_out, left_out["wrong_readings"] = without_wrong_readings(training, held_out, seed=seed)
     if coded is None:
         standardizer = fit_standardizer(training, units=None if spec is None else spec.units)
     else:
@@ -179,6 +183,10 @@ def fit_pairs(
             seed=seed,
         )
         architecture, recipe = design.architecture, design.phases
+        if design.lines is not None:
+            training, held_out, left_out["unrelated"] = without_unrelated(
+                training, held_out, standardizer, design.lines
+            )
         model, guide = build(architecture, seed=seed)
     else:
         model, guide = choice.model, choice.guide
@@ -204,6 +212,7 @@ def fit_pairs(
         resume=resume,
         loggers=loggers,
         coded=coded,
+        facts={"left_out": left_out} if any(left_out.values()) else None,
     )
     fitted = fitted if coded is None else replace(fitted, standardizer=coded.units.to(fitted.device))
     return fitted, result, config

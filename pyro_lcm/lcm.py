@@ -315,6 +315,11 @@ class LatentCausalModel:
         return self._fitted
 
     @property
+    def left_out(self) -> dict[str, int]:
+        """How many pairs the fit left out, by reason: ``wrong_readings``, ``unrelated`` (:mod:`pyro_lcm.screening`)."""
+        return dict(self._config.get("left_out", {}))
+
+    @property
     def result(self) -> FitResult:
         """How the training went, with its history.
 

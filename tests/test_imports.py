@@ -26,6 +26,8 @@ ROOMS = (
     "build",
     "registry",
     "variable_count",
+    "linearity",
+    "screening",
     "design",
     "fitted",
     "images",

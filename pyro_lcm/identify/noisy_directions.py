@@ -8,13 +8,18 @@ a mixture of factor analysers (Ghahramani and Hinton 1996) of one factor each th
 k-lines (:mod:`pyro_lcm.identify.directions`) it says how far off a line a pair may be, so short differences, whose
 angles noise decides, do not turn the lines, and whether noise is *all* that keeps pairs off the lines: noise does not
 grow with the difference, what a curved mixing adds does.
+
+Pairs that belong to no intervention, since a reading is wrong or the sides of different systems were put together, may
+have a class of their own: N(0, U), the differences of observations that have nothing to do with each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from pyro_lcm.identify.directions import Array, Directions
@@ -32,13 +37,70 @@ _ERROR_OF_MEDIAN = 1.6
 
 
 @dataclass(frozen=True)
-class NoisyDirections:
-    """Factor loadings, one for each line that differences lie on, and the noise around the lines.
+class Mixture:
+    """The density of differences: none, d lines, and maybe what belongs to no pair.
 
     Attributes:
         loadings: (d, d) rows a_k, the direction of each line times the standard deviation along it.
         noise: (d, d) covariance S of what is not on a line.
-        shares: (d + 1,) share of pairs of each line, those without intervention first.
+        shares: share of pairs without intervention, of each line, and of the unrelated where these have a class.
+        unrelated: (d, d) covariance U of the differences of these; None where there is no such class.
+    """
+
+    loadings: Array
+    noise: Array
+    shares: Array
+    unrelated: Array | None = None
+
+    @cached_property
+    def precision(self) -> Array:
+        """S^-1."""
+        return np.asarray(np.linalg.inv(self.noise))
+
+    def expect(self, values: Array) -> tuple[Array, Array, Array]:
+        """Posterior of the class, (N, classes), and mean (N, d) and variance (d,) of the factor given each line."""
+        projected = values @ self.precision @ self.loadings.T
+        variance = 1 / (1 + np.einsum("kf,fg,kg->k", self.loadings, self.precision, self.loadings))
+        log_odds = [np.zeros(len(values)), 0.5 * (projected**2 * variance + np.log(variance))]
+        if self.unrelated is not None:
+            excess = self.precision - np.linalg.inv(self.unrelated)
+            determinants = np.linalg.slogdet(self.noise)[1] - np.linalg.slogdet(self.unrelated)[1]
+            log_odds.append(0.5 * (np.einsum("nf,fg,ng->n", values, excess, values) + determinants))
+        logits = np.log(np.maximum(self.shares, 1e-12)) + np.column_stack(log_odds)
+        logits -= logits.max(1, keepdims=True)
+        responsibility = np.exp(logits)
+        return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
+
+    def improve(self, values: Array) -> Mixture:
+        """One step of expectation maximisation on (N, d) values."""
+        dim = len(self.loadings)
+        responsibility, mean, variance = self.expect(values)
+        weights, related = responsibility[:, 1 : dim + 1], responsibility[:, : dim + 1].sum(1)
+        second = (weights * (mean**2 + variance)).sum(0)
+        cross = (weights * mean).T @ values  # [line, feature]
+        loadings = cross / np.maximum(second, 1e-12)[:, None]
+        # Expected scatter of what is off the line, at the new loadings.
+        explained = cross.T @ loadings
+        scatter = (values.T * related) @ values - explained - explained.T
+        scatter += (loadings * second[:, None]).T @ loadings
+        noise = (scatter + scatter.T) / (2 * related.sum()) + _FLOOR * np.eye(dim)
+        # With little noise the scale of a_k would stay what it was: a factor of free variance, brought back to one
+        # (parameter-expanded EM, Liu, Rubin and Wu 1998).
+        loadings = loadings * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
+        return Mixture(loadings, noise, responsibility.mean(0), self.unrelated)
+
+    def scaled(self, factor: float) -> Mixture:
+        """The density of ``factor`` times the values."""
+        unrelated = None if self.unrelated is None else self.unrelated * factor**2
+        return Mixture(self.loadings * factor, self.noise * factor**2, self.shares, unrelated)
+
+
+@dataclass(frozen=True)
+class NoisyDirections:
+    """What the differences of pairs look like: lines with noise about them.
+
+    Attributes:
+        mixture: the density of a difference.
         curvature: largest over the lines of the median squared distance from it of the pairs that differ most, in units
             of what noise has, less two standard errors: at most 1 where noise is all that keeps them off, more where
             lines are curved.
@@ -47,19 +109,46 @@ class NoisyDirections:
             has no effects lie on their line exactly.
     """
 
-    loadings: Array
-    noise: Array
-    shares: Array
+    mixture: Mixture
     curvature: float
     unevenness: float
 
+    @property
+    def loadings(self) -> Array:
+        """(d, d) rows a_k, the direction of each line times the standard deviation along it."""
+        return self.mixture.loadings
 
-def fit_noisy_directions(differences: Array, lines: Directions, *, iterations: int = 100) -> NoisyDirections:
+    @property
+    def noise(self) -> Array:
+        """(d, d) covariance S of what is not on a line."""
+        return self.mixture.noise
+
+    @property
+    def shares(self) -> Array:
+        """(d + 1,) share of pairs of each line, those without intervention first."""
+        return self.mixture.shares[: len(self.loadings) + 1]
+
+    @property
+    def unrelated_share(self) -> float:
+        """Share of pairs that belong to none of them."""
+        return float(self.mixture.shares[len(self.loadings) + 1 :].sum())
+
+    def unrelated(self, differences: Array) -> NDArray[np.bool_]:
+        """Which of (N, d) differences rather belong to no pair, (N,)."""
+        responsibility, _, _ = self.mixture.expect(differences)
+        return responsibility[:, len(self.loadings) + 1 :].sum(1) > 0.5
+
+
+def fit_noisy_directions(
+    differences: Array, lines: Directions, *, unrelated: Array | None = None, iterations: int = 100
+) -> NoisyDirections:
     """Fit the mixture to (N, d) differences by expectation maximisation, from lines found without noise.
 
     Args:
         differences: (N, d), those of pairs without intervention included.
         lines: d lines to start from.
+        unrelated: (d, d) covariance of the differences of observations that have nothing to do with each other; given
+            it, some pairs may be of this kind, and noise begins at what keeps the nearer half of them off their lines.
         iterations: of expectation maximisation.
 
     Returns:
@@ -72,56 +161,31 @@ def fit_noisy_directions(differences: Array, lines: Directions, *, iterations: i
     along = values @ lines.directions.T
     nearest = np.square(along).argmax(1)
     rest = values - along[np.arange(count), nearest][:, None] * lines.directions[nearest]
-    noise = rest.T @ rest / count + _FLOOR * np.eye(dim)
+    if unrelated is not None:
+        size = np.square(rest).sum(1)
+        rest = 2 * rest[size <= np.median(size)]
+    noise = rest.T @ rest / len(rest) + _FLOOR * np.eye(dim)
     counts = np.bincount(nearest, minlength=dim)
     squares = np.bincount(nearest, along[np.arange(count), nearest] ** 2, minlength=dim)
     loadings = lines.directions * np.sqrt(np.where(counts > 0, squares / np.maximum(counts, 1), 1.0))[:, None]
-    shares = np.full(dim + 1, 1 / (dim + 1))
+    classes = dim + 1 if unrelated is None else dim + 2
+    anywhere = None if unrelated is None else unrelated / scale**2
+    mixture = Mixture(loadings, noise, np.full(classes, 1 / classes), anywhere)
     for _ in range(iterations):
-        responsibility, mean, variance = _expect(values, loadings, noise, shares)
-        shares = responsibility.mean(0)
-        weights = responsibility[:, 1:]
-        second = (weights * (mean**2 + variance)).sum(0)
-        cross = (weights * mean).T @ values  # [line, feature]
-        loadings = cross / np.maximum(second, 1e-12)[:, None]
-        # Expected scatter of what is off the line, at the new loadings.
-        explained = cross.T @ loadings
-        scatter = values.T @ values - explained - explained.T + (loadings * second[:, None]).T @ loadings
-        noise = (scatter + scatter.T) / (2 * count) + _FLOOR * np.eye(dim)
-        # With little noise the scale of a_k would stay what it was: a factor of free variance, brought back to one
-        # (parameter-expanded EM, Liu, Rubin and Wu 1998).
-        loadings = loadings * np.sqrt(second / np.maximum(weights.sum(0), 1e-12))[:, None]
-    return NoisyDirections(loadings * scale, noise * scale**2, shares, *_bending(values, loadings, noise, shares))
+        mixture = mixture.improve(values)
+    return NoisyDirections(mixture.scaled(scale), *_bending(mixture, values))
 
 
-def _expect(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[Array, Array, Array]:
-    """Posterior of the line, (N, d + 1), and mean (N, d) and variance (d,) of the factor given each line."""
-    projected = values @ np.linalg.solve(noise, loadings.T)  # a_k' S^-1 x
-    strength = np.einsum("kf,fk->k", loadings, np.linalg.solve(noise, loadings.T))
-    variance = 1 / (1 + strength)
-    log_odds = 0.5 * (projected**2 * variance + np.log(variance))
-    logits = np.log(np.maximum(shares, 1e-12)) + np.column_stack([np.zeros(len(values)), log_odds])
-    logits -= logits.max(1, keepdims=True)
-    responsibility = np.exp(logits)
-    return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
-
-
-def _distances(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[Array, Array]:
+def _distances(mixture: Mixture, values: Array) -> tuple[Array, Array]:
     """Typical squared distance from each line of the pairs that lie on it and differ most, and its standard error.
-
-    Args:
-        values: (N, d) differences.
-        loadings: (d, d) of the lines.
-        noise: (d, d) covariance.
-        shares: (d + 1,) of the lines.
 
     Returns:
         (k,) medians of a third of the pairs of each line that has enough, in units of the median that noise alone
         has, and (k,) relative standard errors.
     """
+    loadings, precision = mixture.loadings, mixture.precision
     dim = len(loadings)
-    responsibility, _, _ = _expect(values, loadings, noise, shares)
-    precision = np.linalg.inv(noise)
+    responsibility, _, _ = mixture.expect(values)
     length = np.einsum("nf,fg,ng->n", values, precision, values)
     along = np.square(values @ precision @ loadings.T) / np.einsum("kf,fg,kg->k", loadings, precision, loadings)
     medians, errors = [], []
@@ -135,11 +199,11 @@ def _distances(values: Array, loadings: Array, noise: Array, shares: Array) -> t
     return np.array(medians) / chi2.ppf(0.5, dim - 1), np.array(errors)
 
 
-def _bending(values: Array, loadings: Array, noise: Array, shares: Array) -> tuple[float, float]:
+def _bending(mixture: Mixture, values: Array) -> tuple[float, float]:
     """:attr:`NoisyDirections.curvature` and :attr:`NoisyDirections.unevenness`."""
-    if len(loadings) == 1:
+    if len(mixture.loadings) == 1:
         return 1.0, 1.0
-    medians, errors = _distances(values, loadings, noise, shares)
+    medians, errors = _distances(mixture, values)
     if not len(medians):
         return float("inf"), float("inf")
     medians = np.maximum(medians, _LEAST_DISTANCE)

@@ -11,7 +11,7 @@ class Budget:
 
     Args:
         fit: of the ELBO that finds noise encodings where mixing or mechanisms are not linear; as ``unmix`` if None, and
-            if that is None too 1,000 and 150 for each variable.
+            if that is None too 700 and 225 for each variable.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
         unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.
@@ -48,4 +48,4 @@ class Budget:
     def steps_of_fit(self, dim: int) -> int:
         """Those that find the noise encodings of ``dim`` variables, the default resolved."""
         given = self.unmix if self.fit is None else self.fit
-        return 1000 + 150 * dim if given is None else given
+        return 700 + 225 * dim if given is None else given

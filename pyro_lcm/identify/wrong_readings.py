@@ -1,0 +1,72 @@
+"""Readings that no variable explains: far outside what their sensor reads, on one side of a pair alone.
+
+A distribution may have long tails of its own. What is far out because a variable is stays far out on the other side of
+the pair, unless the variable was the target; a wrong reading does not, and is found alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.identify.directions import Array
+
+LIMIT = 10.0
+"""Distance from the median, in robust standard deviations, beyond which a reading is far out."""
+_CONFIRMED = 0.2
+"""Share of a sensor's far readings whose other side is more than half as far out, from which on they are believed."""
+_FEW = 5
+"""Far readings that are too few to be believed."""
+_NORMAL = 1.4826
+"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """What the readings of each sensor are expected to be within.
+
+    Attributes:
+        low: (D,), minus infinity where far readings are believed.
+        high: (D,).
+    """
+
+    low: Array
+    high: Array
+
+    def wrong(self, before: Array, after: Array) -> NDArray[np.bool_]:
+        """Which readings of (N, D) pairs are wrong on either side, (N, D)."""
+        outside: NDArray[np.bool_] = np.zeros(before.shape, dtype=bool)
+        for side in (before, after):
+            outside |= (side < self.low) | (side > self.high)
+        return outside
+
+
+def reading_limits(before: Array, after: Array, limit: float = LIMIT) -> ReadingLimits:
+    """Find the limits of each sensor from some pairs.
+
+    Args:
+        before: (N, D) observations.
+        after: (N, D), the other sides.
+        limit: distance from the median, in robust standard deviations.
+
+    Returns:
+        The limits. A sensor most of whose readings are the same has none.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(1000, 1))
+        >>> x[3] = 1e6
+        >>> int(reading_limits(x, x[::-1]).wrong(x, x[::-1]).sum())
+        2
+    """
+    both = np.concatenate([before, after])
+    centre = np.median(both, axis=0)
+    scale = _NORMAL * np.median(np.abs(both - centre), axis=0)
+    far = [np.abs(side - centre) / np.where(scale > 0, scale, np.inf) for side in (before, after)]
+    number = sum((side > limit).sum(0) for side in far)
+    confirmed = sum(((side > limit) & (other > limit / 2)).sum(0) for side, other in (far, far[::-1]))
+    believed = (scale == 0) | ((number >= _FEW) & (confirmed > _CONFIRMED * number))
+    reach = np.where(believed, np.inf, limit * scale)
+    return ReadingLimits(centre - reach, centre + reach)

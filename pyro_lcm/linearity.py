@@ -1,0 +1,99 @@
+"""Whether mixing and mechanisms are linear, and which pairs then belong to no intervention.
+
+Where both are linear the differences of pairs lie on straight lines, up to noise that is the same for every target. A
+few pairs may be on none: a reading was wrong, or sides of different systems were put together. These differ as
+observations do that have nothing to do with each other, in all directions; pairs that a bent line leaves aside differ
+in few, and are many.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_lcm.identify.directions import Array, find_directions
+from pyro_lcm.identify.noisy_directions import NoisyDirections, fit_noisy_directions
+from pyro_lcm.identify.shared_subspace import SharedDirections
+from pyro_lcm.recipes.initialize import NOISE_FREE
+
+__all__ = ["Linearity", "judge_linearity"]
+
+logger = logging.getLogger(__name__)
+
+MAX_CURVATURE = 1.2
+"""Curvature (:class:`~pyro_lcm.identify.noisy_directions.NoisyDirections`) up to which lines are straight."""
+MAX_UNEVENNESS = 1.5
+"""Unevenness of lines up to which they are."""
+MAX_UNRELATED = 0.15
+"""Share of pairs that may belong to no intervention; bent lines leave more aside."""
+MIN_SPREAD = 0.45
+"""How far these differ, in units of unrelated observations, from which on they are not of a bent line.
+
+Wrong readings, heavy tails and pairs put together wrongly had .56 and more, bent lines .2 to .6, with shares of .2 and
+more; a single bent line of sixteen would leave .06 aside that differ in two directions."""
+LEAST_UNRELATED = 0.002
+"""Share of pairs that is worth leaving out."""
+
+
+@dataclass(frozen=True)
+class Linearity:
+    """What the lines of differences say.
+
+    Attributes:
+        linear: whether mixing and mechanisms are linear.
+        directions: (k, D) directions of whitened x that the sides share.
+        lines: with a class of pairs that belong to no intervention; None if there are hardly any.
+    """
+
+    linear: bool
+    directions: Array
+    lines: NoisyDirections | None = None
+
+    def unrelated(self, before: Array, after: Array) -> NDArray[np.bool_]:
+        """Which of (N, D) whitened pairs belong to no intervention, (N,)."""
+        if self.lines is None:
+            return np.zeros(len(before), dtype=bool)
+        return self.lines.unrelated((after - before) @ self.directions.T)
+
+
+def judge_linearity(
+    before: Array, after: Array, shared: SharedDirections | None, *, share: float = 1.0, seed: int = 0
+) -> Linearity:
+    """Judge by the differences of standardised pairs.
+
+    Args:
+        before: (N, D) observations.
+        after: (N, D), the other sides.
+        shared: directions that they share; None if they are not white.
+        share: part of the pairs with one target; where there are others, none is taken to belong to no intervention.
+        seed: of the search for lines.
+    """
+    everywhere = np.eye(before.shape[1])
+    if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
+        return Linearity(True, everywhere)
+    if shared is None or shared.number == 0:
+        return Linearity(False, everywhere)
+    directions = shared.directions[: shared.number]
+    differences = (after - before) @ directions.T
+    start = find_directions(differences, seed=seed)
+    unrelated = 2 * np.eye(shared.number) if share == 1 else None
+    lines = fit_noisy_directions(differences, start, unrelated=unrelated)
+    logger.info(
+        "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise at"
+        " most, %.1f times as far from one as from another; %.1f %% of the pairs are on none",
+        shared.number,
+        before.shape[1],
+        lines.curvature,
+        lines.unevenness,
+        100 * lines.unrelated_share,
+    )
+    straight = lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS
+    if lines.unrelated_share < LEAST_UNRELATED:
+        return Linearity(straight, directions)
+    aside = differences[lines.unrelated(differences)]
+    spread = float(np.square(aside).mean() / 2) if len(aside) else 0.0
+    linear = straight and lines.unrelated_share < MAX_UNRELATED and spread > MIN_SPREAD
+    return Linearity(linear, directions, lines if linear else None)
