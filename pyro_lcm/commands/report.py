@@ -8,12 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pyro_lcm.commands.runs import OPTIONS, flat_options
 from pyro_lcm.commands.summary import SCORES, number_text
 from pyro_lcm.run_folder import CONFIG, read_config
-from pyro_lcm.text_files import read_json, write_text
+from pyro_lcm.text_files import read_json, read_yaml, reading, write_text
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS
 from pyro_lcm.viz.report import Section, report_html
 from pyro_lcm.viz.run_figures import FIGURES
@@ -36,6 +34,12 @@ CAPTIONS = {
 """What each figure shows; also the order in which they come."""
 
 
+def views(folder: Path) -> list[Path]:
+    """The report of a run folder and all figures that there may be in it."""
+    names = [*CAPTIONS, *(f"{name}.png" for name in IMAGE_CAPTIONS)]
+    return [folder / "report.html", *(folder / FIGURES / name for name in names)]
+
+
 def write_report(folder: Path) -> Path:
     """Write the report of a run folder from the files in it.
 
@@ -48,7 +52,8 @@ def write_report(folder: Path) -> Path:
     sections = []
     config = read_config(folder) if (folder / CONFIG).is_file() else None
     if config is not None:
-        sections.append(_model_section(config))
+        with reading(folder / CONFIG, "the configuration of a run"):
+            sections.append(_model_section(config))
     if (folder / "metrics.json").is_file():
         scores = read_json(folder / "metrics.json")
         rows = [
@@ -66,7 +71,8 @@ def write_report(folder: Path) -> Path:
         if found := [(path, caption) for path, caption in paths if path.is_file()]:
             sections.append(Section(heading, figures=found))
     if config is not None:
-        sections.append(_origin_section(folder, config))
+        with reading(folder / CONFIG, "the configuration of a run"):
+            sections.append(_origin_section(folder, config))
     target = folder / "report.html"
     write_text(target, report_html(f"pyro_lcm: {folder.name}", sections))
     return target
@@ -105,9 +111,7 @@ def _train_options(folder: Path) -> dict[str, Any]:
     file = folder / OPTIONS
     if not file.is_file():
         return {}
-    recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(recorded, dict):
-        return {}
+    recorded = read_yaml(file)
     usual = flat_options(to_plain(Options(data="", out="")))
     return {name: value for name, value in flat_options(recorded).items() if value != usual.get(name)}
 
