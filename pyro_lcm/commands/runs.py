@@ -16,7 +16,8 @@ from pyro_lcm.text_files import read_yaml, replacing, write_yaml
 from pyro_lcm.training.processes import is_first_process
 
 OPTIONS = "train.yaml"
-_TRACES = (OPTIONS, CONFIG, TENSORS, CHECKPOINT, "metrics.csv", "fit-1", CODE, CHOICE, DIMS)
+_TRACES = (OPTIONS, CONFIG, TENSORS, CHECKPOINT, "metrics.csv", CODE, CHOICE, DIMS)
+_SEVERAL = ("fit-*", "dim-*")
 _FREE = ("data", "out", "validation", "resume", "mmap", "device", "threads", "loggers")
 """Options that may differ when a run goes on: where things are and how they are read. Other data are noticed
 by the training driver, by their content."""
@@ -24,7 +25,8 @@ by the training driver, by their content."""
 
 def holds_run(folder: Path) -> bool:
     """Whether there is a run in a folder, finished or not."""
-    return any((folder / name).exists() for name in _TRACES) or any(folder.glob("dim-*"))
+    several = any(any(folder.glob(pattern)) for pattern in _SEVERAL)
+    return several or any((folder / name).exists() for name in _TRACES)
 
 
 def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
