@@ -18,6 +18,9 @@ from pyro_lcm.commands import COMMANDS
 
 logger = logging.getLogger(__name__)
 
+_LONGEST = 1000
+"""Signs of a line of error, which may quote what was given."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -97,8 +100,9 @@ def _said(error: Exception) -> str:
 
 
 def _fail(program: str, message: str) -> int:
-    """Write one line to stderr, whatever the message; return the exit code of bad input."""
-    sys.stderr.write(f"{program}: error: {' '.join(message.split())}\n")
+    """Write one line to stderr, whatever and however long the message; return the exit code of bad input."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"{program}: error: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}\n")
     return 2
 
 

@@ -86,8 +86,8 @@ def load_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{path / TENSORS}: holds NaN in {wrong[0]}, expected numbers")
     if DIGEST in config and config[DIGEST] != digest(tensors):
         raise ValueError(
-            f"{path / TENSORS}: not the parameters that {CONFIG} was saved with: damaged, or a save that was cut off;"
-            " train again with --resume, or save again"
+            f"{path / TENSORS}: not the parameters that {CONFIG} was saved with: damaged, or of another save;"
+            " delete both and train again with --resume, or save again"
         )
     return config, tensors
 
@@ -123,7 +123,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing; {folder} is not a run folder")
     config = read_yaml(file)
-    if type(config.get("format")) is not int:
+    if type(config.get("format")) is not int or config["format"] < 1:
         raise ValueError(f"{file}: got no format number, expected the configuration of a run")
     if config["format"] > FORMAT:
         raise ValueError(f"{file}: got format {config['format']}, this version reads up to {FORMAT}")

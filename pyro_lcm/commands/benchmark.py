@@ -94,7 +94,9 @@ class Options:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes: got {self.processes}, expected at least 1")
         for dim in self.dims or ():
-            self.setting.system(dim, 0)  # says what is wrong before hours of work
+            system = self.setting.system(dim, 0)  # says what is wrong before hours of work
+            system.check_number(self.setting.n)
+            system.check_number(self.setting.n_test)
 
     def _refuse_what_images_have_not(self) -> None:
         for name, instead in (("dims", ""), ("data", ""), ("data_seeds", ", see circuit.image_seed")):

@@ -66,6 +66,8 @@ def run(options: Options) -> int:
     system = ScalingSystem(options.dim, seed=options.data_seed)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
+    for number in (options.n, options.n_test):
+        system.check_number(number)
     with locked(folder):
         _clear(folder, options.overwrite)
         _demonstrate(options, folder, system, start)

@@ -126,6 +126,8 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     for option in table.values():
         if option.required and found.get(option.key) is None:
             raise UsageError(option.missing)
+        if found.get(option.key) is None and option.default is not None:  # null, in a YAML file
+            raise UsageError(f"{option.flag}: got null, expected {_describe(_single(option.type)[0])}")
         if option.key == "out" and found.get("out") == "":
             raise UsageError("--out: got an empty name, expected that of a file or folder")
     made: T = _instantiate(options, found, "")
@@ -145,7 +147,9 @@ def _check_config(argv: Sequence[str], table: Mapping[str, Option]) -> None:
             options = read_yaml(Path(name))
         except ValueError as error:
             raise UsageError(f"--config: {error}") from error
-        for key in sorted(groups & options.keys(), key=str):
+        if wrong := [key for key in options if not isinstance(key, str)]:
+            raise UsageError(f"--config: {name}: got the key {wrong[0]!r}, expected some of {', '.join(table)}")
+        for key in sorted(groups & options.keys()):
             if not isinstance(options[key], dict):
                 own = [option for option in table if option.startswith(f"{key}.")]
                 raise UsageError(f"--config: {name}: {key}: got {options[key]!r}, expected some of {', '.join(own)}")

@@ -99,6 +99,8 @@ def _simulate(options: Options, out: Path) -> int:
     single = out.suffix == ".npz"
     files = {"train": out} if single else {name: out / f"{name}.npz" for name, size in sizes.items() if size}
     refuse_existing(list(files.values()), options.overwrite)
+    for name in files:
+        system.check_number(sizes[name])
     with progress_bar(len(files), "simulating", "file") as bar:
         for seed, (name, path) in enumerate(files.items()):
             system.sample(sizes[name], seed=seed).save(path)

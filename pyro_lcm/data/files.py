@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 from pyro_lcm.text_files import reading, replacing
 
+_ENCRYPTED = 1
+"""Flag of an encrypted zip member (APPNOTE.TXT section 4.4.4)."""
 _LOCAL_HEADER = struct.Struct("<26x2H")
 """Local header of a zip member (APPNOTE.TXT section 4.3.7); it ends in the lengths of two further fields."""
 
@@ -133,6 +135,8 @@ def _check_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype
 def _map_member(path: Path, info: zipfile.ZipInfo) -> NDArray[Any]:
     """Map a member of an .npz file: stored without compression it is an .npy file at an offset."""
     key = info.filename.removesuffix(".npy")
+    if info.flag_bits & _ENCRYPTED:
+        raise ValueError(f"{path}: {key}: encrypted, expected a plain array")
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(
             f"{path}: {key}: compressed, which cannot be memory-mapped; write it with numpy.savez or "

@@ -140,6 +140,14 @@ class ScalingSystem:
         """The graph, ``[parent, child]``, shape (d, d)."""
         return self.program.adjacency
 
+    def check_number(self, n: int) -> None:
+        """Check that so many pairs fit into memory.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        check_memory("n", n, 8 * (2 * self.width + 4 * self.dim))
+
     def sample(self, n: int, seed: int = 0) -> InterventionPairs:
         """Draw pairs from the model.
 
@@ -156,7 +164,7 @@ class ScalingSystem:
         """
         _check_at_least("n", n, 1)
         _check_at_least("seed", seed, 0)
-        check_memory("n", n, 8 * (2 * self.width + 4 * self.dim))
+        self.check_number(n)
         program = self.program
         with _seeded(self.seed, 0, seed), torch.no_grad():
             drawn = program(n)

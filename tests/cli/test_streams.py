@@ -25,7 +25,7 @@ def shell(command, **environment):
     ("command", "code"),
     [
         (f"{CHECK} | true; exit ${{PIPESTATUS[0]}}", 0),
-        (f"{CHECK} >&-", 0),
+        pytest.param(f"{CHECK} >&-", 0, marks=pytest.mark.slow),
         (f"{CHECK} >&- 2>&-", 0),
     ],
 )
@@ -38,6 +38,7 @@ def test_a_reader_that_has_gone_costs_nothing(work, command, code):
     assert (work / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_what_cannot_be_said_is_an_error_of_one_line(work):
     done = shell(f"{CHECK} > /dev/full")
@@ -47,6 +48,7 @@ def test_what_cannot_be_said_is_an_error_of_one_line(work):
     assert (work / "run" / "check.json").is_file()
 
 
+@pytest.mark.slow
 def test_names_are_told_in_any_locale(work):
     assert shell(f"{PROGRAM} rename run --name z1=größe", LC_ALL="C.UTF-8").returncode == 0
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
