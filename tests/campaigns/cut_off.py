@@ -60,6 +60,9 @@ class Cut:
             path = os.fsdecode(path)
         if not isinstance(path, str | Path) or not os.path.abspath(path).startswith(self.folder):
             return
+        # What is there is not made, and what is not there is not removed, however often that is asked for.
+        if os.path.exists(path) == (event == "os.mkdir") and event != "open":
+            return
         self.seen += 1
         if self.seen == self.left:
             self.act(str(path))
@@ -151,7 +154,8 @@ def campaign(made, place, how, name):
     if code:
         return [f"{name}: exit code {code}: {said}"], 0
     whole = result(folder)
-    sizes = sorted({path.stat().st_size for path in folder.rglob("*") if path.is_file()})
+    written = [folder / path for path in result(folder) if not (made / path).is_file()]
+    sizes = sorted({path.stat().st_size for path in written})
     cuts = range(1, count + 1) if how != "limit" else [0, 1, *(size - 1 for size in sizes)]
     for number in cuts:
         folder = fresh("cut")
