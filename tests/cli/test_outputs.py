@@ -1,8 +1,11 @@
 """No command replaces a file unasked: one test over all commands, and over all that they write."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
+import yaml
 
 from campaigns import calls
 from pyro_lcm.commands import COMMANDS
@@ -71,6 +74,29 @@ def test_of_two_in_one_folder_the_second_writes_nothing(cli, made, tmp_path, mon
         assert "new: another process writes into this folder" in err
         assert calls.contents(work) == before
     assert not (work / "new").exists()
+
+
+@pytest.mark.slow
+def test_of_two_trains_at_once_one_is_the_run(made, tmp_path):
+    work = shutil.copytree(made, tmp_path / "work")
+    program = "import sys; from pyro_lcm.cli import main; sys.exit(main())"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, *calls.CALLS["train"], "--seed", str(seed)],
+            cwd=work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in (1, 2)
+    ]
+    said = [process.communicate() for process in started]
+    codes = [process.returncode for process in started]
+    assert sorted(codes) == [0, 2], said
+    assert "Traceback" not in said[codes.index(2)][1]
+    options = yaml.safe_load((work / "new" / "train.yaml").read_text())
+    config = yaml.safe_load((work / "new" / "config.yaml").read_text())
+    assert options["seed"] == config["seed"] == codes.index(0) + 1
 
 
 def test_a_lock_goes_with_its_owner(tmp_path):
