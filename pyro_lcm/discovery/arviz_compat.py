@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from pyro_lcm.discovery.scores import FloatArray
 from pyro_lcm.text_files import reading, replacing
 
+_OVERHEAD = 2**18
+"""Bytes that a file takes beside its arrays, at most."""
+
 Container = Any
 """`arviz.InferenceData` or `xarray.DataTree`, whichever the installed ArviZ works with."""
 
@@ -81,10 +84,19 @@ def save_container(container: Container, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     with replacing(target) as partial:
+        _ask_for_room(partial, sum(group(container, name).nbytes for name in group_names(container)))
         try:
             container.to_netcdf(str(partial), engine="h5netcdf")
         except (RuntimeError, ValueError, OSError) as error:  # HDF5 has its own words for a full disk
             raise OSError(f"{target}: cannot be written ({error})") from error
+
+
+def _ask_for_room(path: Path, size: int) -> None:
+    """Fill a file once, as an error of Python's: where the disk is full HDF5 ends the process, or writes to stderr."""
+    with path.open("wb") as file:
+        file.write(bytes(size + _OVERHEAD))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_container(path: str | os.PathLike[str]) -> Container:

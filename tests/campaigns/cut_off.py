@@ -178,6 +178,7 @@ def campaign(made, place, how, name):
             wrong.append(f"{where}: {problem}")
         elif changed := differences(whole, result(folder)):
             wrong.append(f"{where}: differs in {changed[:5]}")
+        print(where, wrong[-1:], file=sys.stderr, flush=True)  # noqa: T201 (how far it is)
     return wrong, len(list(cuts))
 
 
