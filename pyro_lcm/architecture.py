@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pyro_lcm.nn.activations import Activation
 
@@ -107,8 +107,25 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Architecture:
-        """The inverse of :meth:`to_dict`; an unknown field is a ValueError."""
-        unknown = sorted(set(plain) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ValueError(f"architecture: unknown field {unknown[0]!r}")
+        """The inverse of :meth:`to_dict`; an unknown field, or one of another type, is a ValueError."""
+        if not isinstance(plain, Mapping):
+            raise ValueError(f"architecture: got {plain!r}, expected its fields by name")
+        hints = get_type_hints(cls)
+        for name, value in plain.items():
+            if name not in hints:
+                raise ValueError(f"architecture: unknown field {name!r}")
+            if not _is_of(value, hints[name]):
+                expected = next(field.type for field in fields(cls) if field.name == name)
+                raise ValueError(f"architecture: {name}: got {value!r}, expected {expected}")
         return cls(**plain)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of the type of a field; a list stands for a tuple, an integer for a float."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(_is_of(item, get_args(hint)[0]) for item in value)
+    if get_args(hint):  # a union
+        return any(_is_of(value, part) for part in get_args(hint))
+    return type(value) is hint or (hint is float and type(value) is int)

@@ -7,6 +7,7 @@ found problems and was asked to say so), 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -16,6 +17,9 @@ from types import ModuleType
 from pyro_lcm.commands import COMMANDS
 
 logger = logging.getLogger(__name__)
+
+_LONGEST = 1000
+"""Signs of a line of error, which may quote what was given."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pyro-lcm 0.1.0
     0
     """
+    _make_writable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
@@ -48,9 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         _fail(f"pyro-lcm {name}", f"interrupted{f'; {interrupt}' if str(interrupt) else ''}")
         return 130
-    except BrokenPipeError:  # the reader of a pipe has gone, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _make_writable() -> None:
+    """Let whatever is said be written: to nowhere if a stream is closed, and any sign in any locale."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for the rest of the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
@@ -69,9 +81,13 @@ def _run(module: ModuleType, name: str, arguments: list[str]) -> int:
         except (ValueError, OSError) as error:
             logger.debug("bad input", exc_info=True)
             return _fail(program, _said(error))
+        except MemoryError as error:
+            return _fail(program, f"not enough memory: {_said(error)}")
         except RuntimeError as error:
             from pyro_lcm.training.monitor import TrainingDiverged
 
+            if "allocate memory" in str(error) or "out of memory" in str(error):  # torch's, of CPUs and GPUs
+                return _fail(program, f"not enough memory: {_said(error)}")
             if not isinstance(error, TrainingDiverged | CommandFailed):
                 raise
             _fail(program, _said(error))
@@ -84,8 +100,9 @@ def _said(error: Exception) -> str:
 
 
 def _fail(program: str, message: str) -> int:
-    """Write one line to stderr, whatever the message; return the exit code of bad input."""
-    sys.stderr.write(f"{program}: error: {' '.join(message.split())}\n")
+    """Write one line to stderr, whatever and however long the message; return the exit code of bad input."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"{program}: error: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}\n")
     return 2
 
 

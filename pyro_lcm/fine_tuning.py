@@ -22,6 +22,7 @@ from pyro_lcm.fitted import FittedModel
 from pyro_lcm.fitting import check_out, check_target_numbers, train_fitted
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
+from pyro_lcm.process_state import ready_to_train
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.fine_tune import fine_tune
 from pyro_lcm.recipes.objective import RecipeObjective
@@ -34,6 +35,7 @@ from pyro_lcm.training.phases import Phase
 __all__ = ["fine_tune_pairs"]
 
 
+@ready_to_train()
 def fine_tune_pairs(
     start: FittedModel,
     pairs: InterventionPairs,

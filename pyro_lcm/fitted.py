@@ -6,6 +6,7 @@ Everything here reads the programs and changes nothing; memory is bounded by wor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,11 +166,12 @@ class FittedModel:
     def encode(self, x: ArrayLike | LazyRows) -> Encoding:
         """Noise encodings and causal variables of (N, ...) observations."""
         parts: list[tuple[Tensor, ...]] = []
-        for chunk in self.chunks(x, "x"):
-            posterior = self.guide.encode(chunk)
-            mean, sd = posterior.mean, posterior.stddev
-            causal = self.model.causal(mean)
-            parts.append((mean, sd, causal, self._causal_sd(mean, sd, causal)))
+        with _finite_posterior("x"):
+            for chunk in self.chunks(x, "x"):
+                posterior = self.guide.encode(chunk)
+                mean, sd = posterior.mean, posterior.stddev
+                causal = self.model.causal(mean)
+                parts.append((mean, sd, causal, self._causal_sd(mean, sd, causal)))
         noise, noise_sd, causal, causal_sd = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
         return Encoding(noise, noise_sd, causal, causal_sd, self.names)
 
@@ -211,7 +213,8 @@ class FittedModel:
         if before.shape != after.shape:
             raise ValueError(f"x_after: got shape {after.shape}, expected that of x, {before.shape}")
         sides = zip(self.chunks(before, "x"), self.chunks(after, "x_after"), strict=True)
-        return torch.cat([self.guide.targets(a, b) for a, b in sides]).cpu().numpy()
+        with _finite_posterior("x, x_after"):
+            return torch.cat([self.guide.targets(a, b) for a, b in sides]).cpu().numpy()
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int = 0, targets: ArrayLike | None = None) -> InterventionPairs:
@@ -299,6 +302,19 @@ class FittedModel:
                 bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
                 raise ValueError(f"{name}: got a value that is not finite in row {rows.start + int(bad.argmax())}")
             yield torch.as_tensor(values, device=self.device, dtype=self.dtype)
+
+
+@contextmanager
+def _finite_posterior(name: str) -> Iterator[None]:
+    """Say in words what a distribution says of parameters that are not finite."""
+    try:
+        yield
+    except ValueError as error:
+        if "to satisfy the constraint" not in str(error):
+            raise
+        raise ValueError(
+            f"{name}: the encodings are not finite; got values that are far from those that the model was fitted to?"
+        ) from error
 
 
 def numbers(values: ArrayLike | LazyRows, name: str) -> Rows:

@@ -26,12 +26,14 @@ from pyro_lcm.fitted import FittedModel
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.images.units import units_from_config
+from pyro_lcm.process_state import ready_to_train
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.recipes.own import OwnObjective, identify_own
 from pyro_lcm.registry import ModelSpec, build, spec_of
-from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, save_run, with_prefix
+from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, load_state, save_run, with_prefix
 from pyro_lcm.screening import without_unrelated, without_wrong_readings
+from pyro_lcm.text_files import reading
 from pyro_lcm.training.driver import Precision, check_seed, fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases
@@ -97,6 +99,7 @@ class ModelChoice:
         return _checked_names(self.names or [f"z{i}" for i in range(1, dim_z + 1)], dim_z)
 
 
+@ready_to_train()
 def fit_pairs(
     choice: ModelChoice,
     pairs: InterventionPairs,
@@ -336,27 +339,31 @@ def load_fitted(
         ValueError: if a file is damaged, or the run is of a model of one's own and none is given.
     """
     config, tensors = load_run(folder)
-    for key in ("model", "names", "architecture", "standardizer"):
-        if key not in config:
-            raise ValueError(f"{Path(folder) / CONFIG}: the key {key!r} is missing")
-    plain = config["architecture"]
-    if plain is None and (model is None or guide is None):
-        raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")
-    architecture: Architecture | None = None
-    if plain is not None:
-        choice = ModelChoice(config["model"], dim_z=plain["dim_z"], names=config["names"])
-        architecture = Architecture.from_dict(plain)
-        model, guide = build(architecture)
-    else:
-        choice = ModelChoice(model, guide, names=config["names"])
-    standardizer = units_from_config(config["standardizer"])
-    fitted = FittedModel(RecipeObjective(model, guide), standardizer, tuple(config["names"]), architecture)
+    with reading(Path(folder) / CONFIG, "the configuration of a run"):
+        for key in ("model", "names", "architecture", "standardizer"):
+            if key not in config:
+                raise ValueError(f"the key {key!r} is missing")
+        names = config["names"]
+        if not isinstance(names, list):
+            raise ValueError(f"names: got {names!r}, expected a list of texts")
+        architecture: Architecture | None = None
+        if config["architecture"] is not None:
+            architecture = Architecture.from_dict(config["architecture"])
+            choice = ModelChoice(config["model"], dim_z=architecture.dim_z, names=names)
+            if choice.model != architecture.model:
+                raise ValueError(
+                    f"model: got {choice.model!r}, expected that of the architecture, {architecture.model!r}"
+                )
+            model, guide = build(architecture)
+        elif model is None or guide is None:
+            raise ValueError(f"model, guide: got none, expected those of the run's own model {config['model']}")
+        else:
+            choice = ModelChoice(model, guide, names=names)
+        standardizer = units_from_config(config["standardizer"])
+    fitted = FittedModel(RecipeObjective(model, guide), standardizer, choice.names_of(len(names)), architecture)
     fitted.objective.to(dtype_of(tensors))
-    try:
-        fitted.objective.load_state_dict(with_prefix(tensors, "objective."))
-        fitted.standardizer.load_state_dict(with_prefix(tensors, "standardizer."))
-    except RuntimeError as error:
-        raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
+    load_state(fitted.objective, with_prefix(tensors, "objective."), folder)
+    load_state(fitted.standardizer, with_prefix(tensors, "standardizer."), folder)
     fitted.objective.eval()
     return choice, fitted, config
 

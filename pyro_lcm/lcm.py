@@ -34,7 +34,7 @@ from pyro_lcm.reasoning.interventions import Outcome, Values
 from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.run_folder import CONFIG, write_config
+from pyro_lcm.run_folder import CONFIG, read_config, write_config
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
@@ -280,7 +280,7 @@ class LatentCausalModel:
         self._fitted = renamed(self.fitted, names)
         self._config = {**self._config, "names": list(self.names)}
         if self._folder is not None and (self._folder / CONFIG).is_file():
-            write_config(self._folder, self._config)
+            write_config(self._folder, {**read_config(self._folder), "names": list(self.names)})
         return self
 
     @classmethod

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_lcm.process_state import alone
+
 __all__ = ["capture", "derive_seed", "isolated", "restore", "seed_all"]
 
 
@@ -31,7 +33,7 @@ def derive_seed(seed: int, *keys: int | str) -> int:
 
 def seed_all(seed: int) -> None:
     """Seed the global generators of torch (every device), NumPy and Python."""
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % 2**63)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (the global generator is what has to be seeded)
 
@@ -63,13 +65,14 @@ def restore(state: dict[str, Tensor], device: torch.device) -> None:
 
 @contextmanager
 def isolated(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators inside the ``with`` block and restore what they were after it."""
-    state = capture(device)
-    seed_all(seed)
-    try:
-        yield
-    finally:
-        restore(state, device)
+    """Seed the global generators inside the ``with`` block and restore what they were after it; other threads wait."""
+    with alone():
+        state = capture(device)
+        seed_all(seed)
+        try:
+            yield
+        finally:
+            restore(state, device)
 
 
 def _python_state() -> Tensor:

@@ -1,12 +1,13 @@
 """The run folder: what a fitted model is saved as.
 
 ``config.yaml`` holds all that is needed to repeat a run, versions and seed included; ``model.safetensors`` the
-parameters and buffers. Nothing that is loaded is unpickled; both are written beside their place and renamed.
+parameters and buffers. Nothing that is loaded is unpickled; both are written beside their place and renamed. Renaming
+the parameters, which come last, is the one step by which a run has ended; the configuration knows them by their digest,
+so that parameters of one save are never taken for those of another.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+
+from pyro_lcm.tensor_files import digest, read_tensors, write_tensors
+from pyro_lcm.text_files import read_yaml, reading, write_yaml
 
 FORMAT = 1
 CONFIG = "config.yaml"
@@ -24,6 +26,8 @@ TENSORS = "model.safetensors"
 CHECKPOINT = "checkpoint"
 CODE = "code"
 """Folder, in that of a run, of the code that images have."""
+DIGEST = "parameters"
+"""Key of the configuration for the digest of the parameters that were saved with it."""
 
 
 def save_run(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -35,20 +39,31 @@ def save_run(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str
         tensors: parameters and buffers by name.
     """
     path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, path / f"{TENSORS}.tmp")
-    os.replace(path / f"{TENSORS}.tmp", path / TENSORS)
-    write_config(path, config)
+    write_config(path, {**config, DIGEST: digest(plain)})
+    write_tensors(path / TENSORS, plain)
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.yaml``, with the format number and the versions of what matters."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamped = {"format": FORMAT, "versions": versions(), **config}
-    temporary = folder / f"{CONFIG}.tmp"
-    temporary.write_text(yaml.safe_dump(stamped, sort_keys=False), encoding="utf-8")
-    os.replace(temporary, folder / CONFIG)
+    write_yaml(folder / CONFIG, {"format": FORMAT, "versions": versions(), **config})
+
+
+def copy_run(source: Path, target: Path) -> None:
+    """Make what is saved in one folder that of another too.
+
+    Args:
+        source: a run folder.
+        target: another one; made if it is not there.
+    """
+    config, tensors = load_run(source)
+    write_yaml(target / CONFIG, config)
+    write_tensors(target / TENSORS, tensors)
+
+
+def is_complete(folder: str | Path) -> bool:
+    """Whether a folder has both files of a model that was saved: the run that it is of has ended."""
+    return all((Path(folder) / name).is_file() for name in (CONFIG, TENSORS))
 
 
 def load_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -66,11 +81,28 @@ def load_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise FileNotFoundError(
             f"{path / TENSORS}: missing; the run has not ended (train it again with --resume) or is no run folder"
         )
-    try:
-        tensors = load_file(path / TENSORS)
-    except Exception as error:
-        raise ValueError(f"{path / TENSORS}: not a readable safetensors file ({error})") from error
+    tensors, _ = read_tensors(path / TENSORS)
+    if wrong := [name for name, tensor in tensors.items() if bool(tensor.isnan().any())]:
+        raise ValueError(f"{path / TENSORS}: holds NaN in {wrong[0]}, expected numbers")
+    if DIGEST in config and config[DIGEST] != digest(tensors):
+        raise ValueError(
+            f"{path / TENSORS}: not the parameters that {CONFIG} was saved with: damaged, or of another save;"
+            " delete both and train again with --resume, or save again"
+        )
     return config, tensors
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor], folder: str | Path) -> None:
+    """Put the tensors of a run folder into a module that its configuration describes.
+
+    Raises:
+        ValueError: if they do not fit; the message names the folder.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        with reading(folder):
+            raise ValueError(f"the tensors do not fit the configuration: {error}") from error
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -90,11 +122,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{file}: missing; the run has not ended, go on with it (resume)")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing; {folder} is not a run folder")
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+    config = read_yaml(file)
+    if type(config.get("format")) is not int or config["format"] < 1:
         raise ValueError(f"{file}: got no format number, expected the configuration of a run")
     if config["format"] > FORMAT:
         raise ValueError(f"{file}: got format {config['format']}, this version reads up to {FORMAT}")

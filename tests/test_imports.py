@@ -9,7 +9,10 @@ import pyro_lcm.models
 
 ROOMS = (
     "jobs",
+    "process_state",
+    "folder_lock",
     "text_files",
+    "tensor_files",
     "frames",
     "run_folder",
     "random_state",
@@ -45,7 +48,11 @@ ROOMS = (
     "cli",
     "__main__",
 )
-GENERIC = {"training": {"nn", "causal", "run_folder", "random_state"}, "identify": {"causal", "discovery"}}
+FILES = {"text_files", "tensor_files", "folder_lock"}
+GENERIC = {
+    "training": {"nn", "causal", *FILES, "run_folder", "random_state", "process_state"},
+    "identify": {"causal", "discovery"},
+}
 """Rooms that use less than their place allows: the driver knows no model, estimators know no module."""
 
 

@@ -15,10 +15,11 @@ from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.data.causal_circuit import CausalCircuit
+from pyro_lcm.folder_lock import locked
 from pyro_lcm.jobs import run_jobs
 from pyro_lcm.studies import circuit
 from pyro_lcm.studies.circuit import CircuitJob, CircuitSetting, run_circuit_job
-from pyro_lcm.studies.results import medians, write_results
+from pyro_lcm.studies.results import medians, read_result, write_results
 from pyro_lcm.studies.study import (
     DATA_SETS,
     METHODS,
@@ -31,7 +32,6 @@ from pyro_lcm.studies.study import (
     run_job,
     study_jobs,
 )
-from pyro_lcm.text_files import read_json
 
 POSITIONAL = ("study",)
 
@@ -94,7 +94,9 @@ class Options:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes: got {self.processes}, expected at least 1")
         for dim in self.dims or ():
-            self.setting.system(dim, 0)  # says what is wrong before hours of work
+            system = self.setting.system(dim, 0)  # says what is wrong before hours of work
+            system.check_number(self.setting.n)
+            system.check_number(self.setting.n_test)
 
     def _refuse_what_images_have_not(self) -> None:
         for name, instead in (("dims", ""), ("data", ""), ("data_seeds", ", see circuit.image_seed")):
@@ -116,6 +118,11 @@ def run(options: Options) -> int:
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
+    with locked(folder):
+        return _study(options, folder)
+
+
+def _study(options: Options, folder: Path) -> int:
     images = options.study == "causalcircuit"
     made = asdict(options.setting)
     if images:
@@ -146,7 +153,7 @@ def run(options: Options) -> int:
         ) from error
     finally:
         # Of all calls so far: lists of seeds and methods may have grown.
-        finished = {path.parent: read_json(path) for path in sorted(folder.glob(f"runs/*/{RESULT}"))}
+        finished = {path.parent: read_result(path) for path in sorted(folder.glob(f"runs/*/{RESULT}"))}
         rows = list(finished.values())
         if rows:
             write_results(folder, rows, options.study)

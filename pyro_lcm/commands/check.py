@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.files import load_pairs
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.text_files import write_json
@@ -29,6 +29,7 @@ class Options:
         compare: Other run folders of the same data, to be compared with this one.
         strict: Whether to exit with 1 if there is a problem.
         rows: Most pairs that are looked at.
+        overwrite: Whether to replace a check.json that is there.
         images: See there.
         tables: See there.
         resources: See there.
@@ -39,6 +40,7 @@ class Options:
     compare: tuple[str, ...] = ()
     strict: bool = False
     rows: int = 100_000
+    overwrite: bool = False
     images: Images = field(default_factory=Images, metadata=INLINED)
     tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
@@ -51,15 +53,16 @@ class Options:
 def run(options: Options) -> int:
     """Write check.json and the report, and show what was found."""
     folder = Path(options.run)
+    refuse_existing([folder / "check.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
     pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
-    with torch_threads(options.resources.threads), busy("checking"):
+    with torch_threads(options.resources.threads), busy("checking"), named(options.data):
         report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
     text = report.to_text()
-    say(text)
     write_json(folder / "check.json", {"ok": report.ok, **asdict(report), "text": text})
     training_figure(folder)
     write_report(folder)
+    say(text)
     say(f"wrote {folder / 'check.json'} and {folder / 'report.html'}")
     return 1 if options.strict and not report.ok else 0

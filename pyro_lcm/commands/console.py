@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,15 @@ class CommandFailed(RuntimeError):
 
 
 def say(text: str = "") -> None:
-    """Write lines to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write lines to stdout; if its reader has gone, such as ``head``, what the command does goes on in silence."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at exit
+        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
+from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.scaling import ScalingSystem
+from pyro_lcm.folder_lock import locked
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.text_files import write_json
@@ -20,7 +22,7 @@ from pyro_lcm.text_files import write_json
 POSITIONAL = ()
 
 MARK = "demo.json"
-"""The file that marks a folder as the demo's own, to be written over."""
+"""The file that marks a folder as the demo's own."""
 SHOWN = ("disentanglement", "completeness", "mcc", "intervention_accuracy", "shd")
 
 
@@ -29,7 +31,8 @@ class Options:
     """Options of ``pyro-lcm demo``.
 
     Args:
-        out: Run folder; an earlier demo in it is written over, anything else is not.
+        out: Run folder.
+        overwrite: Whether to make room by deleting an earlier demo in it; anything else is left alone.
         dim: Number of causal variables.
         n: Number of pairs to train on.
         n_test: Number of pairs to score on.
@@ -40,6 +43,7 @@ class Options:
     """
 
     out: str = "runs/demo"
+    overwrite: bool = False
     dim: int = 4
     n: int = 100_000
     n_test: int = 10_000
@@ -60,7 +64,17 @@ def run(options: Options) -> int:
     """Simulate, fit, score, draw."""
     folder, start = Path(options.out), time.perf_counter()
     system = ScalingSystem(options.dim, seed=options.data_seed)
-    _clear(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: {folder} is a file, expected a folder")
+    for number in (options.n, options.n_test):
+        system.check_number(number)
+    with locked(folder):
+        _clear(folder, options.overwrite)
+        _demonstrate(options, folder, system, start)
+    return 0
+
+
+def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: float) -> None:
     say(
         f"A system of {system.dim} causal variables, of which only {system.width} mixed signals x are observed,\n"
         f"before and after an unknown intervention on one variable or on none: {options.n} pairs."
@@ -81,15 +95,16 @@ def run(options: Options) -> int:
         f" all in {folder / 'report.html'}"
     )
     say(f"{time.perf_counter() - start:.0f} s in all")
-    return 0
 
 
-def _clear(folder: Path) -> None:
-    """Make an empty folder in the place of an earlier demo."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: {folder} is a file, expected a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / MARK).is_file():
-            raise ValueError(f"--out: {folder} holds something else than a demo; give another folder")
-        shutil.rmtree(folder)
-    write_json(folder / MARK, {"made_by": "pyro-lcm demo"})
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Empty the folder of an earlier demo, if that was asked for, and mark it as the demo's own."""
+    if any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise ValueError(f"--out: {folder} holds something else than a demo; give another folder")
+    refuse_existing([folder / MARK], overwrite)
+    write_json(folder / MARK, {"made_by": "pyro-lcm demo"})  # first, so that one cut off is a demo still
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != MARK:
+            path.unlink()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
-from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
+from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, named, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
@@ -96,11 +96,10 @@ def run(options: Options) -> int:
     effects_file = out.with_name(f"{out.stem}_effects.csv")
     figures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
     refuse_existing([*(files or [out]), effects_file, *figures], options.overwrite)
-    with torch_threads(options.resources.threads):
+    with torch_threads(options.resources.threads), named(options.data):
         result = _intervene(model, values, seen, files)
         errors, errors_x = _errors(model, values, seen, options)
     effects = _effects(model.names, result.before, result.causal, errors)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if is_image_shape(seen.shape[1:]):
         shown = np.stack([side[:_SHOWN] for side in (result.x_before, result.x)])
         observations = image_grid(shown, rows=("before", "after"))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say
-from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, refuse_existing
+from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, named, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import torch_threads
@@ -59,17 +59,16 @@ def run(options: Options) -> int:
     model = LatentCausalModel.load(options.run)
     observations = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
     if observations is not None:
-        with torch_threads(options.resources.threads):
+        with torch_threads(options.resources.threads), named(options.data):
             arrays = encode_observations(model, observations)
         return _write(out, arrays, f"{len(observations)} observations", model)
     pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
-    with torch_threads(options.resources.threads):
+    with torch_threads(options.resources.threads), named(options.data):
         arrays = encode_pairs(model, pairs)
     return _write(out, arrays, f"{len(pairs)} pairs", model)
 
 
 def _write(out: Path, arrays: dict[str, NDArray[np.generic]], count: str, model: LatentCausalModel) -> int:
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(out, arrays)
     say(f"wrote {out}: {count}, {model.dim_z} causal variables: {', '.join(model.names)}")
     return 0

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.files import load_pairs
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import available_cores, torch_threads
 from pyro_lcm.data.pairs import InterventionPairs
@@ -33,6 +33,7 @@ class Options:
         data: Pairs file with the truth, or with some of it.
         seed: Seed of the scores that are random, at least 0.
         dci_rows: Most pairs for disentanglement and completeness.
+        overwrite: Whether to replace a metrics.json that is there.
         images: See there.
         tables: See there.
         resources: See there.
@@ -42,6 +43,7 @@ class Options:
     data: str
     seed: int = 0
     dci_rows: int = 10_000
+    overwrite: bool = False
     images: Images = field(default_factory=Images, metadata=INLINED)
     tables: Tables = field(default_factory=Tables, metadata=INLINED)
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
@@ -56,9 +58,10 @@ class Options:
 def run(options: Options) -> int:
     """Write metrics.json, figures and the report, and show the scores."""
     folder = Path(options.run)
+    refuse_existing([folder / "metrics.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
     pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
-    with torch_threads(options.resources.threads) as threads:
+    with torch_threads(options.resources.threads) as threads, named(options.data):
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))
     if scores["mcc"] is None and scores["mcc_noise"] is None:

@@ -1,4 +1,7 @@
-"""Files that the commands read, and places that they write to: nothing is written over unasked."""
+"""Files that the commands read, and places that they write to: nothing is written over unasked.
+
+The rule for all commands is :func:`refuse_existing`, or :func:`claim_folder` where a folder is gone on with.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from pyro_lcm.commands.options import Images, Tables
-from pyro_lcm.text_files import write_text
+from pyro_lcm.text_files import is_drawn, read_yaml, reading, write_yaml
 
 if TYPE_CHECKING:
     from pyro_lcm.data.lazy import Rows
@@ -30,7 +31,7 @@ def load_pairs(
     """
     from pyro_lcm.data.pairs import InterventionPairs
 
-    with _bad_data(path):
+    with _input(path):
         return InterventionPairs.load(
             path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
         )
@@ -44,33 +45,50 @@ def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THE
     """
     from pyro_lcm.data.loading import holds_observations, read_observations
 
-    with _bad_data(path):
+    with _input(path):
         if not holds_observations(Path(path)):
             return None
         return read_observations(path, mmap=mmap, layout=images.layout, size=images.sides)
 
 
 @contextmanager
-def _bad_data(path: str) -> Iterator[None]:
-    """Name the path in whatever goes wrong."""
+def _input(path: str) -> Iterator[None]:
+    """Name the path in whatever goes wrong; what is not there is bad input too."""
     try:
-        yield
+        with reading(path, "a file or folder of data"):
+            yield
     except FileNotFoundError as error:
         raise ValueError(str(error)) from error
-    except (ValueError, OSError) as error:
-        text = str(error)
-        raise ValueError(text if str(path) in text else f"{path}: {text}") from error
 
 
-def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
-    """Refuse to write over files, unless asked to.
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Say in errors about data which file they came from, where nothing else does."""
+    try:
+        yield
+    except ValueError as error:
+        if path not in str(error) and not getattr(error, "__notes__", None):
+            error.add_note(f"in {path}")
+        raise
+
+
+def refuse_existing(paths: Sequence[Path], overwrite: bool | None, *, views: Sequence[Path] = ()) -> None:
+    """Refuse to write over files: the rule of all commands, asked before anything else is done.
+
+    Args:
+        paths: What is to be written.
+        overwrite: Whether the user asked for it; None where that cannot be asked for.
+        views: Reports and figures among them. Those that pyro-lcm drew itself are drawn anew, another's are not.
 
     Raises:
         ValueError: If one exists and ``overwrite`` is off.
     """
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise ValueError(f"--out: {path} exists; give another name, or --overwrite")
+    if overwrite:
+        return
+    for path in [*paths, *(view for view in views if view.exists() and not is_drawn(view))]:
+        if path.exists():
+            advice = "give another folder" if overwrite is None else "give another name, or --overwrite"
+            raise ValueError(f"--out: {path} exists; {advice}")
 
 
 def claim_folder(folder: Path, record: str, made: Mapping[str, object], *, holds: str, kind: str) -> None:
@@ -88,14 +106,14 @@ def claim_folder(folder: Path, record: str, made: Mapping[str, object], *, holds
     """
     file = folder / record
     if file.is_file():
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
+        before = read_yaml(file)
         if before != made:
-            changed = [key for key in made if not isinstance(before, dict) or before.get(key) != made[key]]
+            changed = [key for key in {**made, **before} if key not in before or before[key] != made.get(key)]
             raise ValueError(f"--out: {folder} holds {holds} with another {', '.join(changed)}; give another folder")
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"--out: {folder} holds something else than {kind}; give another folder")
-    write_text(file, yaml.safe_dump(made, sort_keys=False))
+    write_yaml(file, made)
 
 
 def check_suffix(path: str, suffix: str) -> None:

@@ -7,8 +7,6 @@ The fit with the best held-out ELBO becomes the run's own; truth is not looked a
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 
 from pyro_lcm.dim_choice import Candidate
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.run_folder import CONFIG, TENSORS
+from pyro_lcm.run_folder import copy_run
 from pyro_lcm.text_files import read_json, write_json
 
 CHOICE = "fits.json"
@@ -68,9 +66,7 @@ def write_choice(folder: Path, fits: Sequence[Fit], best: Fit, compared: Sequenc
     else:
         rows = [{"fit": fit.folder.name, "seed": fit.seed, "elbo": fit.elbo} for fit in fits]
         write_json(folder / CHOICE, {"chosen": best.folder.name, "fits": rows})
-    for name in (CONFIG, TENSORS):
-        shutil.copyfile(best.folder / name, folder / f"{name}.tmp")
-        os.replace(folder / f"{name}.tmp", folder / name)
+    copy_run(best.folder, folder)
 
 
 def other_fits(folder: Path) -> list[LatentCausalModel]:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.edges import parse_edges, read_edges
-from pyro_lcm.commands.files import load_pairs, refuse_existing
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
-from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
 from pyro_lcm.discovery.posterior import Method, graph_posterior
@@ -23,7 +23,6 @@ from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.run_folder import CONFIG
 from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
@@ -44,7 +43,7 @@ class Options:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
         data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
         out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
-        overwrite: Whether to write over posterior.nc, edges.csv, graph.txt and report.html.
+        overwrite: Whether to replace posterior.nc, edges.csv and graph.txt that are there.
         targets: Column that names the variable that was the target in each row, empty for none (tables only).
         drop: Columns to leave out, with commas between (tables only).
         only: Rows to take, as column=value (tables only).
@@ -112,15 +111,10 @@ class Options:
 def run(options: Options) -> int:
     """Infer, write, and show the summary."""
     folder = Path(options.out or options.run or "")
-    if not options.overwrite:
-        # The report of a run is written anew by every command; in another folder it may be anybody's.
-        own = WRITTEN if (folder / CONFIG).is_file() else (*WRITTEN, "report.html")
-        refuse_existing([folder / name for name in own], overwrite=False)
-    with torch_threads(options.threads):
+    refuse_existing([folder / name for name in WRITTEN], options.overwrite, views=views(folder))
+    with torch_threads(options.threads), named(options.data or ""):
         container, truth = _from_table(options) if options.run is None else _from_run(options)
         summary = graph_summary(container, truth=truth, top=6)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_container(container, folder / "posterior.nc")
     evidence = container.attrs.get("log_evidence")
     write_results(folder, container, summary, truth)
     say(f"method: {summary.method}" + (f", log evidence {evidence:.1f}" if evidence is not None else ""))
@@ -132,7 +126,7 @@ def run(options: Options) -> int:
 
 
 def write_results(folder: Path, container: Container, summary: GraphSummary, truth: NDArray[Any] | None = None) -> None:
-    """Write the summary of a posterior as text, table and figures, and the report.
+    """Write a posterior, its summary as text, table and figures, and the report; what is drawn is drawn first.
 
     Args:
         folder: Where to.
@@ -140,9 +134,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
         summary: Its summary.
         truth: True graph, if known.
     """
-    write_text(folder / "graph.txt", summary.to_text() + "\n")
     names, edges = summary.names, summary.edges
-    write_csv(folder / "edges.csv", EDGE_COLUMNS, summary.to_dataframe().values.tolist())
     best = summary.top[0].adjacency
     figures = {
         "edge_probability": edge_probability_matrix(edges.probability, names, truth=truth),
@@ -155,6 +147,9 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
         draws = posterior["effect"].transpose("chain", "draw", "cause", "outcome").values
         if (forest := effect_forest(draws.reshape(-1, len(names), len(names)), names)) is not None:
             figures["effects"] = forest
+    save_container(container, folder / "posterior.nc")
+    write_text(folder / "graph.txt", summary.to_text() + "\n")
+    write_csv(folder / "edges.csv", EDGE_COLUMNS, summary.to_dataframe().values.tolist())
     for name, figure in figures.items():
         save_figure(figure, folder / "figures" / f"{name}.png")
     write_report(folder)

@@ -17,7 +17,7 @@ class Resources:
 
     Args:
         threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
-        mmap: Whether to map the data into memory instead of reading it.
+        mmap: Whether to map the data into memory instead of reading it; checksums in the file are then not looked at.
 
     Raises:
         ValueError: If there is less than one thread.

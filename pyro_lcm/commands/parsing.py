@@ -11,10 +11,13 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+
+from pyro_lcm.text_files import read_yaml
 
 T = TypeVar("T")
 
@@ -113,17 +116,43 @@ def parse(program: str, summary: str, options: type[T], positional: Sequence[str
     for option in table.values():
         if not option.positional:
             _add_option(parser if option.group is None else groups[option.group], option)
+    _check_config(argv, table)
     try:
         found = parser.parse_args(list(argv))
     except argparse.ArgumentError as error:
         raise UsageError(_one_line(str(error), table)) from error
+    except Exception as error:  # what is given decides what jsonargparse stumbles over
+        raise UsageError(f"cannot read the options ({type(error).__name__}: {error})") from error
     for option in table.values():
         if option.required and found.get(option.key) is None:
             raise UsageError(option.missing)
+        if found.get(option.key) is None and option.default is not None:  # null, in a YAML file
+            raise UsageError(f"{option.flag}: got null, expected {_describe(_single(option.type)[0])}")
         if option.key == "out" and found.get("out") == "":
             raise UsageError("--out: got an empty name, expected that of a file or folder")
     made: T = _instantiate(options, found, "")
     return made
+
+
+def _check_config(argv: Sequence[str], table: Mapping[str, Option]) -> None:
+    """Say what is wrong with the YAML files of options, with their names, before they are merged with the others."""
+    following = zip(argv, [*argv[1:], ""], strict=True)
+    given = [after if flag == "--config" else flag.removeprefix("--config=") for flag, after in following
+             if flag == "--config" or flag.startswith("--config=")]  # fmt: skip
+    groups = {key.split(".")[0] for key in table if "." in key}
+    for name in given:
+        if not Path(name).is_file():
+            continue  # jsonargparse says so
+        try:
+            options = read_yaml(Path(name))
+        except ValueError as error:
+            raise UsageError(f"--config: {error}") from error
+        if wrong := [key for key in options if not isinstance(key, str)]:
+            raise UsageError(f"--config: {name}: got the key {wrong[0]!r}, expected some of {', '.join(table)}")
+        for key in sorted(groups & options.keys()):
+            if not isinstance(options[key], dict):
+                own = [option for option in table if option.startswith(f"{key}.")]
+                raise UsageError(f"--config: {name}: {key}: got {options[key]!r}, expected some of {', '.join(own)}")
 
 
 def to_plain(options: Any) -> dict[str, Any]:

@@ -54,7 +54,6 @@ def write_pictures(files: Sequence[Path], images: NDArray[Any]) -> None:
     from PIL import Image
 
     for file, image in zip(files, np.round(np.clip(images, 0, 1) * 255).astype(np.uint8), strict=True):
-        file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as partial:
             picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
             picture.save(partial, format=Image.registered_extensions()[file.suffix.lower()])

@@ -5,15 +5,14 @@ What was found comes first, how it was made last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from pyro_lcm.commands.runs import OPTIONS, flat_options
 from pyro_lcm.commands.summary import SCORES, number_text
 from pyro_lcm.run_folder import CONFIG, read_config
-from pyro_lcm.text_files import read_json, write_text
+from pyro_lcm.text_files import read_json, read_yaml, reading, write_text
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS
 from pyro_lcm.viz.report import Section, report_html
 from pyro_lcm.viz.run_figures import FIGURES
@@ -36,6 +35,12 @@ CAPTIONS = {
 """What each figure shows; also the order in which they come."""
 
 
+def views(folder: Path) -> list[Path]:
+    """The report of a run folder and all figures that there may be in it."""
+    names = [*CAPTIONS, *(f"{name}.png" for name in IMAGE_CAPTIONS)]
+    return [folder / "report.html", *(folder / FIGURES / name for name in names)]
+
+
 def write_report(folder: Path) -> Path:
     """Write the report of a run folder from the files in it.
 
@@ -45,45 +50,55 @@ def write_report(folder: Path) -> Path:
     Returns:
         The path of the report.
     """
-    sections = []
-    config = read_config(folder) if (folder / CONFIG).is_file() else None
-    if config is not None:
-        sections.append(_model_section(config))
-    if (folder / "metrics.json").is_file():
-        scores = read_json(folder / "metrics.json")
-        rows = [
-            (label, number_text(key, scores.get(key)), good) for key, (label, good) in SCORES.items() if key in scores
-        ]
-        sections.append(Section("Scores against the truth", [("score", "value", "good"), *rows]))
-    if (folder / "check.json").is_file():
-        sections.append(Section("Check without truth", text=str(read_json(folder / "check.json").get("text"))))
-    if (folder / "graph.txt").is_file():
-        text = (folder / "graph.txt").read_text(encoding="utf-8")
-        sections.append(Section("Posterior over graphs", text=text))
+    config = folder / CONFIG
+    sections = [
+        _section_of(folder / name, heading, content)
+        for name, heading, content in (
+            (CONFIG, "What was fitted", _model_section),
+            ("metrics.json", "Scores against the truth", _scores_section),
+            ("check.json", "Check without truth", lambda file: {"text": str(read_json(file).get("text"))}),
+            ("graph.txt", "Posterior over graphs", lambda file: {"text": file.read_text(encoding="utf-8")}),
+        )
+        if (folder / name).is_file()
+    ]
     seen = {f"{name}.png": caption for name, caption in IMAGE_CAPTIONS.items()}
     for heading, captions in (("To look at", seen), ("Figures", CAPTIONS)):
         paths = [(folder / FIGURES / name, caption) for name, caption in captions.items()]
         if found := [(path, caption) for path, caption in paths if path.is_file()]:
             sections.append(Section(heading, figures=found))
-    if config is not None:
-        sections.append(_origin_section(folder, config))
+    if config.is_file():
+        sections.append(_section_of(config, "How it was made", _origin_section))
     target = folder / "report.html"
     write_text(target, report_html(f"pyro_lcm: {folder.name}", sections))
     return target
 
 
-def _model_section(config: dict[str, Any]) -> Section:
+def _section_of(file: Path, heading: str, content: Callable[[Path], dict[str, Any]]) -> Section:
+    """A section on a file; a report says what is wrong with a damaged one rather than not be there."""
+    try:
+        with reading(file):
+            return Section(heading, **content(file))
+    except ValueError as error:
+        return Section(heading, text=str(error))
+
+
+def _scores_section(file: Path) -> dict[str, Any]:
+    scores = read_json(file)
+    rows = [(label, number_text(key, scores.get(key)), good) for key, (label, good) in SCORES.items() if key in scores]
+    return {"table": [("score", "value", "good"), *rows]}
+
+
+def _model_section(file: Path) -> dict[str, Any]:
+    config = read_config(file.parent)
     names = config.get("names", [])
     rows = [("", ""), ("model", str(config.get("model"))), ("causal variables", f"{len(names)}: {', '.join(names)}")]
-    if "pairs" in config:
-        rows.append(("pairs trained on", str(config["pairs"])))
-    if "held_out" in config:
-        rows.append(("pairs held out", str(config["held_out"])))
-    return Section("What was fitted", rows)
+    labels = {"pairs": "pairs trained on", "held_out": "pairs held out"}
+    return {"table": rows + [(label, str(config[key])) for key, label in labels.items() if key in config]}
 
 
-def _origin_section(folder: Path, config: dict[str, Any]) -> Section:
+def _origin_section(file: Path) -> dict[str, Any]:
     """Command, data, date, seed, device; versions at the end."""
+    folder, config = file.parent, read_config(file.parent)
     options = _train_options(folder)
     rows = [("", "")]
     if options:
@@ -94,7 +109,7 @@ def _origin_section(folder: Path, config: dict[str, Any]) -> Section:
     labels = {"date": "ended (UTC)", "seed": "seed", "device": "device", "precision": "precision"}
     rows += [(label, str(config[key])) for key, label in labels.items() if key in config]
     rows += [(f"version of {name}", str(version)) for name, version in config.get("versions", {}).items()]
-    return Section("How it was made", rows)
+    return {"table": rows}
 
 
 def _train_options(folder: Path) -> dict[str, Any]:
@@ -105,9 +120,7 @@ def _train_options(folder: Path) -> dict[str, Any]:
     file = folder / OPTIONS
     if not file.is_file():
         return {}
-    recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(recorded, dict):
-        return {}
+    recorded = read_yaml(file)
     usual = flat_options(to_plain(Options(data="", out="")))
     return {name: value for name, value in flat_options(recorded).items() if value != usual.get(name)}
 

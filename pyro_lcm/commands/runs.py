@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pyro_lcm.commands.fits import CHOICE, DIMS
 from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS
-from pyro_lcm.text_files import write_text
+from pyro_lcm.text_files import read_yaml, replacing, write_yaml
 from pyro_lcm.training.processes import is_first_process
 
 OPTIONS = "train.yaml"
-_TRACES = (CONFIG, TENSORS, CHECKPOINT, "metrics.csv", "fit-1", CODE)
+_TRACES = (OPTIONS, CONFIG, TENSORS, CHECKPOINT, "metrics.csv", CODE, CHOICE, DIMS)
+_SEVERAL = ("fit-*", "dim-*")
 _FREE = ("data", "out", "validation", "resume", "mmap", "device", "threads", "loggers")
 """Options that may differ when a run goes on: where things are and how they are read. Other data are noticed
 by the training driver, by their content."""
@@ -26,12 +25,8 @@ by the training driver, by their content."""
 
 def holds_run(folder: Path) -> bool:
     """Whether there is a run in a folder, finished or not."""
-    return any((folder / name).exists() for name in _TRACES) or any(folder.glob("dim-*"))
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether the run in a folder has ended; its parameters are what is written last."""
-    return (folder / TENSORS).is_file()
+    several = any(any(folder.glob(pattern)) for pattern in _SEVERAL)
+    return several or any((folder / name).exists() for name in _TRACES)
 
 
 def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
@@ -43,13 +38,7 @@ def recorded_differences(folder: Path, options: Mapping[str, Any]) -> list[str]:
     file = folder / OPTIONS
     if not file.is_file():
         return []
-    try:
-        recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not valid YAML ({error})") from error
-    if not isinstance(recorded, dict):
-        raise ValueError(f"{file}: got {type(recorded).__name__}, expected the options of a run")
-    before, now = flat_options(recorded), flat_options(options)
+    before, now = flat_options(read_yaml(file)), flat_options(options)
     return [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -62,7 +51,7 @@ def write_options(folder: Path, options: Mapping[str, Any]) -> None:
     if not is_first_process():
         return
     kept = {key: value for key, value in options.items() if key not in ("resume", "threads")}
-    write_text(folder / OPTIONS, yaml.safe_dump(kept, sort_keys=False))
+    write_yaml(folder / OPTIONS, kept)
 
 
 @contextmanager
@@ -72,7 +61,6 @@ def untouched_by_bad_input(folder: Path) -> Iterator[None]:
     They are written before the training driver has looked at data and options. Once there is a checkpoint the run
     has begun, and they stay.
     """
-    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     file = folder / OPTIONS
     before = file.read_bytes() if file.is_file() else None
     begun = _has_begun(folder)
@@ -81,12 +69,10 @@ def untouched_by_bad_input(folder: Path) -> Iterator[None]:
     except ValueError:
         if begun or not _has_begun(folder):
             if before is not None:
-                file.write_bytes(before)
+                with replacing(file) as partial:
+                    partial.write_bytes(before)
             else:
                 file.unlink(missing_ok=True)
-            for path in new_folders:
-                with contextlib.suppress(OSError):
-                    path.rmdir()
         raise
 
 

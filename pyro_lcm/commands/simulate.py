@@ -12,6 +12,7 @@ from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
 from pyro_lcm.data.scaling import ScalingSystem
+from pyro_lcm.folder_lock import locked
 
 POSITIONAL = ("simulator",)
 
@@ -61,7 +62,17 @@ class Options:
 
 def run(options: Options) -> int:
     """Write the files."""
-    out, system = Path(options.out), options.system
+    out = Path(options.out)
+    if out.suffix == ".npz" and options.simulator == "scaling":
+        return _simulate(options, out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out: {out} is a file, expected a folder, or, of vectors, a name that ends in .npz")
+    with locked(out):
+        return _simulate(options, out)
+
+
+def _simulate(options: Options, out: Path) -> int:
+    system = options.system
     number = options.n if options.pairs is None else options.pairs
     if options.simulator == "causal_circuit":
         return simulate_circuit(
@@ -87,10 +98,9 @@ def run(options: Options) -> int:
         )
     single = out.suffix == ".npz"
     files = {"train": out} if single else {name: out / f"{name}.npz" for name, size in sizes.items() if size}
-    if not single and out.exists() and not out.is_dir():
-        raise ValueError(f"--out: {out} is a file, expected a folder, or a name that ends in .npz")
     refuse_existing(list(files.values()), options.overwrite)
-    (out.parent if single else out).mkdir(parents=True, exist_ok=True)
+    for name in files:
+        system.check_number(sizes[name])
     with progress_bar(len(files), "simulating", "file") as bar:
         for seed, (name, path) in enumerate(files.items()):
             system.sample(sizes[name], seed=seed).save(path)

@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST = 1024
+"""Threads beyond this are a slip, and would take the memory of the machine."""
+
 
 def available_cores() -> int:
     """Cores that this process may use."""
@@ -27,6 +30,8 @@ def torch_threads(number: int | None) -> Iterator[int]:
     if number is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
         number = int(given) if given.isdecimal() and int(given) > 0 else available_cores()
+    if number > MOST:
+        raise ValueError(f"threads: got {number}, expected at most {MOST}")
     torch.set_num_threads(number)
     try:
         yield number

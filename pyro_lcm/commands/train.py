@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.console import say
-from pyro_lcm.commands.files import load_pairs
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped, to_plain
-from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.runs import (
     holds_run,
-    is_finished,
     recorded_differences,
     untouched_by_bad_input,
     write_options,
@@ -27,10 +26,12 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
+from pyro_lcm.folder_lock import locked
 from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
+from pyro_lcm.run_folder import CODE, is_complete
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.viz.run_figures import learned_graph_figure, save_image_figures, training_figure
@@ -99,7 +100,8 @@ class Options:
         seed: Seed of everything random, at least 0.
         validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
         known_targets: Whether to use the intervention targets in the data.
-        mmap: Whether to map the data into memory instead of reading it, for data larger than memory.
+        mmap: Whether to map the data into memory instead of reading it, for data larger than memory; checksums in the
+            file are then not looked at.
         fits: Number of independent fits; the one with the best held-out ELBO becomes the run's.
         resume: Whether to go on with the run in the folder that was cut off.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
@@ -156,27 +158,38 @@ class Options:
 def run(options: Options) -> int:
     """Fit, and say what was found."""
     folder = Path(options.out)
-    recorded = to_plain(options)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, expected a folder")
-    if is_first_process() and holds_run(folder):  # the others would see what the first one writes
-        if not options.resume:
-            raise ValueError(f"--out: {folder} holds a run; resume it (--resume), or give another folder")
-        if lines := recorded_differences(folder, recorded):
-            raise ValueError(f"--resume: the run in {folder} has other options: {'; '.join(lines)}")
-        if is_finished(folder):
-            say(f"{folder}: the run is finished; nothing to do")
-            return 0
+    if not is_first_process():  # the first one looks after the folder; the others would see what it writes
+        return _train(options, folder)
+    with locked(folder):
+        if holds_run(folder):
+            if not options.resume:
+                raise ValueError(f"--out: {folder} holds a run; resume it (--resume), or give another folder")
+            if lines := recorded_differences(folder, to_plain(options)):
+                raise ValueError(f"--resume: the run in {folder} has other options: {'; '.join(lines)}")
+            # Of images there is a report too, which is written after the parameters.
+            if is_complete(folder) and ((folder / "report.html").is_file() or not (folder / CODE).is_dir()):
+                say(f"{folder}: the run is finished; nothing to do")
+                return 0
+        refuse_existing([], None, views=views(folder))
+        return _train(options, folder)
+
+
+def _train(options: Options, folder: Path) -> int:
+    """Read, fit and report, in a folder that may be written to."""
     if options.start is not None:
         LatentCausalModel.load(options.start)  # says what is wrong before anything is written
     pairs = load_pairs(options.data, mmap=options.mmap, images=options.images, tables=options.tables)
     if options.known_targets:
-        pairs = pairs.with_known_targets()
+        with named(options.data):
+            pairs = pairs.with_known_targets()
     held = None
     if options.validation is not None:
         held = load_pairs(options.validation, mmap=options.mmap, images=options.images, tables=options.tables)
     # Split once for all fits, so that their held-out ELBOs can be compared.
-    training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
+    with named(options.validation or options.data):
+        training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
     if len(held_out) < MIN_PAIRS:
         logger.warning(
             "%d pairs are held out, fewer than the %d that a verdict takes: none is given after the fit;"
@@ -184,8 +197,8 @@ def run(options: Options) -> int:
             len(held_out),
             MIN_PAIRS,
         )
-    with torch_threads(options.threads), untouched_by_bad_input(folder):
-        write_options(folder, recorded)
+    with torch_threads(options.threads), untouched_by_bad_input(folder), named(options.data):
+        write_options(folder, to_plain(options))
         try:
             start = time.perf_counter()
             fits = _fit_all(options, folder, training, held_out)
@@ -229,7 +242,7 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
     for number, (path, seed, dim_z) in enumerate(places, start=1):
         if len(places) > 1:
             logger.info("fit %d of %d, seed %d, in %s", number, len(places), seed, path)
-        if is_finished(path):
+        if is_complete(path):
             model = LatentCausalModel.load(path)
         else:
             how: dict[str, Any] = {

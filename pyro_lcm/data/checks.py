@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.causal.dag import as_adjacency, topological_order
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
+from pyro_lcm.data.limits import LARGEST
 from pyro_lcm.data.pixels import check_limit, is_image_shape
 
 PER_PAIR_KEYS = ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after")
@@ -115,5 +116,7 @@ def _check_values(key: str, array: Rows, limited: bool) -> None:
             place[0] += rows.start
             value = array[tuple(place)]
             raise ValueError(f"{key}: got {value} at index {tuple(place.tolist())}, expected finite numbers")
+        if piece.itemsize > 4 and np.abs(piece).max(initial=0) > LARGEST:
+            raise ValueError(f"{key}: got {np.abs(piece).max():g}, expected numbers of at most {LARGEST:g} in size")
         if limited:
             check_limit(piece, key)

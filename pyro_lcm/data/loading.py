@@ -14,6 +14,7 @@ from pyro_lcm.data.image_files import SUFFIXES, ImageFiles
 from pyro_lcm.data.lazy import Rows
 from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in, is_named_as_side
 from pyro_lcm.data.pixels import Layout, channels_first
+from pyro_lcm.text_files import reading
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def holds_observations(path: Path) -> bool:
     elif path.suffix == ".npy" or path.suffix.lower() in SUFFIXES:
         return path.exists()
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
             keys = {name.removesuffix(".npy") for name in archive.namelist()}
     else:
         return False

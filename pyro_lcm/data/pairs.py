@@ -131,7 +131,8 @@ class InterventionPairs:
                 or a folder of .npy files with these names; other keys are ignored, with a warning in the log. Or
                 image files, as in :meth:`from_files`; or a table of numbers, as in :meth:`from_table`.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
-                .npz file must then be uncompressed, as :meth:`save` writes it. Image files are never all read.
+                .npz file must then be uncompressed, as :meth:`save` writes it, and its checksums are not looked at.
+                Image files are never all read.
             layout: Of arrays of images, as in the constructor.
             size: What larger images are averaged to, as in :meth:`resized`.
             before: Of a table, the columns of the side before, as in :meth:`from_table`.

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from pyro.distributions import Distribution
 
 from pyro_lcm.causal.dag import random_dag
+from pyro_lcm.data.limits import check_memory
 from pyro_lcm.data.mechanisms import LinearMechanisms, NonlinearMechanisms
 from pyro_lcm.data.mixings import MIXINGS, Embedding, draw_mixing
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling_program import Distributions, ScalingProgram
+from pyro_lcm.process_state import alone
 
 MECHANISMS = ("linear", "nonlinear")
 NOISES = ("gaussian", "laplace", "uniform")
@@ -81,6 +83,7 @@ class ScalingSystem:
 
     def __post_init__(self) -> None:
         _check_at_least("dim", self.dim, 1)
+        check_memory("dim", self.dim, 8 * max(self.dim, self.dim_x or 0) ** 2 // self.dim)
         _check_at_least("seed", self.seed, 0)
         _check_choice("mechanisms", self.mechanisms, MECHANISMS)
         _check_choice("mixing", self.mixing, MIXINGS)
@@ -137,6 +140,14 @@ class ScalingSystem:
         """The graph, ``[parent, child]``, shape (d, d)."""
         return self.program.adjacency
 
+    def check_number(self, n: int) -> None:
+        """Check that so many pairs fit into memory.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        check_memory("n", n, 8 * (2 * self.width + 4 * self.dim))
+
     def sample(self, n: int, seed: int = 0) -> InterventionPairs:
         """Draw pairs from the model.
 
@@ -153,6 +164,7 @@ class ScalingSystem:
         """
         _check_at_least("n", n, 1)
         _check_at_least("seed", seed, 0)
+        self.check_number(n)
         program = self.program
         with _seeded(self.seed, 0, seed), torch.no_grad():
             drawn = program(n)
@@ -241,7 +253,7 @@ def _unit_variance(name: str) -> Distribution:
 @contextmanager
 def _seeded(*entropy: int) -> Iterator[None]:
     """Seed torch's CPU generator, which Pyro draws from, and put its state back at the end."""
-    with torch.random.fork_rng(devices=[]):
+    with alone(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1)
         yield
 

@@ -17,6 +17,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pyro_lcm.discovery.scores import FloatArray
+from pyro_lcm.text_files import reading, replacing
+
+_OVERHEAD = 2**18
+"""Bytes that a file takes beside its arrays, at most."""
 
 Container = Any
 """`arviz.InferenceData` or `xarray.DataTree`, whichever the installed ArviZ works with."""
@@ -79,12 +83,20 @@ def save_container(container: Container, path: str | os.PathLike[str]) -> None:
         path: The file; replaced if it exists.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        container.to_netcdf(str(partial), engine="h5netcdf")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial:
+        _ask_for_room(partial, sum(group(container, name).nbytes for name in group_names(container)))
+        try:
+            container.to_netcdf(str(partial), engine="h5netcdf")
+        except (RuntimeError, ValueError, OSError) as error:  # HDF5 has its own words for a full disk
+            raise OSError(f"{target}: cannot be written ({error})") from error
+
+
+def _ask_for_room(path: Path, size: int) -> None:
+    """Fill a file once, as an error of Python's: where the disk is full HDF5 ends the process, or writes to stderr."""
+    with path.open("wb") as file:
+        file.write(bytes(size + _OVERHEAD))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_container(path: str | os.PathLike[str]) -> Container:
@@ -101,10 +113,11 @@ def load_container(path: str | os.PathLike[str]) -> Container:
     """
     if not Path(path).is_file():
         raise ValueError(f"path: {path} is no file, expected a netCDF file")
-    with xr.open_datatree(path, engine="h5netcdf") as tree:
-        groups = {name: tree[name].to_dataset().load() for name in tree.children}
-        attrs = {str(name): value for name, value in tree.attrs.items()}
-    return make_container(groups, attrs)
+    with reading(path, "a netCDF file"):
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            groups = {name: tree[name].to_dataset().load() for name in tree.children}
+            attrs = {str(name): value for name, value in tree.attrs.items()}
+        return make_container(groups, attrs)
 
 
 def effective_sample_size(draws: NDArray[np.generic]) -> FloatArray:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyro_lcm.data.limits import LARGEST
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -65,6 +67,11 @@ class GraphData:
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0]
             raise ValueError(f"values: row {row}, column {column} is {values[row, column]}, expected finite numbers")
+        if np.abs(values).max(initial=0) > LARGEST:
+            row, column = np.argwhere(np.abs(values) > LARGEST)[0]
+            raise ValueError(
+                f"values: row {row}, column {column} is {values[row, column]:g}, expected at most {LARGEST:g} in size"
+            )
         rows, width = values.shape
         names = tuple(self.names) or columns or tuple(f"x{j + 1}" for j in range(width))
         if len(names) != width or len(set(names)) != width:

@@ -21,7 +21,8 @@ from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import fit_code
 from pyro_lcm.images.reduction import image_sides
 from pyro_lcm.images.units import ImageUnits
-from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS, load_run, save_run
+from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, is_complete, load_run, load_state, save_run
+from pyro_lcm.text_files import reading
 from pyro_lcm.training.processes import barrier, is_first_process
 from pyro_lcm.training.sources import TensorSource, fingerprint
 
@@ -94,7 +95,7 @@ def find_code(
     folder = None if out is None else Path(out) / CODE
     if folder is not None and not resume and any((folder / name).exists() for name in (CONFIG, CHECKPOINT)):
         raise ValueError(f"out: {out} holds a run; resume it, or give another folder")
-    if folder is not None and (folder / TENSORS).is_file():
+    if folder is not None and is_complete(folder):
         return _read_code(folder, made)
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
     code, _ = fit_code(
@@ -158,9 +159,7 @@ def _read_code(folder: Path, made: dict[str, Any]) -> ImageCode:
         known = before if isinstance(before, dict) else {}
         changed = ", ".join(key for key in made if known.get(key) != made[key])
         raise ValueError(f"resume: {folder} holds a code that was fitted with another {changed}")
-    code = ImageCode(**config["image_code"])
-    try:
-        code.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
+    with reading(folder / CONFIG, "the configuration of a code"):
+        code = ImageCode(**config["image_code"])
+    load_state(code, tensors, folder)
     return code.eval()

@@ -29,7 +29,8 @@ from torch.nn import functional
 from pyro_lcm import random_state
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.nn.vectors import VectorDecoder, perceptron
-from pyro_lcm.run_folder import load_run, save_run
+from pyro_lcm.run_folder import CONFIG, load_run, load_state, save_run
+from pyro_lcm.text_files import reading
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
@@ -150,11 +151,9 @@ class ImageReduction(nn.Module):
         widths = config.get("image_reduction")
         if not isinstance(widths, dict):
             raise ValueError(f"{folder}: got another kind of run, expected a reduction of images")
-        try:
+        with reading(Path(folder) / CONFIG, "the configuration of a reduction"):
             reduction = cls(**widths)
-            reduction.load_state_dict(tensors)
-        except (TypeError, RuntimeError) as error:
-            raise ValueError(f"{folder}: the tensors do not fit the configuration: {error}") from error
+        load_state(reduction, tensors, folder)
         return reduction.eval()
 
 

@@ -20,6 +20,8 @@ class BufferFlag:
 
     def __call__(self, buffer: Tensor) -> bool:
         """The answer for a buffer, always the same one; no on the meta device."""
+        if buffer.is_inference():  # which does not count what is written to it
+            return bool(buffer.any())
         if self._known is None or self._known[0] != buffer._version:
             self._known = buffer._version, not buffer.is_meta and bool(buffer.any())
         return self._known[1]

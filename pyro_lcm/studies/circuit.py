@@ -23,7 +23,7 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.images.reduction import ImageReduction, fit_reduction, reduce_images
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.run_folder import CONFIG
+from pyro_lcm.run_folder import is_complete
 from pyro_lcm.studies.study import COLUMNS, RESULT, Method, fit_and_score, new_model
 from pyro_lcm.text_files import read_json, write_json, write_text
 from pyro_lcm.viz.circuit import save_circuit_figures
@@ -165,7 +165,7 @@ def has_codes(folder: Path) -> bool:
 
 def has_reduction(folder: Path) -> bool:
     """Whether the reduction has been fitted."""
-    return (folder / "reduction" / CONFIG).is_file()
+    return is_complete(folder / "reduction")
 
 
 def find_reduction(folder: Path, setting: CircuitSetting, train: CausalCircuit) -> ImageReduction:

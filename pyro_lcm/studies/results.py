@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyro_lcm.studies.study import COLUMNS
-from pyro_lcm.text_files import write_csv
+from pyro_lcm.text_files import read_json, reading, write_csv
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 
@@ -24,6 +24,22 @@ _SHOWN = (
     "pairs_per_second",
 )
 """Scores that the medians are of."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read what a run of a study came to.
+
+    Raises:
+        ValueError: if it is no such file.
+    """
+    with reading(path, "the result of a run"):
+        row = read_json(path)
+        for name in ("method", "dim", "error"):
+            row[name]
+        for name in ("dim", *_SHOWN):
+            if not isinstance(row.get(name), int | float | None):
+                raise ValueError(f"{name}: got {row[name]!r}, expected a number")
+        return row
 
 
 def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "scaling") -> None:

@@ -8,16 +8,16 @@ Nothing is pickled.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from pyro_lcm.tensor_files import read_tensors, write_tensors
+from pyro_lcm.text_files import reading
 
 __all__ = [
     "CheckpointFolder",
@@ -51,10 +51,9 @@ class CheckpointFolder:
 
     def save(self, step: int, tree: Mapping[str, Any]) -> Path:
         """Write ``tree`` as the checkpoint of ``step``, delete the oldest, and return its path."""
-        self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / f"step-{step:012d}.safetensors"
         write_tree(target, tree)
-        for leftover in self.path.glob(".*.partial"):  # of a run that was killed while it was writing
+        for leftover in self.path.glob(".*.partial*"):  # of a run that was killed while it was writing
             leftover.unlink()
         for old in self._files()[: -self.keep]:
             old.unlink()
@@ -74,11 +73,7 @@ def write_tree(path: Path, tree: Mapping[str, Any]) -> None:
     """
     tensors: dict[str, Tensor] = {}
     plain = _flatten(tree, "", tensors)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial, metadata={"tree": json.dumps(plain)})
-    sync(partial)
-    os.replace(partial, path)
-    sync(path.parent)
+    write_tensors(path, tensors, {"tree": json.dumps(plain)})
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -87,25 +82,12 @@ def read_tree(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If the file is not one of these.
     """
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    with reading(path, "a checkpoint"):
+        tensors, metadata = read_tensors(path)
         tree = _restore(json.loads(metadata["tree"]), tensors)
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({error})") from error
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path}: not a readable checkpoint")
-    return tree
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        if not isinstance(tree, dict):
+            raise ValueError("not a readable checkpoint")
+        return tree
 
 
 def differences(saved: Any, now: Any, where: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from pyro_lcm import random_state
+from pyro_lcm.folder_lock import locked
+from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.text_files import reading
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
 from pyro_lcm.training.logs import FitResult, MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop
@@ -33,6 +37,7 @@ Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
 _FORMAT = 1
 
 
+@ready_to_train()
 def fit(
     objective: nn.Module,
     data: DataSource | Mapping[str, Tensor],
@@ -94,6 +99,7 @@ def fit(
         ValueError: If an argument is wrong, ``out`` holds a checkpoint and ``resume`` is off, or the
             checkpoint is of a run with another seed, other phases, data or facts; the message says what
             differs.
+        FolderInUse: If another process trains into ``out``.
         TrainingDiverged: If a loss, gradient norm or parameter is not finite; the objective then has the
             parameters of the last good checkpoint.
 
@@ -136,42 +142,49 @@ def fit(
         "facts": {} if facts is None else dict(facts),
     }
     folder = None if out is None else CheckpointFolder(Path(out) / "checkpoint")
-    saved = _saved_state(folder, identity, resume)
-    fabric.barrier()  # no process writes to the folder before all have seen what is in it
-    double = torch.float64 if precision_name(fabric) == "64-true" else None
-    modes = [(module, module.training) for module in objective.modules()]
-    fabric.strategy.precision.convert_module(fabric.to_device(objective))
-    objective.train()
-    noise_seed = random_state.derive_seed(seed, "noise", fabric.global_rank)
-    try:
-        with random_state.isolated(noise_seed, fabric.device):
-            loop = TrainingLoop(
-                objective,
-                PlacedSource(source, fabric.device, double),
-                phases,
-                seed=seed,
-                fabric=fabric,
-                validation=None if held_out is None else PlacedSource(held_out, fabric.device, double),
-                validation_batch_size=validation_batch_size,
-                cadence=cadence,
-                optimizer=optimizer,
-                folder=folder,
-                identity=identity,
-            )
-            rows = 0 if saved is None else loop.restore(saved)
-            start = loop.step
-            table = _run(loop, Path(out) if out is not None else None, rows, progress, loggers, phases)
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    fabric.barrier()
-    return FitResult(
-        steps=loop.step,
-        phases=tuple(loop.finished),
-        history=tuple(table.rows),
-        resumed_at=None if saved is None else start,
-        checkpoint=None if folder is None else folder.latest(),
-    )
+    with ExitStack() as held:
+        if folder is not None and fabric.is_global_zero:
+            held.enter_context(locked(folder.path))
+        latest = None if folder is None else folder.latest()
+        saved = None if latest is None else _saved_state(latest, identity, resume)
+        fabric.barrier()  # no process writes to the folder before all have seen what is in it
+        double = torch.float64 if precision_name(fabric) == "64-true" else None
+        modes = [(module, module.training) for module in objective.modules()]
+        fabric.strategy.precision.convert_module(fabric.to_device(objective))
+        objective.train()
+        noise_seed = random_state.derive_seed(seed, "noise", fabric.global_rank)
+        try:
+            with random_state.isolated(noise_seed, fabric.device):
+                loop = TrainingLoop(
+                    objective,
+                    PlacedSource(source, fabric.device, double),
+                    phases,
+                    seed=seed,
+                    fabric=fabric,
+                    validation=None if held_out is None else PlacedSource(held_out, fabric.device, double),
+                    validation_batch_size=validation_batch_size,
+                    cadence=cadence,
+                    optimizer=optimizer,
+                    folder=folder,
+                    identity=identity,
+                )
+                rows = 0
+                if latest is not None and saved is not None:
+                    with reading(latest, "a checkpoint of this run"):
+                        rows = loop.restore(saved)
+                start = loop.step
+                table = _run(loop, Path(out) if out is not None else None, rows, progress, loggers, phases)
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        fabric.barrier()
+        return FitResult(
+            steps=loop.step,
+            phases=tuple(loop.finished),
+            history=tuple(table.rows),
+            resumed_at=None if saved is None else start,
+            checkpoint=None if folder is None else folder.latest(),
+        )
 
 
 def _run(
@@ -237,14 +250,13 @@ def precision_name(fabric: Fabric) -> str:
     return str(fabric.strategy.precision.precision)
 
 
-def _saved_state(folder: CheckpointFolder | None, identity: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:
-    """Return the state to go on from, or None to start from scratch."""
-    latest = None if folder is None else folder.latest()
-    if latest is None:
-        return None
+def _saved_state(latest: Path, identity: Mapping[str, Any], resume: bool) -> dict[str, Any]:
+    """Return the state to go on from."""
     if not resume:
         raise ValueError(f"out: {latest.parent.parent} holds a run; resume it, or give another folder")
     tree = read_tree(latest)
+    if "identity" not in tree:
+        raise ValueError(f"{latest}: the key 'identity' is missing, expected a checkpoint of a run")
     if lines := differences(tree["identity"], identity):
         raise ValueError(f"resume: {latest} is of another run: {'; '.join(lines)}")
     return tree
@@ -268,8 +280,10 @@ def _make_fabric(device: str, precision: str) -> Fabric:
     try:
         fabric = Fabric(accelerator=kind, precision=precision, **options)
         fabric.launch()
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"device {device!r} with precision {precision!r} cannot be used: {error}") from error
+    except Exception as error:  # Lightning has errors of its own for devices that it does not know
+        raise ValueError(
+            f"device {device!r} with precision {precision!r} cannot be used: {' '.join(str(error).split())}"
+        ) from error
     return fabric
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import logging
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from pyro_lcm.training.checkpoint import sync
+from pyro_lcm.text_files import reading, replacing, sync, writing
 
 __all__ = ["FitResult", "MetricsTable", "PhaseResult", "ProgressBar", "Row", "make_loggers"]
 
@@ -66,7 +65,7 @@ class MetricsTable:
         if self._extend_columns([row]):
             self._rewrite()
         elif self.path is not None:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
+            with writing(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
                 self._writer(file).writerow(_to_text(row))
 
     def sync(self) -> None:
@@ -87,14 +86,10 @@ class MetricsTable:
         """Write the whole table, atomically."""
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = self._writer(file)
             writer.writeheader()
             writer.writerows(_to_text(row) for row in self.rows)
-        sync(partial)
-        os.replace(partial, self.path)
 
 
 class ProgressBar:
@@ -196,9 +191,10 @@ def _read(path: Path) -> list[Row]:
     """Read the complete lines of a table."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    complete = [line for line in lines if line.endswith("\n")]
-    return [{name: _parse(name, text) for name, text in row.items() if text} for row in csv.DictReader(complete)]
+    with reading(path, "a table of metrics"):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        complete = [line for line in lines if line.endswith("\n")]
+        return [{name: _parse(name, text) for name, text in row.items() if text} for row in csv.DictReader(complete)]
 
 
 def _parse(name: str, text: str) -> float | int | str:

@@ -44,7 +44,7 @@ class TrainingDiverged(RuntimeError):
         super().__init__(
             f"training diverged in phase {phase!r} at step {step}: not finite: {shown}. "
             f"The parameters are those of step {restored_step} again ({where}). "
-            "Try a lower learning rate, gradient_clip, a warm-up or precision '64-true'; look at the data."
+            "Look for values in the data that are far from the others; precision '64-true' or another seed may help."
         )
 
 

@@ -49,8 +49,8 @@ def learned_against_true(
     partners = align(codes, factors).permutation if permutation is None else np.asarray(permutation)
     matched = [int(i) for i in partners if i >= 0]
     order = matched + [i for i in range(codes.shape[1]) if i not in matched]
-    labels = [names[i] if names else f"$\\hat{{z}}_{{{i + 1}}}$" for i in order]
-    true_labels = list(true_names) if true_names else [f"$z_{{{j + 1}}}$" for j in range(factors.shape[1])]
+    labels = [names[i] if names else f"ẑ{i + 1}" for i in order]
+    true_labels = list(true_names) if true_names else [f"z{j + 1}" for j in range(factors.shape[1])]
     shown = correlations[order]
     with style():
         if max(len(order), len(true_labels)) > MAX_PANELS:

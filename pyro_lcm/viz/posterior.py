@@ -14,7 +14,7 @@ from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.calibration import Calibration
 from pyro_lcm.viz.graphs import draw_graph
 from pyro_lcm.viz.layout import graph_layout
-from pyro_lcm.viz.style import BLACK, BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, bare, new_figure, style
+from pyro_lcm.viz.style import BLACK, BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, bare, log_scale, new_figure, style
 
 MAX_ANNOTATED = 12
 """Most variables for which the numbers are written into a matrix."""
@@ -188,7 +188,7 @@ def calibration_curve(calibration: Calibration | Sequence[tuple[str, Calibration
         curve.set_aspect("equal")
         curve.set_ylabel("share of true edges")
         curve.legend(loc="upper left")
-        counts.set_yscale("log")
+        log_scale(counts)
         counts.set_ylabel("edges")
         counts.set_xlabel("stated probability")
     return figure

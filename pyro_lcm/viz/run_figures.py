@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from pyro_lcm.data.pairs import InterventionPairs
@@ -14,6 +15,8 @@ from pyro_lcm.viz.style import save_figure
 from pyro_lcm.viz.training import training_curves
 
 FIGURES = "figures"
+
+logger = logging.getLogger(__name__)
 
 
 def latents_figure(
@@ -61,6 +64,11 @@ def save_image_figures(
 def training_figure(folder: Path) -> Path | None:
     """Draw the losses of a run, or of its first fit; None if there are none."""
     for file in (folder / "metrics.csv", folder / "fit-1" / "metrics.csv"):
-        if file.is_file() and (figure := training_curves(file)) is not None:
+        try:
+            figure = training_curves(file) if file.is_file() else None
+        except ValueError as error:  # what a command found matters more than this figure
+            logger.warning("no figure of the training: %s", error)
+            return None
+        if figure is not None:
             return save_figure(figure, folder / FIGURES / "training.png")
     return None

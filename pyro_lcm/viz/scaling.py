@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from pyro_lcm.viz.style import CYCLE, new_figure, style
+from pyro_lcm.viz.style import CYCLE, log_scale, new_figure, style
 
 
 def score_against_dim(
@@ -57,7 +57,7 @@ def score_against_dim(
         axes.set_xlabel("causal variables d")
         axes.set_ylabel(label)
         if log:
-            axes.set_yscale("log")
+            log_scale(axes)
         if limits is not None:
             axes.set_ylim(*limits)
         if len(methods) > 1:

@@ -5,7 +5,6 @@ Colours are those of Okabe and Ito (2008), which people with colour-blindness ca
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from pyro_lcm.text_files import DRAWN_BY, replacing
 
 BLACK, ORANGE, SKY, GREEN = "#1a1a1a", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -43,6 +45,7 @@ _RC: Any = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # names of variables and columns are shown as they are, whatever signs are in them
 }
 _DPI = 200
 
@@ -69,6 +72,13 @@ def bare(axes: Axes) -> None:
         spine.set_visible(False)
 
 
+def log_scale(axes: Axes) -> None:
+    """Give the vertical axis a logarithmic scale, with plain numbers on it."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
+
+
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure to a file, beside its place first and then renamed.
 
@@ -80,12 +90,11 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The path.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        with style():
-            figure.savefig(partial, dpi=_DPI)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial, style():
+        figure.savefig(partial, dpi=_DPI, metadata=_metadata(target))
     return target
+
+
+def _metadata(target: Path) -> dict[str, str]:
+    key = "Software" if target.suffix == ".png" else "Creator"
+    return {key: DRAWN_BY}

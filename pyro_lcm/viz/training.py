@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from pyro_lcm.text_files import reading
 from pyro_lcm.viz.style import BLUE, RED, new_figure, style
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ def training_curves(rows: Sequence[Mapping[str, object]] | pd.DataFrame | str | 
     Returns:
         The figure; None if no phase has steps.
     """
-    table: Sequence[Mapping[str, object]]
     if isinstance(rows, str | Path):
-        table = _read(Path(rows))
-    else:
-        table = [dict(row) for _, row in rows.iterrows()] if hasattr(rows, "iterrows") else rows
+        with reading(rows, "a table of metrics"):
+            return training_curves(_read(Path(rows)))
+    table: Sequence[Mapping[str, object]]
+    table = [dict(row) for _, row in rows.iterrows()] if hasattr(rows, "iterrows") else rows
     phases: dict[str, list[Mapping[str, object]]] = {}
     for row in table:
         phases.setdefault(str(row["phase"]), []).append(row)

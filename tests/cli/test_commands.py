@@ -118,10 +118,10 @@ def test_check_needs_no_truth_and_strict_says_problems(cli, work, monkeypatch):
     assert report["text"] in out
     assert "<pre>" in (work / "run" / "report.html").read_text()
     monkeypatch.setattr("pyro_lcm.evaluation.check.MIN_EXPLAINED", 2.0)
-    code, out, _ = cli("check", "run", "--data", "plain.npz", "--strict", "--threads", "1")
+    code, out, _ = cli("check", "run", "--data", "plain.npz", "--strict", "--threads", "1", "--overwrite")
     assert code == 1
     assert "PROBLEM" in out
-    assert cli("check", "run", "--data", "plain.npz", "--threads", "1")[0] == 0
+    assert cli("check", "run", "--data", "plain.npz", "--threads", "1", "--overwrite")[0] == 0
 
 
 def test_encode_writes_both_sides(cli, work):
@@ -232,9 +232,13 @@ def test_demo_tells_scores_and_writes_over_its_own_folder_only(cli, tmp_path, mo
         "learned_against_true.png",
         "graph.png",
     }
-    assert cli(*command)[0] == 0
+    code, _, err = cli(*command)
+    assert (code, "demo.json exists" in err) == (2, True)
+    (tmp_path / "runs" / "demo" / "check.json").write_text("{}")
+    assert cli(*command, "--overwrite")[0] == 0
+    assert not (tmp_path / "runs" / "demo" / "check.json").exists()
     (tmp_path / "runs" / "demo" / "demo.json").unlink()
-    assert cli(*command)[0] == 2
+    assert cli(*command, "--overwrite")[0] == 2
     assert holds_run(tmp_path / "runs" / "demo")
 
 

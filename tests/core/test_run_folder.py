@@ -98,8 +98,8 @@ def _write(name, content):
             for content, message in (
                 (b"a: [1, 2", "not valid YAML"),
                 (b"\xff\xfe\x00", "not valid YAML"),
-                (b"", "no format number"),
-                (b"just a line", "no format number"),
+                (b"", "got NoneType, expected plain values"),
+                (b"just a line", "got str, expected plain values"),
                 (b"format: many", "no format number"),
                 (b"!!python/object/apply:os.getcwd []", "not valid YAML"),
                 (b"format: %d" % (FORMAT + 1), f"got format {FORMAT + 1}, this version reads up to {FORMAT}"),

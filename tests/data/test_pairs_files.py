@@ -103,8 +103,8 @@ def test_saving_replaces_and_needs_the_suffix(pairs, tmp_path):
     assert_same(InterventionPairs.load(path), pairs)
     with pytest.raises(ValueError, match=r"path: got .* expected a name that ends in \.npz"):
         pairs.save(tmp_path / "p.bin")
-    with pytest.raises(FileNotFoundError):
-        pairs.save(tmp_path / "nowhere" / "p.npz")
+    pairs.save(tmp_path / "new" / "p.npz")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["p.npz"]
 
 
 def _bytes(content):
@@ -149,7 +149,7 @@ BAD_FILES = {
     "pickle": (_bytes(b"\x80\x04N."), EITHER, r"p\.npz: not an \.npz file"),
     "npy": (_npy, READ, r"not an \.npz file"),
     "cut off": (_cut_off, READ, r"p\.npz: not an \.npz file"),
-    "a wrong byte": (_flip_a_byte, READ, r"p\.npz: not a sound \.npz file"),
+    "a wrong byte": (_flip_a_byte, READ, r"p\.npz: x: Bad CRC-32"),
     "objects": (_arrays(x=OBJECTS, x_after=np.zeros((1, 1))), EITHER, r"p\.npz: x: "),
     "no array": (_no_array, EITHER, r"p\.npz: x: not a plain array"),
     "compressed": (_arrays(np.savez_compressed), MAPPED, "compressed, which cannot be memory-mapped"),
@@ -189,7 +189,7 @@ def test_missing_file(tmp_path):
 
 def test_pickled_npy_in_a_folder_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", OBJECTS)
-    with pytest.raises(ValueError, match=r"x\.npy: not a plain \.npy array"):
+    with pytest.raises(ValueError, match=r"x\.npy: not a plain array"):
         InterventionPairs.load(tmp_path)
 
 

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pyro_lcm.training import Linear, Phase, checkpoint, fit
+from pyro_lcm import tensor_files
+from pyro_lcm.training import Linear, Phase, fit
 
 # Where a child kills itself: the place, and how often it was passed before; one entry a start.
 SCENARIOS = {
@@ -129,7 +130,7 @@ def train(folder, killer, resume, seconds=0.0):
 
 def kill_while_writing(killer):
     """Let writing pass the killer: before, halfway through, and on both sides of the rename."""
-    write, replace = checkpoint.save_file, os.replace
+    write, replace = tensor_files.save_file, os.replace
 
     def killing_write(tensors, path, metadata):
         killer.passing("write")
@@ -146,7 +147,7 @@ def kill_while_writing(killer):
         if not is_log:
             killer.passing("prune")
 
-    checkpoint.save_file = killing_write
+    tensor_files.save_file = killing_write
     os.replace = killing_replace
 
 

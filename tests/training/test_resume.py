@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from pyro_lcm.folder_lock import FolderInUse, locked
 from pyro_lcm.training import Phase, fit
 
 PROGRAM = Path(__file__).with_name("killed_runs.py")
@@ -106,6 +107,13 @@ def test_folder_with_a_checkpoint_is_not_written_over(tmp_path):
     with pytest.raises(ValueError, match="holds a run; resume it, or give another folder"):
         _fit(tmp_path)
     assert (tmp_path / "metrics.csv").read_bytes() == before
+
+
+def test_a_folder_that_another_process_trains_into_is_left_alone(tmp_path):
+    with locked(tmp_path / "new" / "checkpoint"), pytest.raises(FolderInUse, match="another process"):
+        _fit(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert _fit(tmp_path / "new").steps == 20
 
 
 def _changed():

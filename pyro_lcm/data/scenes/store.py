@@ -17,9 +17,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from pyro_lcm.data.limits import check_memory
 from pyro_lcm.data.scenes.contract import Scene
 from pyro_lcm.data.scenes.system import CHUNK, SceneSystem, noise_generator, with_noise
 from pyro_lcm.jobs import run_jobs
+from pyro_lcm.text_files import writing
 
 _READY = "ready"
 """File of a partial folder that has its latents and the room for its images."""
@@ -85,6 +87,7 @@ def plan_sample(system: SceneSystem, folder: str | Path, pairs: int, *, seed: in
     for name, value, least in (("pairs", pairs, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name}: got {value}, expected at least {least}")
+    check_memory("n", pairs, 8 * 4 * system.dim)
     return Sample(system, Path(folder), pairs, seed)
 
 
@@ -155,13 +158,16 @@ def _prepare(sample: Sample) -> list[Chunk]:
     """Draw the latents and make room for the images, unless that was done; list the chunks."""
     folder, system = sample.partial, sample.system
     if not (folder / _READY).is_file():
+        latents = system.latents(sample.pairs, sample.seed)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name, array in system.latents(sample.pairs, sample.seed).items():
-            np.save(folder / f"{name}.npy", array)
+        for name, array in latents.items():
+            with writing(folder / f"{name}.npy"):
+                np.save(folder / f"{name}.npy", array)
         shape = (sample.pairs, system.size, system.size, 3)
         for name in ("x", "x_after"):
-            npy.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+            with writing(folder / f"{name}.npy"):
+                npy.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
         (folder / _READY).touch()
     return [
         Chunk(folder, system.scene, system.size, system.seed, sample.seed, number, min(CHUNK, sample.pairs - start))
@@ -172,7 +178,7 @@ def _prepare(sample: Sample) -> list[Chunk]:
 def _put(path: Path, start: int, images: NDArray[np.uint8]) -> None:
     """Write rows of an .npy file; not through a memory map, which kills the process where the disk is full."""
     offset = np.load(path, mmap_mode="r").offset
-    with path.open("r+b") as file:
+    with writing(path), path.open("r+b") as file:
         file.seek(offset + start * images[0].nbytes)
         file.write(images.tobytes())
         file.flush()
