@@ -45,6 +45,9 @@ CHANCE = 4.0
 MIN_AGREEMENT = 0.95
 """Mean correlation of matched noise encodings below which two fits found different things."""
 
+ASSUMED = "that new values owe nothing to their causes; soft interventions may leave these a part of their effect"
+"""What a check cannot test even where there are edges: they are then right, and the causal variables are not."""
+
 
 @dataclass(frozen=True, repr=False)
 class CheckReport:
@@ -120,6 +123,8 @@ class CheckReport:
         lines += self._lines()
         lines += [f"PROBLEM: {problem}" for problem in self.problems] or ["No problem found."]
         lines += [f"NOTE: {hint}" for hint in self.hints]
+        if self.new_values is not None:
+            lines.append(f"Assumed, and seen in no pair: {ASSUMED}.")
         return "\n".join(lines)
 
 
