@@ -165,7 +165,10 @@ def check_latents(
     moves = np.sqrt((hit * move**2).sum(0) / total)
     rest = np.maximum((1 - hit).sum(0), 1e-9)
     typical = np.sqrt((hit * move**2).sum() / total.sum()) if hit.sum() > 1 else float(np.std(noise))
-    leakage = np.sqrt(((1 - hit) * move**2).sum(0) / rest) / max(typical, 1e-9)
+    # Another offset of the side after moves all alike, and is no leakage.
+    common = ((1 - hit) * move).sum(0) / rest
+    common = np.where(np.abs(common) > MAX_LEAKAGE * typical, common, 0.0)
+    leakage = np.sqrt(((1 - hit) * (move - common) ** 2).sum(0) / rest) / max(typical, 1e-9)
     constant = noise.std(0) < 1e-9
     standard = (noise - noise.mean(0)) / np.where(constant, 1.0, noise.std(0))
     correlation = standard.T @ standard / len(noise)
@@ -220,6 +223,9 @@ def check_latents(
     if certainty < MIN_CERTAINTY:
         line = f"targets are uncertain: about {certainty:.0%} of them should be right; noise on x hides short moves"
         (problems if problems or certainty < LEAST_CERTAINTY else hints).append(f"{line}, or the fit is off")
+    if common.any():
+        line = "the side after has another offset: untouched components move, all alike"
+        (problems if problems else hints).append(f"{line}; take it off x_after, or new values are off by it")
     if dependence > np.hypot(MAX_DEPENDENCE, CHANCE / np.sqrt(len(noise))):
         i, j = divmod(int(np.abs(correlation).argmax()), len(correlation))
         line = f"noise encodings of {names[i]} and {names[j]} are correlated ({dependence:.2f})"

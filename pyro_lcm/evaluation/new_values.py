@@ -39,6 +39,8 @@ MAX_LEANING = 0.05
 the disentanglement lacks."""
 MIN_CAUSED = 0.03
 """Share of the variance of redrawn noise encodings that others explain, below which a graph is as good as empty."""
+LEVEL = 0.01
+"""Of tests of edges."""
 ENOUGH = 50
 """Pairs of a target that show whether anything is behind its redrawn noise encoding."""
 SOFT_MODELS = "soft_ilcm and soft_elcm"
@@ -56,7 +58,7 @@ class NewValues:
         slope_error: (d,) its standard error.
         leaning: (d,) share of the variance of z~_i that the other noise encodings explain in pairs held out.
         caused: (d,) the same of e~_i.
-        doubtful: edges of the graph, (parent, child), of which these pairs show nothing.
+        doubtful: edges of the graph, (parent, child), which these pairs do not show though they should, or contradict.
     """
 
     pairs: NDArray[np.int64]
@@ -120,7 +122,9 @@ def new_values(
         )
         if causal is not None and adjacency is not None:
             parents = np.flatnonzero(adjacency[:, i])
-            doubtful += [(int(p), i) for p in parents if not _matters(causal[rows], new, parents, int(p), linear)]
+            shift = _shifts(noise[rows, i], new, causal[rows, i], values[rows, i])
+            known_to = (causal[rows], new, shift, parents)
+            doubtful += [(int(p), i) for p in parents if not _shown(*known_to, int(p), linear)]
     return NewValues(pairs, found[0], found[1], found[2], found[3], found[4], tuple(doubtful))
 
 
@@ -170,20 +174,48 @@ def _explained(features: Array, response: Array, least: float) -> float:
     return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
 
 
-def _matters(causal: Array, response: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
-    """Whether a response depends on a parent, given the other ones: an F test of the parent's features."""
-    rest = [p for p in parents if p != parent]
+def _shifts(old: Array, new: Array, causal: Array, values: Array) -> Array:
+    """What affine solution functions add, e = shift + scale z, from both sides' e and z, (n,) each."""
+    apart = values - causal
+    scale = (new - old) / np.where(np.abs(apart) < 1e-6, np.inf, apart)
+    return np.where(np.abs(apart) < 1e-6, new, new - scale * values)
+
+
+def _shown(causal: Array, new: Array, shift: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
+    """Whether pairs show the edge from a parent, or cannot be expected to show what they do not contradict.
+
+    F tests, at :data:`LEVEL`, of the parent's functions given the other parents: of the redrawn noise encodings
+    themselves; and where these say nothing, of what the solution function leaves of them, which has to be nothing,
+    while what it claims of the parent has to be large enough to be seen.
+
+    Args:
+        causal: (n, d) causal variables before, over the pairs of the child.
+        new: (n,) its redrawn noise encodings.
+        shift: (n,) what the solution function makes of its parents.
+        parents: of the child.
+        parent: the one in question.
+        linear: whether mechanisms are.
+    """
     standard = (causal - causal.mean(0)) / np.maximum(causal.std(0), 1e-12)
-    one = np.ones((len(response), 1))
     functions = (lambda values: values) if linear else _features
-    without = np.concatenate([functions(standard[:, rest]), one], 1)
-    both = np.concatenate([without, functions(standard[:, [parent]])], 1)
-    left = [float(np.square(response - x @ np.linalg.lstsq(x, response, rcond=None)[0]).sum()) for x in (without, both)]
-    added, freedom = both.shape[1] - without.shape[1], len(response) - both.shape[1]
+    rest = functions(standard[:, [p for p in parents if p != parent]])
+    without = np.column_stack([rest, np.ones(len(new))])
+    both = np.column_stack([without, functions(standard[:, [parent]])])
+    added, freedom = both.shape[1] - without.shape[1], len(new) - both.shape[1]
     if freedom < 1:
         return False
-    ratio = (left[0] - left[1]) / added / max(left[1] / freedom, 1e-300)
-    return bool(stats.f.sf(ratio, added, freedom) < 0.01)
+
+    def left(response: Array) -> tuple[float, float]:
+        first, second = (response - x @ np.linalg.lstsq(x, response, rcond=None)[0] for x in (without, both))
+        return float(first @ first), float(second @ second)
+
+    without_it, with_it = left(new)
+    variance = max(with_it / freedom, 1e-300)
+    least = added * float(stats.f.isf(LEVEL, added, freedom))
+    if without_it - with_it > least * variance:
+        return True
+    claim, wrong = (np.subtract(*left(response)) for response in (shift, new - shift))
+    return bool(claim > 2 * least * variance and wrong < least * variance)
 
 
 def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool = True) -> list[str]:

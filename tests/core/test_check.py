@@ -80,6 +80,14 @@ def test_components_that_move_with_others_are_named():
     np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE, rtol=0.1)
 
 
+def test_an_offset_of_the_side_after_is_a_note():
+    noise, after, targets = _latents()
+    report = _check(noise, after + [0.5, 0.0, 0.0], targets)
+    assert report.ok
+    assert report.leakage.max() < 1e-6
+    assert any("another offset" in hint for hint in report.hints)
+
+
 def test_targets_that_collapsed_are_a_problem():
     noise, after, _ = _latents()
     report = _check(noise, after, np.eye(4)[np.zeros(ROWS, dtype=int)])
