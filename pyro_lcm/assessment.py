@@ -62,7 +62,9 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     targets = fitted.infer_targets(x, x_after).astype(np.float64)
     # Of codes of images it is not known how far solution functions and graphs may be off.
     exact = not is_image_shape(fitted.standardizer.shape)
-    told = _told_by_new_values(fitted, before, after, targets.argmax(1)) if fitted.perfect else None
+    soft = fitted.soft
+    look = fitted.perfect or (soft and fitted.linear)
+    told = _told_by_new_values(fitted, before, after, targets.argmax(1)) if look else None
     return check_latents(
         before.noise.astype(np.float64),
         after.noise.astype(np.float64),
@@ -74,12 +76,12 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
         told=told,
         adjacency=fitted.adjacency() if told is not None else None,
         exact=exact,
+        soft_model=soft,
     )
 
 
 def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64]) -> NewValues:
     redrawn, values, kept = fitted.new_values(before.noise, after.noise, target)
-    built = fitted.architecture
     return new_values(
         before.noise.astype(np.float64),
         redrawn.astype(np.float64),
@@ -88,7 +90,7 @@ def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, 
         kept=kept.astype(np.float64),
         causal=before.causal.astype(np.float64),
         adjacency=fitted.adjacency(),
-        linear=built is not None and built.flow_layers == 0,
+        linear=fitted.linear,
     )
 
 
@@ -135,7 +137,7 @@ def graph_posterior(
     x, x_after = sides(part)
     own = fitted.encode(x)
     built = fitted.architecture
-    linear = built is not None and built.flow_layers == 0
+    linear = fitted.linear
     redrawn = linear or (built is not None and spec_of(built.model).both_sides)
     found = [_latent_rows(fitted, own, x, x_after, redrawn)]
     for other in fits:

@@ -162,7 +162,21 @@ class FittedModel:
     @property
     def perfect(self) -> bool:
         """Whether the model's interventions are perfect but for a part of the old value: of one variable, not soft."""
-        return self.has_graph and self.has_targets and sets_of(self.model) is None and not is_soft(self.model)
+        return self._of_one and not is_soft(self.model)
+
+    @property
+    def soft(self) -> bool:
+        """Whether the model's interventions are soft, and of one variable."""
+        return self._of_one and is_soft(self.model)
+
+    @property
+    def _of_one(self) -> bool:
+        return self.has_graph and self.has_targets and sets_of(self.model) is None
+
+    @property
+    def linear(self) -> bool:
+        """Whether mixing and mechanisms were built linear."""
+        return self.architecture is not None and self.architecture.flow_layers == 0
 
     @torch.no_grad()
     def new_values(self, noise: Array, noise_after: Array, target: NDArray[np.int64]) -> tuple[Array, Array, Array]:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.evaluation.new_values import FEWEST, NewValues, hint_of_new_values, problems_of_new_values
+from pyro_lcm.evaluation.new_values import (
+    FEWEST,
+    NewValues,
+    hint_of_new_values,
+    problems_of_new_values,
+    problems_of_soft,
+)
 from pyro_lcm.frames import shown_in_notebook
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ class CheckReport:
         problems: what is off, a line each; empty if all is well.
         hints: what the pairs leave open though nothing is off, a line each.
         new_values: what the new values of targets tell; None for models without a graph.
+        assumes_perfect: whether the model takes new values to owe nothing to their causes.
     """
 
     names: tuple[str, ...]
@@ -80,6 +87,7 @@ class CheckReport:
     problems: tuple[str, ...]
     hints: tuple[str, ...] = ()
     new_values: NewValues | None = None
+    assumes_perfect: bool = False
 
     @property
     def ok(self) -> bool:
@@ -123,7 +131,7 @@ class CheckReport:
         lines += self._lines()
         lines += [f"PROBLEM: {problem}" for problem in self.problems] or ["No problem found."]
         lines += [f"NOTE: {hint}" for hint in self.hints]
-        if self.new_values is not None:
+        if self.assumes_perfect:
             lines.append(f"Assumed, and seen in no pair: {ASSUMED}.")
         return "\n".join(lines)
 
@@ -140,6 +148,7 @@ def check_latents(
     told: NewValues | None = None,
     adjacency: NDArray[np.int8] | None = None,
     exact: bool = True,
+    soft_model: bool = False,
 ) -> CheckReport:
     """Judge noise encodings and inferred targets of held-out pairs.
 
@@ -152,8 +161,9 @@ def check_latents(
         names: of the d variables.
         agreement: (fits, fits) mean correlation of matched noise encodings between fits.
         told: what the new values of targets tell, if they were looked at.
-        adjacency: (d, d) the graph found, where an empty one leaves something open.
+        adjacency: (d, d) the graph found, if they were.
         exact: see :func:`~pyro_lcm.evaluation.new_values.problems_of_new_values`.
+        soft_model: whether the model is one of soft interventions, of which new values may depend on causes.
 
     Returns:
         The report.
@@ -210,15 +220,14 @@ def check_latents(
         if lowest < MIN_AGREEMENT:
             problems.append(f"independent fits disagree (mean correlation of matched noise encodings {lowest:.2f})")
     soft = None
-    if told is not None:
+    if told is not None and adjacency is not None:
         # Too few pairs of a target that is hardly ever one are said already.
         said = {problem.split()[0] for problem in problems}
-        problems += [
-            problem
-            for problem in problems_of_new_values(told, names, exact=exact)
-            if not (problem.startswith("only") and said & set(problem.split()))
-        ]
-        soft = None if adjacency is None else hint_of_new_values(told, adjacency)
+        off = (
+            problems_of_soft(told, adjacency, names) if soft_model else problems_of_new_values(told, names, exact=exact)
+        )
+        problems += [problem for problem in off if not (problem.startswith("only") and said & set(problem.split()))]
+        soft = None if soft_model else hint_of_new_values(told, adjacency)
     hints = [soft] if soft else []
     if certainty < MIN_CERTAINTY:
         line = f"targets are uncertain: about {certainty:.0%} of them should be right; noise on x hides short moves"
@@ -249,6 +258,7 @@ def check_latents(
         tuple(problems),
         tuple(hints),
         told,
+        told is not None and not soft_model,
     )
 
 

@@ -43,7 +43,10 @@ LEVEL = 0.01
 """Of tests of edges."""
 ENOUGH = 50
 """Pairs of a target that show whether anything is behind its redrawn noise encoding."""
-SOFT_MODELS = "soft_ilcm and soft_elcm"
+ROTATED = (
+    "soft_ilcm and soft_elcm are for it if x is z rotated, which is an assumption that no check can test, and if the"
+    " interventions change what causes do or mechanisms are not linear"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +241,7 @@ def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool
             problems.append(
                 f"{name} keeps its old value whole and something is added (slope of new in old {slope:.2f}): a shift,"
                 " or added noise. Its noise encoding holds, but no pair tells how it depends on its causes: do"
-                f" not use its causal variable or the graph ({SOFT_MODELS} are for it, if x is z rotated: not testable)"
+                f" not use its causal variable or the graph ({ROTATED})"
             )
         elif part:
             problems.append(
@@ -264,6 +267,27 @@ def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool
     return problems
 
 
+def problems_of_soft(told: NewValues, adjacency: NDArray[np.int8], names: Sequence[str]) -> list[str]:
+    """What is off about soft interventions in a linear system, a line at most.
+
+    With x = Q z, Q a rotation, z = T e and noise encodings e, every order of the variables has a triangular T. What
+    tells the right one is that redrawn noise encodings depend on those of causes, unless these keep their whole effect.
+
+    Args:
+        told: what new values tell.
+        adjacency: (d, d) the graph found, ``[parent, child]``.
+        names: of the d variables.
+    """
+    whole = adjacency.any(0) & (told.caused <= MIN_CAUSED) & (told.pairs >= ENOUGH)
+    if not whole.any():
+        return []
+    which = ", ".join(name for name, kept in zip(names, whole, strict=True) if kept)
+    return [
+        f"interventions leave causes their whole effect on {which}: then nothing tells the order of the variables, even"
+        " if x is z rotated; causal variables and graph are a guess"
+    ]
+
+
 def hint_of_new_values(told: NewValues, adjacency: NDArray[np.int8]) -> str | None:
     """What a nearly empty graph may hide; None where there are edges.
 
@@ -282,6 +306,5 @@ def hint_of_new_values(told: NewValues, adjacency: NDArray[np.int8]) -> str | No
     return (
         f"{number} found. Soft interventions, which change a variable's noise and leave its causes their effect, give"
         " the same pairs: a model without edges explains them as well, and nothing in the pairs can tell. If"
-        " interventions may be soft, noise encodings hold, causal variables and graph do not;"
-        f" {SOFT_MODELS} are for it, if x is z rotated, an assumption that cannot be tested"
+        f" interventions may be soft, noise encodings hold, causal variables and graph do not ({ROTATED})"
     )

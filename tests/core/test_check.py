@@ -82,7 +82,7 @@ def test_components_that_move_with_others_are_named():
 
 def test_an_offset_of_the_side_after_is_a_note():
     noise, after, targets = _latents()
-    report = _check(noise, after + [0.5, 0.0, 0.0], targets)
+    report = _check(noise, after + np.array([0.5, 0.0, 0.0]), targets)
     assert report.ok
     assert report.leakage.max() < 1e-6
     assert any("another offset" in hint for hint in report.hints)

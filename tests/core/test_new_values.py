@@ -8,6 +8,7 @@ from pyro_lcm.evaluation.new_values import (
     hint_of_new_values,
     new_values,
     problems_of_new_values,
+    problems_of_soft,
 )
 
 ROWS, DIM = 4000, 3
@@ -78,6 +79,12 @@ def test_soft_interventions_are_a_hint_and_nothing_else():
     assert hint.startswith("no edge found. Soft interventions")
     assert "soft_ilcm" in hint
     assert hint_of_new_values(found, CHAIN).startswith("2 weak edges found")
+
+
+def test_a_soft_model_needs_interventions_that_change_what_causes_do():
+    whole = told(lambda old, cause, rng: cause + rng.normal(size=old.shape))
+    assert "on b, c: then nothing tells the order" in problems_of_soft(whole, CHAIN, NAMES)[0]
+    assert problems_of_soft(told(lambda old, cause, rng: 0.3 * cause + rng.normal(size=old.shape)), CHAIN, NAMES) == []
 
 
 def test_a_solution_function_that_leaves_something_of_its_causes_is_named():
