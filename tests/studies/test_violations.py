@@ -7,7 +7,16 @@ import pytest
 
 from pyro_lcm.cli import main
 from pyro_lcm.data.violations import KINDS
-from pyro_lcm.studies.violations import FOUND, NOTHING, errors_of_check
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.studies.violations import (
+    FOUND,
+    NOTHING,
+    ViolationSetting,
+    errors_of_check,
+    run_violation_job,
+    violation_jobs,
+)
+from pyro_lcm.text_files import read_json
 
 FEW = ["--violations.n=400", "--violations.n-test=200", "--dci-rows=100", "--budget.refine=5"]
 
@@ -121,3 +130,16 @@ def test_what_makes_no_sense_is_said(tmp_path, capsys, options, message):
     assert main(["benchmark", "violations", f"--out={tmp_path / 'study'}", *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+def test_a_check_is_seldom_wrong(tmp_path):
+    """All kinds, one seed; some twenty minutes on a core."""
+    budget = Budget(refine=100, fit=600, reconstruct=600)
+    jobs = violation_jobs(tmp_path, ViolationSetting(), ["ilcm"], [3], dci_rows=1000, budget=budget)
+    for job in jobs:
+        run_violation_job(job)
+    found = errors_of_check([read_json(job.folder / "result.json") for job in jobs])
+    assert found.blind == ()
+    assert found.hints == ()
+    assert [run for run in found.alarms if run.startswith("sound")] == []

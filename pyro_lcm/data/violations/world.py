@@ -1,6 +1,6 @@
-"""A linear latent causal model each of whose assumptions can be broken by itself.
+"""A latent causal model of linear mechanisms each of whose assumptions can be broken by itself.
 
-    e ~ noise,    z_j = sum_k w_kj z_k + e_j,    x = R z            before
+    e ~ noise,    z_j = sum_k w_kj z_k + e_j,    x = R z, or bent    before
     z~_i = redraw(z_i, sum_k w_ki z~_k)   for the targets i,        after; the others follow as before
 
 The parts are functions of arrays, of which the catalogue (:mod:`pyro_lcm.data.violations.catalogue`) exchanges one at a
@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from pyro_lcm.causal.dag import random_dag
 from pyro_lcm.data.mechanisms import draw_weights
+from pyro_lcm.data.mixings import draw_mixing
 from pyro_lcm.data.pairs import InterventionPairs
 
 Array = NDArray[np.float64]
@@ -64,6 +66,7 @@ class World:
         noise: the noise of all variables.
         features: number of features of x; below d the last variables are mixed into the others, above the rotation is
             embedded.
+        mixing: ``linear``, or another of :data:`pyro_lcm.data.mixings.MIXINGS`, of as many features as variables.
         seen: what is recorded of x.
         follow: whether descendants follow a target.
         renewed: standard deviation of what is added to all noise between the sides.
@@ -76,6 +79,7 @@ class World:
     hits: Hits = one_or_none
     noise: Noise = normal_noise
     features: int | None = None
+    mixing: str = "linear"
     seen: Seen = as_it_is
     follow: bool = True
     renewed: float = 0.0
@@ -95,14 +99,14 @@ class World:
         if self.distinct is not None and self.distinct < n:
             few = replace(self, distinct=None).sample(self.distinct, seed=seed, sample=0)
             return few[np.random.default_rng((3, sample)).permutation(np.arange(n) % self.distinct)]
-        adjacency, weights, mixing = self._system(seed)
+        adjacency, weights, mix = self._system(seed)
         rng = np.random.default_rng((2, seed, sample))
         noise, hits = self.noise(rng, n, self.dim), self.hits(rng, n, self.dim)
         nothing = np.zeros_like(hits)
         z = self._follow(noise, weights, nothing, noise, rng)
         later = noise + self.renewed * rng.normal(size=noise.shape)
         z_after = self._follow(later, weights, hits, z, rng) if self.follow else self._alone(z, weights, hits, rng)
-        x, x_after = self.seen(z @ mixing, z_after @ mixing, rng)
+        x, x_after = self.seen(mix(z), mix(z_after), rng)
         several = bool((hits.sum(1) > 1).any())
         return InterventionPairs(
             x,
@@ -114,16 +118,20 @@ class World:
             adjacency=adjacency,
         )
 
-    def _system(self, seed: int) -> tuple[NDArray[np.int8], Array, Array]:
-        """Graph, weights and mixing (d, D) of a seed."""
+    def _system(self, seed: int) -> tuple[NDArray[np.int8], Array, Callable[[Array], Array]]:
+        """Graph, weights and mixing of a seed."""
         rng = np.random.default_rng((1, seed))
         adjacency = random_dag(self.dim, 0.5, rng, random_order=False)
         while self.dim > 1 and not adjacency.any():
             adjacency = random_dag(self.dim, 0.5, rng, random_order=False)
         weights = draw_weights(adjacency, rng)
+        if self.mixing != "linear":
+            bent = draw_mixing(self.mixing, self.dim, rng)
+            return adjacency, weights, lambda z: np.asarray(bent(torch.from_numpy(z)).detach().numpy())
         width = max(self.dim, self.features or self.dim)
         skew = rng.normal(size=(width, width))
-        return adjacency, weights, expm(skew - skew.T)[: self.dim, : self.features]
+        rotation = expm(skew - skew.T)[: self.dim, : self.features]
+        return adjacency, weights, lambda z: np.asarray(z @ rotation)
 
     def _follow(self, noise: Array, weights: Array, hits: NDArray[np.bool_], old: Array, rng: Random) -> Array:
         """Causal variables of noise, causes before effects, the targets' redrawn."""
