@@ -25,6 +25,9 @@ _RIDGE = 1e-3
 _FOLDS = 2
 FEWEST = 8
 """Pairs of a target below which nothing is said of its new values."""
+JUDGED = 20
+"""Pairs of a target below which too little can be seen to say that nothing is off: of 100 pairs in all and three
+variables, an edge was missed unseen."""
 CONSTANT = 0.05
 """Spread of new values, in units of that without an intervention, below which what they depend on is no matter."""
 MAX_MEMORY = 0.15
@@ -257,9 +260,9 @@ def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool
         if share > MAX_LEANING and not also
     ]
     problems += [
-        f"only {number} different pairs have {name} as target: too few to tell how it depends on the others"
+        f"only {number} different pairs of these have {name} as target: too few to judge by; look at more if possible"
         for name, number in zip(names, told.pairs, strict=True)
-        if number < max(FEWEST, len(names) + 4)
+        if number < max(JUDGED, len(names) + 4)
     ]
     if told.doubtful:
         edges = ", ".join(f"{names[parent]} -> {names[child]}" for parent, child in told.doubtful)

@@ -112,7 +112,9 @@ def test_repeated_pairs_count_once_and_few_are_said():
     found = new_values(noise, redrawn, redrawn, np.ones(len(noise), dtype=int))
     assert found.pairs.tolist() == [FEWEST - 1, 0, 0]
     assert np.isnan(found.memory).all()
-    assert problems_of_new_values(found, NAMES)[0].startswith(f"only {FEWEST - 1} different pairs have a as target")
+    assert problems_of_new_values(found, NAMES)[0].startswith(
+        f"only {FEWEST - 1} different pairs of these have a as target"
+    )
 
 
 def test_values_that_change_sign_at_random_are_remembered_by_their_size():

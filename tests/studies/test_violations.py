@@ -76,7 +76,7 @@ def test_soft_interventions_leave_causes_their_effect():
 
 def _row(kind, **changes):
     row = {"kind": kind, "group": KINDS[kind].group, "seed": 0, "dim": 3, "dim_true": 3, "edges": 2}
-    return row | {"disentanglement": 0.99, "shd": 0, "verdict": NOTHING, "hint": ""} | changes
+    return row | {"disentanglement": 0.99, "mcc": 0.9, "shd": 0, "verdict": NOTHING, "hint": ""} | changes
 
 
 def test_both_errors_of_a_check_are_counted():
@@ -92,13 +92,14 @@ def test_both_errors_of_a_check_are_counted():
         _row("sound, 4 variables", **soft),
         _row("a variable too many", dim=4, verdict=FOUND),
         _row("60 pairs", disentanglement=None),
+        _row("noise of three values", disentanglement=0.5, mcc=0.9995),
     ]
     found = errors_of_check(rows)
     assert found.blind == ("shift 0", "set to 0 0")
     assert found.hidden == ("soft, causes matter half 0",)
     assert found.alarms == ("sound, 3 variables 0",)
     assert found.hints == ("sound, 4 variables 0",)
-    assert (found.wrong, found.right, found.edged) == (5, 2, 2)
+    assert (found.wrong, found.right, found.edged) == (5, 3, 2)
     assert "wrong model, nothing found: 2 of 5" in found.to_text()
 
 
