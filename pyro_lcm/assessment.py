@@ -47,7 +47,7 @@ def inferred_targets(fitted: FittedModel, x: ArrayLike | LazyRows, x_after: Arra
 
 
 def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[FittedModel] = ()) -> CheckReport:
-    """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
+    """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
 
     Raises:
         ValueError: if there are fewer than 50 pairs.
