@@ -24,6 +24,7 @@ from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.models.partial_ilcm import PartialILCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
@@ -40,6 +41,13 @@ def ilcm(a: Architecture) -> Programs:
     """The implicit model."""
     encoder, decoder = coder(a)
     model = ILCM(a.dim_z, decoder, solution(a, bins=a.spline_bins))
+    return model, ILCMGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
+
+
+def partial_ilcm(a: Architecture) -> Programs:
+    """The implicit model of interventions that keep a part of the old value."""
+    encoder, decoder = coder(a)
+    model = PartialILCM(a.dim_z, decoder, solution(a))
     return model, ILCMGuide(a.dim_z, encoder, redrawn_dist=model.redrawn_dist)
 
 

@@ -18,7 +18,15 @@ from torch import Tensor
 
 from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
-from pyro_lcm.causal.abilities import generative_program, graph_of, infers_targets, sets_of, solution_of
+from pyro_lcm.causal.abilities import (
+    as_perfect,
+    generative_program,
+    graph_of,
+    infers_targets,
+    is_soft,
+    sets_of,
+    solution_of,
+)
 from pyro_lcm.causal.jacobian import read_graph
 from pyro_lcm.causal.targets import UNKNOWN
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
@@ -151,6 +159,48 @@ class FittedModel:
             return read_graph(solution, noise.to(self.device, self.dtype))
         adjacency: NDArray[np.int8] = solution.adjacency.cpu().numpy().astype(np.int8)
         return adjacency
+
+    @property
+    def perfect(self) -> bool:
+        """Whether the model's interventions are perfect but for a part of the old value: of one variable, not soft."""
+        return self._of_one and not is_soft(self.model)
+
+    @property
+    def soft(self) -> bool:
+        """Whether the model's interventions are soft, and of one variable."""
+        return self._of_one and is_soft(self.model)
+
+    @property
+    def _of_one(self) -> bool:
+        return self.has_graph and self.has_targets and sets_of(self.model) is None
+
+    @property
+    def linear(self) -> bool:
+        """Whether mixing and mechanisms were built linear."""
+        return self.architecture is not None and self.architecture.flow_layers == 0
+
+    @torch.no_grad()
+    def new_values(self, noise: Array, noise_after: Array, target: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        """What targets became.
+
+        Args:
+            noise: (N, d) noise encodings before.
+            noise_after: (N, d) noise encodings after.
+            target: (N,) 0 none, i variable i.
+
+        Returns:
+            The noise encodings (N, d) that perfect interventions would have redrawn; the new values (N, d) that the
+            solution functions make of those of the target, the others as they were before; and the parts (d,) of the
+            old values that the model knows to be kept.
+        """
+        before, after = (torch.as_tensor(side, device=self.device, dtype=self.dtype) for side in (noise, noise_after))
+        redrawn = as_perfect(self.model, before, after)
+        hit = torch.as_tensor(target, device=self.device).unsqueeze(-1) == torch.arange(1, self.dim_z + 1)
+        mixed = torch.where(hit.to(self.device), redrawn, before)
+        values = torch.cat([self.model.causal(part) for part in mixed.split(_ROWS)])
+        zero, one = torch.zeros_like(before[:1]), torch.ones_like(before[:1])
+        kept = 1 - 1 / (as_perfect(self.model, zero, one) - as_perfect(self.model, zero, zero))
+        return redrawn.cpu().numpy(), values.cpu().numpy(), kept[0].cpu().numpy()
 
     def source(self, pairs: InterventionPairs, *, double: bool | None = None) -> DataSource:
         """The pairs as the training driver sees them: standardised, in memory where they fit, float64 if asked for.

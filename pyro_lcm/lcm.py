@@ -439,14 +439,15 @@ class LatentCausalModel:
         return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
-        """Whether it worked, without any truth: use of targets, one-sparse differences, reconstruction, agreement.
+        """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
 
         Args:
             pairs: held-out pairs.
             fits: other fits of the same data, to be compared with this one.
 
         Returns:
-            The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off.
+            The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off,
+            ``report.hints`` what the pairs leave open.
         """
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
 

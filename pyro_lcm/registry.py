@@ -22,6 +22,7 @@ from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.explicit import explicit
 from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import ImplicitFirst, RecipeObjective
+from pyro_lcm.recipes.partial import keeping_parts
 from pyro_lcm.recipes.soft import soft, soft_explicit
 from pyro_lcm.training.phases import Phase
 
@@ -138,6 +139,10 @@ def _identify(a: Architecture, budget: Budget | None, linear: bool, *, causal: b
     return identify(budget, dim=a.dim_z, hidden=bool(a.solution_hidden), **how)
 
 
+def _partial(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return keeping_parts(_identify(a, budget, linear))
+
+
 def _without_graph(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
     return _identify(a, budget, linear, causal=False)
 
@@ -190,6 +195,7 @@ SPECS: dict[str, ModelSpec] = {
             both_sides=True,
             methods={"elcm": {}} | {f"elcm_{way}": {"graph": way} for way in _WAYS},
         ),
+        ModelSpec("partial_ilcm", parts.partial_ilcm, _partial, invertible=True, splines=False, both_sides=True),
         ModelSpec("dvae", parts.dvae, _without_graph, invertible=True),
         ModelSpec("ada_gvae", parts.ada_gvae, **_SHARING),
         ModelSpec("ada_ml_vae", parts.ada_ml_vae, **_SHARING),

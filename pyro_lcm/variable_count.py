@@ -27,6 +27,9 @@ MIN_OWN_MOVE = 0.2
 """Squared move among still pairs, as a share of that of all pairs, from which on a direction moves by itself.
 
 Noise had 0.3 at 500 pairs and 0.7 to 1 at 20,000; what is a function of the others has next to 0."""
+NO_OWN_MOVE = 0.02
+"""The same, below which a direction is no noise without a doubt: 16 linear variables without noise had 0.0004, of which
+one was counted too few because so many whitened directions hide what it shares."""
 LARGE_CHANCE = 0.2
 """Correlation that chance explains from which on a variable may hide among what is taken for noise."""
 MIN_FILLED = 0.75
@@ -51,9 +54,10 @@ def count_variables(before: Array, after: Array, shared: SharedDirections, *, li
     moves = (after - before) @ shared.directions.T
     if shared.number == 0 or number >= width:
         number = width
-    elif not _moves_by_itself(moves, number):
-        _warn(f"of {width} directions of x only {number} are alike on both sides, but the others do not look like"
-              " noise", width, range(number, width + 1))  # fmt: skip
+    elif (own := _own_move(moves, number)) <= MIN_OWN_MOVE:
+        if own > NO_OWN_MOVE:
+            _warn(f"of {width} directions of x only {number} are alike on both sides, but the others do not look like"
+                  " noise", width, range(number, width + 1))  # fmt: skip
         number = width
     else:
         logger.info(
@@ -75,12 +79,12 @@ def count_variables(before: Array, after: Array, shared: SharedDirections, *, li
     return number
 
 
-def _moves_by_itself(moves: Array, number: int) -> bool:
-    """Whether directions beyond the first ones move where those do not."""
+def _own_move(moves: Array, number: int) -> float:
+    """How far directions beyond the first ones move where those do not, as a share of how far they move."""
     size = np.square(moves[:, :number]).sum(1)
     still = size <= np.quantile(size, STILL)
     others = np.square(moves[:, number:])
-    return bool(others[still].mean() > MIN_OWN_MOVE * others.mean())
+    return float(others[still].mean() / max(others.mean(), 1e-300))
 
 
 def _warn(doubt: str, number: int, candidates: range) -> None:

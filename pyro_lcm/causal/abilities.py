@@ -39,6 +39,23 @@ def sets_of(model: Any) -> Tensor | None:
     return _part(model, "subsets", Tensor)
 
 
+def as_perfect(model: Any, before: Tensor, after: Tensor) -> Tensor:
+    """Noise encodings (N, d) after, as perfect interventions would have redrawn them; ``after`` but for some models.
+
+    Args:
+        model: one with a method of that name, if its interventions keep a part of the old value.
+        before: (N, d) noise encodings before.
+        after: (N, d) those after.
+    """
+    convert: Callable[[Tensor, Tensor], Tensor] | None = getattr(model, "as_perfect", None)
+    return after if convert is None else convert(before, after)
+
+
+def is_soft(model: Any) -> bool:
+    """Whether interventions change mechanisms of the model's, ``model.changed``, so that causes matter afterwards."""
+    return getattr(model, "changed", None) is not None
+
+
 def generative_program(model: Any) -> Callable[..., Any]:
     """The program to sample pairs from: with the graph that was found, where a graph is latent."""
     program: Callable[..., Any] = getattr(model, "given_graph", model)

@@ -1,4 +1,4 @@
-"""``pyro-lcm benchmark``: a study over dimensions, data seeds, model seeds and methods, or one from pixels."""
+"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, one from pixels, or one of violations."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ from pyro_lcm.studies.study import (
     run_job,
     study_jobs,
 )
+from pyro_lcm.studies.violations import (
+    ViolationJob,
+    ViolationSetting,
+    by_kind,
+    errors_of_check,
+    run_violation_job,
+    violation_jobs,
+    write_violations,
+)
 
 POSITIONAL = ("study",)
 
@@ -44,22 +53,24 @@ class Options:
 
     Args:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
-            causalcircuit, from rendered images to scores and pictures.
+            causalcircuit, from rendered images to scores and pictures; violations, what a check says of pairs that keep
+            to the assumptions or break one.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
-        data_seeds: Seeds of the systems, by default 0 1 2.
+        data_seeds: Seeds of the systems, by default 0 1 2; of violations those of the fits, too.
         model_seeds: Seeds of the fits, by default 0 1, and 0 for causalcircuit.
-        methods: Models to compare; by default ilcm for scaling, all for models, and ilcm dvae beta_vae for
-            causalcircuit. true_noise scores the true noise encodings, which an ideal dVAE finds.
+        methods: Models to compare; by default ilcm for scaling and violations, all for models, and ilcm dvae beta_vae
+            for causalcircuit. true_noise scores the true noise encodings, which an ideal dVAE finds.
         data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
             interventions with known targets, with unknown ones, and on unknown sets of variables, the last for models
             of sets alone.
         processes: Runs at a time, each with one thread; by default all cores.
         circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
+        violations: Of the study violations, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
     """
 
-    study: Literal["scaling", "models", "causalcircuit"]
+    study: Literal["scaling", "models", "causalcircuit", "violations"]
     out: str
     dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] | None = None
@@ -68,18 +79,25 @@ class Options:
     data: tuple[DataSet, ...] | None = None
     processes: int | None = None
     circuit: CircuitSetting = field(default_factory=CircuitSetting)
+    violations: ViolationSetting = field(default_factory=ViolationSetting)
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        models, images = self.study == "models", self.study == "causalcircuit"
+        models, images, kinds = (self.study == name for name in ("models", "causalcircuit", "violations"))
+        for name, made, default in (
+            ("circuit", images, CircuitSetting()),
+            ("violations", kinds, ViolationSetting()),
+        ):
+            if not made and getattr(self, name) != default:
+                raise ValueError(f"{name}: got options of it, expected none for the study {self.study}")
         if images:
-            self._refuse_what_images_have_not()
-        elif self.circuit != CircuitSetting():
-            raise ValueError(f"circuit: got options of it, expected none for the study {self.study}")
+            self._refuse("circuit", dims="", data="", data_seeds=", see circuit.image_seed")
+        if kinds:
+            self._refuse("violations", dims="", data="", model_seeds=", see data_seeds")
         for name, value in (
-            ("dims", (4,) if models or images else (2, 4, 8)),
+            ("dims", (4,) if models or images or kinds else (2, 4, 8)),
             ("data_seeds", (0, 1, 2)),
-            ("model_seeds", (0,) if images else (0, 1)),
+            ("model_seeds", (0,) if images or kinds else (0, 1)),
             ("methods", METHODS if models else circuit.METHODS if images else ("ilcm",)),
             ("data", DATA_SETS if models else ("scaling",)),
         ):
@@ -98,18 +116,19 @@ class Options:
             system.check_number(self.setting.n)
             system.check_number(self.setting.n_test)
 
-    def _refuse_what_images_have_not(self) -> None:
-        for name, instead in (("dims", ""), ("data", ""), ("data_seeds", ", see circuit.image_seed")):
+    def _refuse(self, options: str, **instead: str) -> None:
+        """Refuse what a study with options of its own has not; ``instead`` says of lists what to set."""
+        for name, other in instead.items():
             if getattr(self, name) is not None:
-                raise ValueError(f"{name}: got {list(getattr(self, name))}, expected none for causalcircuit{instead}")
+                raise ValueError(f"{name}: got {list(getattr(self, name))}, expected none for {self.study}{other}")
         if wrong := [name for name in self.methods or () if needs_known_targets(name)]:
-            raise ValueError(f"methods: got {wrong[0]}, expected models of unknown targets for causalcircuit")
+            raise ValueError(f"methods: got {wrong[0]}, expected models of unknown targets for {self.study}")
         plain = Setting(dci_rows=self.setting.dci_rows, budget=self.setting.budget)
         for entry in fields(Setting):
             if getattr(self.setting, entry.name) != getattr(plain, entry.name):
                 raise ValueError(
-                    f"{entry.name}: got {getattr(self.setting, entry.name)!r}, expected none for causalcircuit,"
-                    " whose options begin with circuit"
+                    f"{entry.name}: got {getattr(self.setting, entry.name)!r}, expected none for {self.study},"
+                    f" whose options begin with {options}"
                 )
 
 
@@ -123,12 +142,14 @@ def run(options: Options) -> int:
 
 
 def _study(options: Options, folder: Path) -> int:
-    images = options.study == "causalcircuit"
+    images, kinds = options.study == "causalcircuit", options.study == "violations"
     made = asdict(options.setting)
     if images:
         made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
         if options.circuit.images is not None:
             circuit.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
+    elif kinds:
+        made = options.violations.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
     processes = options.processes or available_cores()
     if images:
@@ -155,14 +176,18 @@ def _study(options: Options, folder: Path) -> int:
         # Of all calls so far: lists of seeds and methods may have grown.
         finished = {path.parent: read_result(path) for path in sorted(folder.glob(f"runs/*/{RESULT}"))}
         rows = list(finished.values())
-        if rows:
+        if rows and kinds:
+            write_violations(folder, rows)
+        elif rows:
             write_results(folder, rows, options.study)
-    scores = table(*medians(rows))
+    scores = table(*(by_kind if kinds else medians)(rows))
     say(scores)
+    if kinds:
+        say(errors_of_check(rows).to_text())
     failed = [path for path, row in finished.items() if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
-    written = [folder / f"{options.study}.csv", folder / "figures"]
+    written = [folder / f"{options.study}.csv", *(() if kinds else (folder / "figures",))]
     if images:
         shown = _images_to_show(folder, options.circuit)
         written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
@@ -171,12 +196,21 @@ def _study(options: Options, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob]:
+def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | ViolationJob]:
     """All runs."""
     methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
     if options.study == "causalcircuit":
         return circuit.circuit_jobs(
             folder, options.circuit, methods, model_seeds, dci_rows=setting.dci_rows, budget=setting.budget
+        )
+    if options.study == "violations":
+        return violation_jobs(
+            folder,
+            options.violations,
+            methods,
+            options.data_seeds or (),
+            dci_rows=setting.dci_rows,
+            budget=setting.budget,
         )
     return study_jobs(
         folder,
@@ -190,9 +224,11 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob]:
     )
 
 
-def _run_job(job: Job | CircuitJob) -> None:
+def _run_job(job: Job | CircuitJob | ViolationJob) -> None:
     if isinstance(job, CircuitJob):
         run_circuit_job(job)
+    elif isinstance(job, ViolationJob):
+        run_violation_job(job)
     else:
         run_job(job)
 

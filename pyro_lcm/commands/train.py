@@ -295,6 +295,8 @@ def _report(
         say(f"  check: none, of {len(held_out)} held-out pairs; {MIN_PAIRS} are the fewest to judge by")
     elif report.ok:
         say("  check: no problem found on the held-out pairs")
+    for hint in () if report is None else report.hints:
+        say(f"  NOTE: {hint}")
     if held_out.is_images:
         save_image_figures(folder, model, held_out)
         learned_graph_figure(folder, model, held_out, None)

@@ -43,7 +43,7 @@ def choose_parents(features: Array, response: Array, *, linear: bool, rows: int)
     return nonlinear_parents(features[:rows], response[:rows])
 
 
-def sparse_regression(features: Array, response: Array) -> tuple[list[int], Array, float]:
+def sparse_regression(features: Array, response: Array, *, least_sd: float = 0.0) -> tuple[list[int], Array, float]:
     """Least squares with backward elimination by the extended Bayesian information criterion.
 
     The weakest coefficient goes as long as its squared t statistic is below twice log N + 2 log p (Chen and Chen,
@@ -52,6 +52,8 @@ def sparse_regression(features: Array, response: Array) -> tuple[list[int], Arra
     Args:
         features: (N, p).
         response: (N,).
+        least_sd: standard deviation that is left at least, for the tests: where a response is a function of the
+            features, the smallest error of a feature looks like an effect of another.
 
     Returns:
         The features kept, their coefficients with the intercept last, and the standard deviation of what is left.
@@ -66,7 +68,7 @@ def sparse_regression(features: Array, response: Array) -> tuple[list[int], Arra
         inverse = np.linalg.pinv(gram[np.ix_(columns, columns)], hermitian=True)
         coefficients = inverse @ moment[columns]
         residual = response - design[:, columns] @ coefficients
-        variance = max(float(residual @ residual) / max(rows - len(columns), 1), 1e-12)
+        variance = max(float(residual @ residual) / max(rows - len(columns), 1), least_sd**2, 1e-12)
         if not kept:
             return kept, coefficients, variance**0.5
         strength = np.square(coefficients[:-1]) / (variance * np.maximum(inverse.diagonal()[:-1], 1e-300))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_lcm.causal.abilities import solution_of
+from pyro_lcm.causal.abilities import as_perfect, solution_of
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.nn.vectors import AffinePlusMLP
 from pyro_lcm.recipes.encodings import encode_sides, hard_targets, sample_pairs
@@ -49,7 +49,7 @@ class Calibrate:
         target = hard_targets(objective.guide, before, after, known)
         solution = solution_of(model)
         if self.solutions and solution is not None:
-            regress_solutions(solution, before, after, target)
+            regress_solutions(solution, before, as_perfect(model, before, after), target)
         if affine_code(guide.encoder.body) and affine_code(model.decoder.body) and batch["x"].shape[1] > model.dim_z:
             regress_decoder(model.decoder.body.affine, guide.encoder, batch)
         residual = decoder_residual(objective, batch, before, after, target)

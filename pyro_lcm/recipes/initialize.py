@@ -17,7 +17,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pyro_lcm.causal.abilities import solution_of
+from pyro_lcm.causal.abilities import as_perfect, solution_of
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.identify.directions import Directions, complete_directions, find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
@@ -101,7 +101,8 @@ def initialize(
     solution = solution_of(model)
     if solution is not None:
         solution.forget_order()
-        regress_solutions(solution, before, after, hard_targets(guide, before, after, known))
+        target = hard_targets(guide, before, after, known)
+        regress_solutions(solution, before, as_perfect(model, before, after), target)
     tolerance = float((after - before).abs().median().clamp(min=LEAST_TOLERANCE))
     guide.encoder.set_tolerance(tolerance)
     return found | {"tolerance": tolerance}

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyro_lcm.causal.abilities import as_perfect
 from pyro_lcm.causal.jacobian import causal_order
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
 from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
@@ -56,6 +57,7 @@ class FindGraph:
         solution = objective.model.solution
         batch = sample_pairs(source, self.pairs, seed)
         before, after, target = encode_pairs(objective.guide, batch)
+        after = as_perfect(objective.model, before, after)
         if self.linear:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
             regress_solutions(solution, before, after, target)
@@ -74,7 +76,7 @@ class FindGraph:
                 continue
             causal = solution(rows)[:, earlier].cpu().double().numpy()
             response = after[hit, variable].cpu().double().numpy()
-            chosen, coefficients, sd = sparse_regression(causal, response)
+            chosen, coefficients, sd = sparse_regression(causal, response, least_sd=solution.min_scale)
             parents = [earlier[k] for k in chosen]
             _compose_linear(objective, variable, parents, coefficients, sd)
             adjacency[parents, variable] = 1.0
@@ -135,7 +137,7 @@ def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> l
     seen = torch.bincount(target.clamp(min=0), minlength=model.dim_z + 1)[1:]
     if int(seen.min()) < MIN_ROWS + 4 * model.dim_z:
         return causal_order(model.solution, before[:2000])
-    return causal_order_of_redrawn(before, after, target)
+    return causal_order_of_redrawn(before, as_perfect(model, before, after), target)
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ class FindParents:
         solution = model.solution  # type: ignore[attr-defined]
         batch = sample_pairs(source, 4 * self.rows * (solution.dim + 1), seed)
         before, after, target = encode_pairs(guide, batch)
+        after = as_perfect(model, before, after)
         natural = solution(before[: self.rows]).cpu().double().numpy()
         adjacency = torch.zeros_like(solution.context)
         for variable in range(solution.dim):

@@ -47,12 +47,30 @@ def test_the_numbers_are_those_of_a_hand_computed_example():
     assert report.dependence == pytest.approx(abs(np.corrcoef(noise.T)[0, 1]))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.9 * MIN_USAGE / 4])
+RARE = 0.9 * MIN_USAGE / 4
+
+
+@pytest.mark.parametrize("share", [0.0, RARE])
 def test_a_component_that_is_hardly_a_target_is_named(share):
     rest = (1 - share) / 3
-    report = _check(*_latents(seed=1, shares=[rest, rest, share, rest]))
+    noise, after, targets = _latents(seed=1, shares=[rest, rest, share, rest])
+    after[:, 1] = noise[:, 1] + 0.1 * (after[:, 1] - noise[:, 1])  # what are taken for its pairs
+    report = _check(noise, after, targets)
     assert len(report.problems) == 1
     assert report.problems[0].startswith("v2 is hardly ever a target")
+
+
+def test_a_variable_that_is_a_target_seldom_but_truly_is_none():
+    rest = (1 - RARE) / 3
+    assert _check(*_latents(seed=1, shares=[rest, rest, RARE, rest])).ok
+
+
+def test_targets_are_counted_among_the_pairs_that_have_one():
+    noise, after, targets = _latents(shares=[0.91, 0.03, 0.03, 0.03])
+    assert _check(noise, after, targets).ok
+    moved = noise + 0.5 * (np.random.default_rng(1).normal(size=noise.shape))
+    report = _check(noise, np.where(targets[:, :1] == 1, moved, after), targets)
+    assert any("the targets have collapsed" in problem for problem in report.problems)
 
 
 def test_components_that_move_with_others_are_named():
@@ -60,6 +78,14 @@ def test_components_that_move_with_others_are_named():
     assert [problem.split()[0] for problem in report.problems] == ["v1", "v2", "v3"]
     assert all("differences are not one-sparse" in problem for problem in report.problems)
     np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE, rtol=0.1)
+
+
+def test_an_offset_of_the_side_after_is_a_note():
+    noise, after, targets = _latents()
+    report = _check(noise, after + np.array([0.5, 0.0, 0.0]), targets)
+    assert report.ok
+    assert report.leakage.max() < 1e-6
+    assert any("another offset" in hint for hint in report.hints)
 
 
 def test_targets_that_collapsed_are_a_problem():

@@ -53,6 +53,12 @@ def test_without_noise_every_direction_counts_and_dependent_features_do_not():
     assert dim_of(sample(3, 6, 0.0, **BENT)) == 6
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_many_variables_without_noise_are_no_doubt(said, seed):
+    assert dim_of(sample(16, 16, 0.0, seed=seed, n=10_000)) == 16
+    assert not said()
+
+
 def test_a_function_of_a_variable_is_not_taken_for_noise(said):
     pairs = sample(2, 2, 0.0)
     wider = pairs.with_observations(*(np.c_[side, np.sin(40 * side[:, 0])] for side in (pairs.x, pairs.x_after)))

@@ -1,0 +1,313 @@
+"""What the new values of targets tell of interventions and of solution functions, without any truth.
+
+A perfect intervention redraws its target, z~_i ~ p(z~_i), whatever the noise encodings e were (Brehmer, de Haan, Lippe,
+Cohen, NeurIPS 2022, arXiv 2203.16437). Over the pairs whose target is i:
+
+- e~_i = s_i^-1(z~_i; e_-i) is independent of e_i. If it is not, the new value keeps a part of the old one; of a
+  shift or noise that is added it keeps all of it, and the slope of e~_i in e_i is 1;
+- z~_i = s_i(e~_i; e_-i) is independent of all e_-i. If it is not, the solution function s_i is not right;
+- e~_i depends on the parents of i, each of them. If it depends on no other variable at all, there is no edge, or the
+  intervention left every mechanism as it was and redrew its noise: nothing in the pairs can tell the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+
+_RIDGE = 1e-3
+_FOLDS = 2
+FEWEST = 8
+"""Pairs of a target below which nothing is said of its new values."""
+JUDGED = 30
+"""Pairs of a target below which too little can be seen to say that nothing is off: of 12 and of 20 of them and three
+variables, an edge was missed unseen."""
+CONSTANT = 0.05
+"""Spread of new values, in units of that without an intervention, below which what they depend on is no matter."""
+MAX_MEMORY = 0.15
+"""Correlation of new and old values from which on a part of the old one is kept, where chance does not explain it:
+perfect interventions had at most .11 in some hundred pairs, values half way .2 to .45, shifts 1."""
+CERTAIN = 4.0
+"""Standard errors beyond which chance does not explain a correlation."""
+ALL_KEPT = 0.1
+"""Distance from 1 of the slope of new in old values up to which the old one is kept whole, and something added."""
+MAX_LEANING = 0.05
+"""Share of the variance of what a solution function makes of new values that other variables may explain: about what
+the disentanglement lacks."""
+MIN_CAUSED = 0.03
+"""Share of the variance of redrawn noise encodings that others explain, below which a graph is as good as empty."""
+LEVEL = 0.01
+"""Of tests of edges."""
+ENOUGH = 50
+"""Pairs of a target that show whether anything is behind its redrawn noise encoding."""
+ROTATED = (
+    "soft_ilcm and soft_elcm are for it if x is z rotated, which is an assumption that no check can test, and if the"
+    " interventions change what causes do or mechanisms are not linear"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class NewValues:
+    """What the pairs of each target tell; NaN of a variable with fewer than :data:`FEWEST` of them.
+
+    Attributes:
+        pairs: (d,) number of different pairs of each target.
+        memory: (d,) correlation of e~_i with e_i, given the other noise encodings; of their distances from the middle
+            where that is larger.
+        slope: (d,) slope of e~_i in e_i given the others, as a perfect intervention has 0.
+        slope_error: (d,) its standard error.
+        leaning: (d,) share of the variance of z~_i that the other noise encodings explain in pairs held out.
+        caused: (d,) the same of e~_i.
+        doubtful: edges of the graph, (parent, child), which these pairs do not show though they should, or contradict.
+    """
+
+    pairs: NDArray[np.int64]
+    memory: Array
+    slope: Array
+    slope_error: Array
+    leaning: Array
+    caused: Array
+    doubtful: tuple[tuple[int, int], ...]
+
+
+def new_values(
+    noise: Array,
+    redrawn: Array,
+    values: Array,
+    target: NDArray[np.int64],
+    *,
+    kept: Array | None = None,
+    causal: Array | None = None,
+    adjacency: NDArray[np.int8] | None = None,
+    linear: bool = False,
+) -> NewValues:
+    """Look at the new values of each target.
+
+    Args:
+        noise: (N, d) noise encodings before.
+        redrawn: (N, d) what perfect interventions would have redrawn; of column i the rows with target i count.
+        values: (N, d) the new values s_i(e~_i; e_-i) that the model makes of these, likewise.
+        target: (N,) 0 none, i variable i.
+        kept: (d,) parts of the old values that the model knows of, which were taken off ``redrawn``; none if None.
+        causal: (N, d) causal variables before; without them, or without a graph, nothing is said of edges.
+        adjacency: (d, d) the graph found, ``[parent, child]``.
+        linear: whether mechanisms are, so that edges are looked for as slopes alone.
+
+    Returns:
+        What they tell.
+    """
+    dim = noise.shape[1]
+    known = np.zeros(dim) if kept is None else kept
+    standard = (noise - noise.mean(0)) / np.maximum(noise.std(0), 1e-12)
+    found = np.full((5, dim), np.nan)
+    pairs = np.zeros(dim, dtype=np.int64)
+    doubtful: list[tuple[int, int]] = []
+    for i in range(dim):
+        rows = _different(noise, redrawn, np.flatnonzero(target == i + 1))
+        pairs[i] = len(rows)
+        if len(rows) < max(FEWEST, dim + 4):
+            continue
+        others = np.delete(standard[rows], i, axis=1)
+        new = redrawn[rows, i]
+        memory, slope, error = _memory(others, standard[rows, i], new)
+        scale = max(float(noise[:, i].std()), 1e-12)
+        spread = CONSTANT * (1.0 if causal is None else float(causal[:, i].std()))
+        share = 1 - known[i]
+        found[:, i] = (
+            memory,
+            known[i] + share * slope / scale,
+            abs(share) * error / scale,
+            _explained(_features(others), values[rows, i], spread),
+            _explained(_features(others), new, CONSTANT * scale),
+        )
+        if causal is not None and adjacency is not None:
+            parents = np.flatnonzero(adjacency[:, i])
+            shift = _shifts(noise[rows, i], new, causal[rows, i], values[rows, i])
+            known_to = (causal[rows], new, shift, parents)
+            doubtful += [(int(p), i) for p in parents if not _shown(*known_to, int(p), linear)]
+    return NewValues(pairs, found[0], found[1], found[2], found[3], found[4], tuple(doubtful))
+
+
+def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows (n,) of pairs that are not the same."""
+    both = np.concatenate([noise[rows], redrawn[rows]], 1)
+    return rows[np.sort(np.unique(both, axis=0, return_index=True)[1])]
+
+
+def _memory(others: Array, old: Array, new: Array) -> tuple[float, float, float]:
+    """Correlation of new and old given the others, and the slope with its error."""
+    design = np.column_stack([others, np.ones(len(old))])
+    left_old, left_new = (y - design @ np.linalg.lstsq(design, y, rcond=None)[0] for y in (old, new))
+    square = max(float(left_old @ left_old), 1e-300)
+    slope = float(left_old @ left_new) / square
+    rest = left_new - slope * left_old
+    error = float(np.sqrt(rest @ rest / max(len(old) - design.shape[1] - 1, 1) / square))
+    plain = _correlation(left_old, left_new)
+    folded = _correlation(np.abs(left_old), np.abs(left_new - np.median(left_new)))
+    return (plain if abs(plain) >= abs(folded) else folded), slope, error
+
+
+def _correlation(first: Array, second: Array) -> float:
+    if min(first.std(), second.std()) < CONSTANT:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _features(values: Array) -> Array:
+    """Smooth, kinked and saturating functions of each column."""
+    size = np.abs(values)
+    return np.concatenate([values, size - size.mean(0), np.tanh(2 * values)], 1)
+
+
+def _explained(features: Array, response: Array, least: float) -> float:
+    """Share of a response's variance, ``least`` squared at least, that ridge regression explains in pairs held out."""
+    if features.shape[1] == 0:
+        return 0.0
+    design = np.column_stack([features, np.ones(len(response))])
+    penalty = _RIDGE * np.diag([*np.ones(features.shape[1]), 0.0])
+    fold, squares = np.arange(len(response)) % _FOLDS, 0.0
+    for k in range(_FOLDS):
+        rows = design[fold != k]
+        weights = np.linalg.solve(rows.T @ rows + len(rows) * penalty, rows.T @ response[fold != k])
+        squares += float(np.square(response[fold == k] - design[fold == k] @ weights).sum())
+    variance = float(response.var())
+    return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
+
+
+def _shifts(old: Array, new: Array, causal: Array, values: Array) -> Array:
+    """What affine solution functions add, e = shift + scale z, from both sides' e and z, (n,) each."""
+    apart = values - causal
+    scale = (new - old) / np.where(np.abs(apart) < 1e-6, np.inf, apart)
+    return np.where(np.abs(apart) < 1e-6, new, new - scale * values)
+
+
+def _shown(causal: Array, new: Array, shift: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
+    """Whether pairs show the edge from a parent, or cannot be expected to show what they do not contradict.
+
+    F tests, at :data:`LEVEL`, of the parent's functions given the other parents: of the redrawn noise encodings
+    themselves; and where these say nothing, of what the solution function leaves of them, which has to be nothing,
+    while what it claims of the parent has to be large enough to be seen.
+
+    Args:
+        causal: (n, d) causal variables before, over the pairs of the child.
+        new: (n,) its redrawn noise encodings.
+        shift: (n,) what the solution function makes of its parents.
+        parents: of the child.
+        parent: the one in question.
+        linear: whether mechanisms are.
+    """
+    standard = (causal - causal.mean(0)) / np.maximum(causal.std(0), 1e-12)
+    functions = (lambda values: values) if linear else _features
+    rest = functions(standard[:, [p for p in parents if p != parent]])
+    without = np.column_stack([rest, np.ones(len(new))])
+    both = np.column_stack([without, functions(standard[:, [parent]])])
+    added, freedom = both.shape[1] - without.shape[1], len(new) - both.shape[1]
+    if freedom < 1:
+        return False
+
+    def left(response: Array) -> tuple[float, float]:
+        first, second = (response - x @ np.linalg.lstsq(x, response, rcond=None)[0] for x in (without, both))
+        return float(first @ first), float(second @ second)
+
+    without_it, with_it = left(new)
+    variance = max(with_it / freedom, 1e-300)
+    least = added * float(stats.f.isf(LEVEL, added, freedom))
+    if without_it - with_it > least * variance:
+        return True
+    claim, wrong = (np.subtract(*left(response)) for response in (shift, new - shift))
+    return bool(claim > 2 * least * variance and wrong < least * variance)
+
+
+def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool = True) -> list[str]:
+    """What is off about the new values, a line each.
+
+    Args:
+        told: what they tell.
+        names: of the d variables.
+        exact: whether the solution functions and the graph are looked at, too.
+    """
+    chance = CERTAIN / np.sqrt(np.maximum(told.pairs, 1))
+    with np.errstate(invalid="ignore"):
+        remembers = np.abs(told.memory) > np.maximum(MAX_MEMORY, chance)
+        near = np.abs(told.slope - 1) <= np.where(remembers, np.maximum(ALL_KEPT, 2 * told.slope_error), ALL_KEPT)
+        whole = near & (told.slope > CERTAIN * told.slope_error)
+        kept = remembers | whole
+    problems = []
+    for name, memory, slope, part, added in zip(names, told.memory, told.slope, kept, whole, strict=True):
+        if added:
+            problems.append(
+                f"{name} keeps its old value whole and something is added (slope of new in old {slope:.2f}): a shift,"
+                " or added noise. Its noise encoding holds, but no pair tells how it depends on its causes: do"
+                f" not use its causal variable or the graph ({ROTATED})"
+            )
+        elif part:
+            problems.append(
+                f"{name} keeps a part of its old value (correlation {memory:.2f}, slope {slope:.2f}): causal variables"
+                " and graph are wrong; partial_ilcm is for it (--model)"
+            )
+    if not exact:
+        return problems
+    problems += [
+        f"the new values of {name} depend on other variables, which explain {share:.0%} of what its solution function"
+        " makes of them: too short a fit, too few pairs, or no perfect interventions"
+        for name, share, also in zip(names, told.leaning, kept, strict=True)
+        if share > MAX_LEANING and not also
+    ]
+    problems += [
+        f"only {number} different pairs of these have {name} as target: too few to judge by; look at more if possible"
+        for name, number in zip(names, told.pairs, strict=True)
+        if number < max(JUDGED, len(names) + 4)
+    ]
+    if told.doubtful:
+        edges = ", ".join(f"{names[parent]} -> {names[child]}" for parent, child in told.doubtful)
+        problems.append(f"the graph is in doubt: these pairs do not show {edges} (graph_posterior has probabilities)")
+    return problems
+
+
+def problems_of_soft(told: NewValues, adjacency: NDArray[np.int8], names: Sequence[str]) -> list[str]:
+    """What is off about soft interventions in a linear system, a line at most.
+
+    With x = Q z, Q a rotation, z = T e and noise encodings e, every order of the variables has a triangular T. What
+    tells the right one is that redrawn noise encodings depend on those of causes, unless these keep their whole effect.
+
+    Args:
+        told: what new values tell.
+        adjacency: (d, d) the graph found, ``[parent, child]``.
+        names: of the d variables.
+    """
+    whole = adjacency.any(0) & (told.caused <= MIN_CAUSED) & (told.pairs >= ENOUGH)
+    if not whole.any():
+        return []
+    which = ", ".join(name for name, kept in zip(names, whole, strict=True) if kept)
+    return [
+        f"interventions leave causes their whole effect on {which}: then nothing tells the order of the variables, even"
+        " if x is z rotated; causal variables and graph are a guess"
+    ]
+
+
+def hint_of_new_values(told: NewValues, adjacency: NDArray[np.int8]) -> str | None:
+    """What a nearly empty graph may hide; None where there are edges.
+
+    Args:
+        told: what new values tell.
+        adjacency: (d, d) the graph found, ``[parent, child]``.
+    """
+    if len(told.pairs) < 2:
+        return None
+    edges = int(adjacency.sum())
+    # Of few pairs it cannot be said that their variable has no causes.
+    seen = (told.caused > MIN_CAUSED) | (told.pairs < ENOUGH)
+    if seen[adjacency.any(0)].any():
+        return None
+    number = "no edge" if not edges else f"{edges} weak edge{'s' if edges > 1 else ''}"
+    return (
+        f"{number} found. Soft interventions, which change a variable's noise and leave its causes their effect, give"
+        " the same pairs: a model without edges explains them as well, and nothing in the pairs can tell. If"
+        f" interventions may be soft, noise encodings hold, causal variables and graph do not ({ROTATED})"
+    )

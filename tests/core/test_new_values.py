@@ -1,0 +1,123 @@
+"""What new values tell, on latents of which it is known how the targets' were made."""
+
+import numpy as np
+import pytest
+
+from pyro_lcm.evaluation.new_values import (
+    FEWEST,
+    hint_of_new_values,
+    new_values,
+    problems_of_new_values,
+    problems_of_soft,
+)
+
+ROWS, DIM = 4000, 3
+CHAIN = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=np.int8)
+NAMES = ("a", "b", "c")
+
+
+def told(new, *, rows=ROWS, adjacency=CHAIN, solution=1.0, seed=0):
+    """z_i = z_{i-1} + e_i; new(z_i, cause of z_i, rng) is what a target becomes; the model sees a share of causes."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(rows, DIM))
+    causal = noise.cumsum(1)
+    cause = causal - noise
+    target = rng.integers(0, DIM + 1, rows)
+    values = np.stack([new(causal[:, i], cause[:, i], rng) for i in range(DIM)], 1)
+    redrawn = values - cause
+    return new_values(
+        noise, redrawn, redrawn + solution * cause, target, causal=causal, adjacency=adjacency, linear=True
+    )
+
+
+def perfect(old, cause, rng):
+    return rng.normal(size=old.shape)
+
+
+def test_perfect_interventions_have_no_problem_and_no_hint():
+    found = told(perfect)
+    assert problems_of_new_values(found, NAMES) == []
+    assert hint_of_new_values(found, CHAIN) is None
+    assert found.caused[1] > 0.3
+    assert np.abs(found.memory).max() < 0.15
+
+
+@pytest.mark.parametrize(
+    ("new", "slope", "words"),
+    [
+        (lambda old, cause, rng: old + 1.5, 1.0, "keeps its old value whole"),
+        (lambda old, cause, rng: old + rng.normal(size=old.shape), 1.0, "keeps its old value whole"),
+        (lambda old, cause, rng: 0.5 * old + 0.5 * rng.normal(size=old.shape), 0.5, "partial_ilcm is for it"),
+        (lambda old, cause, rng: -old, -1.0, "partial_ilcm is for it"),
+        (lambda old, cause, rng: 2 * old, 2.0, "partial_ilcm is for it"),
+    ],
+)
+def test_values_that_keep_a_part_of_the_old_one_are_named(new, slope, words):
+    found = told(new)
+    np.testing.assert_allclose(found.slope, slope, atol=0.12)
+    problems = problems_of_new_values(found, NAMES)
+    assert [problem.split()[0] for problem in problems[:DIM]] == list(NAMES)
+    assert all(words in problem for problem in problems[:DIM])
+
+
+def test_what_a_model_knows_to_be_kept_is_no_problem_unless_it_is_all():
+    rng = np.random.default_rng(0)
+    noise, target = rng.normal(size=(ROWS, DIM)), rng.integers(0, DIM + 1, ROWS)
+    redrawn = rng.normal(size=(ROWS, DIM))
+    found = new_values(noise, redrawn, redrawn, target, kept=np.array([0.5, -1.0, 0.98]))
+    np.testing.assert_allclose(found.slope, [0.5, -1.0, 0.98], atol=0.1)
+    problems = problems_of_new_values(found, NAMES)
+    assert len(problems) == 1
+    assert problems[0].startswith("c keeps its old value whole")
+
+
+def test_soft_interventions_are_a_hint_and_nothing_else():
+    empty = np.zeros_like(CHAIN)
+    found = told(lambda old, cause, rng: cause + rng.normal(size=old.shape), solution=0.0, adjacency=empty)
+    assert problems_of_new_values(found, NAMES) == []
+    hint = hint_of_new_values(found, empty)
+    assert hint.startswith("no edge found. Soft interventions")
+    assert "soft_ilcm" in hint
+    assert hint_of_new_values(found, CHAIN).startswith("2 weak edges found")
+
+
+def test_a_soft_model_needs_interventions_that_change_what_causes_do():
+    whole = told(lambda old, cause, rng: cause + rng.normal(size=old.shape))
+    assert "on b, c: then nothing tells the order" in problems_of_soft(whole, CHAIN, NAMES)[0]
+    assert problems_of_soft(told(lambda old, cause, rng: 0.3 * cause + rng.normal(size=old.shape)), CHAIN, NAMES) == []
+
+
+def test_a_solution_function_that_leaves_something_of_its_causes_is_named():
+    problems = problems_of_new_values(told(perfect, solution=0.6), NAMES)
+    assert [problem[:23] for problem in problems] == ["the new values of b dep", "the new values of c dep"]
+    assert problems_of_new_values(told(perfect, solution=0.6), NAMES, exact=False) == []
+
+
+def test_an_edge_that_pairs_do_not_show_is_doubtful():
+    false = CHAIN.copy()
+    false[0, 2] = 1
+    found = told(perfect, adjacency=false)
+    assert found.doubtful == ((0, 2),)
+    assert "a -> c" in problems_of_new_values(found, NAMES)[0]
+
+
+def test_values_set_to_a_constant_remember_nothing():
+    assert problems_of_new_values(told(lambda old, cause, rng: 1e-6 * old), NAMES) == []
+
+
+def test_repeated_pairs_count_once_and_few_are_said():
+    rng = np.random.default_rng(0)
+    noise = np.repeat(rng.normal(size=(FEWEST - 1, DIM)), 100, axis=0)
+    redrawn = np.repeat(rng.normal(size=(FEWEST - 1, DIM)), 100, axis=0)
+    found = new_values(noise, redrawn, redrawn, np.ones(len(noise), dtype=int))
+    assert found.pairs.tolist() == [FEWEST - 1, 0, 0]
+    assert np.isnan(found.memory).all()
+    assert problems_of_new_values(found, NAMES)[0].startswith(
+        f"only {FEWEST - 1} different pairs of these have a as target"
+    )
+
+
+def test_values_that_change_sign_at_random_are_remembered_by_their_size():
+    found = told(lambda old, cause, rng: old * rng.choice([-1.0, 1.0], size=old.shape))
+    assert found.memory[0] > 0.9
+    assert "a keeps" in problems_of_new_values(found, NAMES)[0]
