@@ -6,6 +6,7 @@ Each takes a fitted model; :class:`pyro_lcm.LatentCausalModel` has a method of t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,9 @@ from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_late
 from pyro_lcm.evaluation.new_values import NewValues, new_values
 from pyro_lcm.evaluation.report import evaluate_latents
 from pyro_lcm.fitted import Array, Encoding, FittedModel
+from pyro_lcm.linearity import unrelated_changes
 from pyro_lcm.registry import spec_of
+from pyro_lcm.screening import sound_readings
 
 
 def elbo(fitted: FittedModel, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
@@ -54,6 +57,7 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     """
     if len(pairs) < MIN_PAIRS:
         raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
+    pairs, left_out = _explained_by_some_intervention(fitted, pairs)
     x, x_after = sides(pairs)
     before, after = fitted.encode(x), fitted.encode(x_after)
     agreement = None
@@ -65,7 +69,7 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     soft = fitted.soft
     look = fitted.perfect or (soft and fitted.linear)
     told = _told_by_new_values(fitted, before, after, targets.argmax(1)) if look else None
-    return check_latents(
+    report = check_latents(
         before.noise.astype(np.float64),
         after.noise.astype(np.float64),
         targets,
@@ -78,6 +82,26 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
         exact=exact,
         soft_model=soft,
     )
+    return replace(report, hints=(*report.hints, *left_out))
+
+
+def _explained_by_some_intervention(
+    fitted: FittedModel, pairs: InterventionPairs
+) -> tuple[InterventionPairs, tuple[str, ...]]:
+    """The pairs but for those that a fit leaves out (:mod:`pyro_lcm.screening`), and what is said of these."""
+    if fitted.architecture is None or len(fitted.standardizer.shape) != 1:
+        return pairs, ()
+    kept, wrong = sound_readings(pairs)
+    said = [f"{wrong} pairs with readings far outside those of their sensor, on one side alone, are not looked at"]
+    said = said if wrong else []
+    if fitted.linear and fitted.perfect:
+        before, after = (fitted.encode(side).noise.astype(np.float64) for side in sides(kept))
+        unrelated = unrelated_changes(after - before)
+        if 0 < unrelated.sum() <= len(kept) - MIN_PAIRS:
+            kept = kept[~unrelated]
+            said.append(f"{unrelated.sum()} pairs differ in all variables, as if their sides did not belong together;"
+                        " they are not looked at")  # fmt: skip
+    return kept, tuple(said)
 
 
 def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64]) -> NewValues:

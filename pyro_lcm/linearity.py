@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.identify.directions import Array, find_directions
+from pyro_lcm.identify.directions import Array, Directions, find_directions
 from pyro_lcm.identify.noisy_directions import NoisyDirections, fit_noisy_directions
 from pyro_lcm.identify.shared_subspace import SharedDirections
 from pyro_lcm.recipes.initialize import NOISE_FREE
 
-__all__ = ["Linearity", "judge_linearity"]
+__all__ = ["Linearity", "judge_linearity", "unrelated_changes"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,28 @@ def judge_linearity(
     straight = lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS
     if lines.unrelated_share < LEAST_UNRELATED:
         return Linearity(straight, directions)
+    linear = straight and _unrelated_are_few(lines, differences)
+    return Linearity(linear, directions, lines if linear else None)
+
+
+def unrelated_changes(differences: Array) -> NDArray[np.bool_]:
+    """Which differences of noise encodings, of variance one each, belong to no intervention on one variable.
+
+    Args:
+        differences: (N, d), of a model in which all is linear.
+
+    Returns:
+        (N,); none if they are many, or differ in few directions: then it is the model that is wrong.
+    """
+    dim = differences.shape[1]
+    axes = Directions(np.eye(dim), np.full(dim, 1 / dim), 0.0)
+    lines = fit_noisy_directions(differences, axes, unrelated=2 * np.eye(dim))
+    if lines.unrelated_share < LEAST_UNRELATED or not _unrelated_are_few(lines, differences):
+        return np.zeros(len(differences), dtype=bool)
+    return lines.unrelated(differences)
+
+
+def _unrelated_are_few(lines: NoisyDirections, differences: Array) -> bool:
     aside = differences[lines.unrelated(differences)]
     spread = float(np.square(aside).mean() / 2) if len(aside) else 0.0
-    linear = straight and lines.unrelated_share < MAX_UNRELATED and spread > MIN_SPREAD
-    return Linearity(linear, directions, lines if linear else None)
+    return lines.unrelated_share < MAX_UNRELATED and spread > MIN_SPREAD

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pyro_lcm.data.lazy import CHUNK_BYTES
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.identify.wrong_readings import reading_limits
+from pyro_lcm.identify.wrong_readings import ReadingLimits, reading_limits
 from pyro_lcm.linearity import Linearity
 
-__all__ = ["without_unrelated", "without_wrong_readings"]
+__all__ = ["sound_readings", "without_unrelated", "without_wrong_readings"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,7 @@ def without_wrong_readings(
         Both without them, and how many were left out. They stay what they were if there are none, or if more than
         four fifths would go.
     """
-    some = training[np.sort(np.random.default_rng(seed).permutation(len(training))[:_ROWS])]
-    limits = reading_limits(np.asarray(some.x, dtype=np.float64), np.asarray(some.x_after, dtype=np.float64))
+    limits = _limits(training, seed)
     readings = np.zeros(training.observation_shape[0], dtype=np.int64)
 
     def wrong(before: NDArray[np.float64], after: NDArray[np.float64]) -> Mask:
@@ -64,6 +63,14 @@ def without_wrong_readings(
             worst + 1,
         )
     return *kept, left_out
+
+
+def sound_readings(pairs: InterventionPairs, *, seed: int = 0) -> tuple[InterventionPairs, int]:
+    """The pairs without those with wrong readings, judged by themselves, and how many these are."""
+    limits = _limits(pairs, seed)
+    wrong = _mask(pairs, lambda before, after: np.asarray(limits.wrong(before, after).any(1)))
+    number = int(wrong.sum())
+    return (pairs[~wrong], number) if 0 < number < (1 - _LEAST_LEFT) * len(pairs) else (pairs, 0)
 
 
 def without_unrelated(
@@ -96,6 +103,11 @@ def without_unrelated(
             len(training) + len(held_out),
         )
     return *kept, left_out
+
+
+def _limits(pairs: InterventionPairs, seed: int) -> ReadingLimits:
+    some = pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])]
+    return reading_limits(np.asarray(some.x, dtype=np.float64), np.asarray(some.x_after, dtype=np.float64))
 
 
 def _without(

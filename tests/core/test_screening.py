@@ -36,6 +36,9 @@ def test_a_fit_does_without_them_and_says_so(kind, caplog):
         model = LatentCausalModel("ilcm").fit(_spoilt(kind), budget=Budget(refine=50), progress=False)
     assert "left out" in caplog.text
     assert sum(model.left_out.values()) >= (1 if kind == "one reading" else 0.04 * PAIRS)
+    report = model.check(_spoilt(kind))
+    assert report.ok
+    assert any("not looked at" in hint for hint in report.hints)
     scores = model.evaluate(SYSTEM.sample(2000, seed=1), dci_rows=2000)
     assert scores["disentanglement"] > 0.97
     assert scores["mcc_noise"] > 0.99
