@@ -139,7 +139,7 @@ OPTIONS = [
     (["graph", "--data", "table.csv"], ["--out is missing"]),
     (["graph", "--data", "table.csv", "--out", "new"], ["column kind has 'u' in row 1", "--drop kind"]),
     (["graph", "--data", "table.csv", "--drop", "b", "--out", "new"], ["kind"]),
-    (["graph", "--data", "table.csv", "--drop", "q", "--out", "new"], ["--drop: got 'q'"]),
+    (["graph", "--data", "table.csv", "--drop", "q", "--out", "new"], ["drop: got 'q'"]),
     (["graph", "--data", "table.csv", "--drop", "kind", "--log", "--out", "new"], ["--log", "row 2 of a"]),
     (["graph", "--data", "table.csv", "--targets", "kind", "--out", "new"], ["kind has 'u' in row 1"]),
     (["graph", "--data", "table.csv", "--drop", "kind", "--method", "magic", "--out", "new"], ["--method"]),
