@@ -68,7 +68,7 @@ def test_pixels(run):
     assert {"traversals", "interventions", "counterfactuals"} <= set(names["figures"])
 
 
-@pytest.mark.parametrize("name", ["sensors", "graphs"])
+@pytest.mark.parametrize("name", ["sensors", "graphs", "pixels"])
 def test_what_is_stored(name):
     """A notebook in the manual is small, has its parameters first and was run from the first cell to the last."""
     assert (NOTEBOOKS / f"{name}.ipynb").stat().st_size < MOST_BYTES
