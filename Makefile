@@ -18,8 +18,8 @@ help: ## List the targets
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
-	@echo "Setting up $(VENV), once: downloads 0.5 GB for CPUs (1.6 GB on disk), a few minutes. On Linux pip's own index has"
-	@echo "torch for NVIDIA GPUs instead, 5 GB on disk; without a GPU: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	@echo "Setting up $(VENV), once, a few minutes. With torch for CPUs: 0.5 GB to download, 1.6 GB on disk. On Linux pip's own index has"
+	@echo "torch for NVIDIA GPUs: 3 GB to download, over 5 GB on disk; without a GPU: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[dev]'

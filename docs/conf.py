@@ -1,6 +1,10 @@
 """The manual: MyST pages, and an API reference made from the docstrings."""
 
+import sys
 from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for notebook_pages
 
 project = "pyro_lcm"
 author = "The pyro_lcm authors"
@@ -8,6 +12,7 @@ release = metadata.version("pyro-lcm")
 
 extensions = [
     "myst_parser",
+    "notebook_pages",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -18,6 +23,8 @@ myst_heading_anchors = 3
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_title = f"pyro_lcm {release}"
 
 autosummary_generate = True

@@ -115,7 +115,7 @@ def run(options: Options) -> int:
     write_csv(effects_file, [name.replace(" ", "_") for name in header], effects)
     save_figure(before_after(result.before, result.causal, model.names, changed=values), figures[0])
     save_figure(observations, figures[1])
-    rows = [(str(name), *(f"{number:.3f}" for number in numbers)) for name, *numbers in effects]
+    rows = [(name, *("-" if np.isnan(number) else f"{number:.3f}" for number in numbers)) for name, *numbers in effects]
     say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(seen)}:")
     say(table(header, rows))
     say(f"error: standard deviation of the mean change over {options.draws} draws of the guide and of observations")
@@ -231,6 +231,9 @@ def _effects(
 ) -> list[tuple[str, float, float, float, float, float]]:
     first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     change = (second - first).mean(axis=0)
-    scaled = change / np.maximum(first.std(axis=0), 1e-12)
+    # Of a single observation, or of what is the same in all of them, there is no spread to compare with.
+    spread = first.std(axis=0)
+    varies = spread > 1e-9 * np.abs(first).max(axis=0)
+    scaled = np.divide(change, spread, out=np.full_like(change, np.nan), where=varies)
     columns = zip(names, first.mean(axis=0), second.mean(axis=0), change, errors, scaled, strict=True)
     return [(name, *map(float, numbers)) for name, *numbers in columns]  # type: ignore[misc]

@@ -132,7 +132,7 @@ class InterventionPairs:
                 image files, as in :meth:`from_files`; or a table of numbers, as in :meth:`from_table`.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
                 .npz file must then be uncompressed, as :meth:`save` writes it, and its checksums are not looked at.
-                Image files are never all read.
+                Image files are never all read, and tables always.
             layout: Of arrays of images, as in the constructor.
             size: What larger images are averaged to, as in :meth:`resized`.
             before: Of a table, the columns of the side before, as in :meth:`from_table`.
@@ -147,6 +147,7 @@ class InterventionPairs:
         """
         named = before is not None or after is not None
         if is_table(Path(path)) and (named or not is_image_table(Path(path))):
+            _refuse_of_a_table(path, mmap=mmap, layout=layout, size=size)
             return cls.from_table(path, before=before, after=after)
         if named:
             raise ValueError(f"before, after: got columns for {path}, expected them for a table (.csv, .parquet) only")
@@ -472,3 +473,14 @@ class InterventionPairs:
         if self._known_targets is not None:
             result["targets"] = torch.from_numpy(np.array(self._known_targets[selected]))
         return result
+
+
+def _refuse_of_a_table(path: str | Path, *, mmap: bool, layout: Layout | None, size: object) -> None:
+    """A table of numbers is read at once, and has no images that could be laid out or averaged."""
+    for name, value, meant in (
+        ("layout", layout, "arrays of images"),
+        ("size", size, "images"),
+        ("mmap", mmap or None, ".npz files and folders of .npy files"),
+    ):
+        if value is not None:
+            raise ValueError(f"{path}: got {name}={value!r} for a table of numbers, expected it for {meant} only")

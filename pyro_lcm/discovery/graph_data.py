@@ -117,7 +117,7 @@ class GraphData:
         """
         from pyro_lcm.discovery.tables import read_graph_data
 
-        return read_graph_data(str(path), targets=targets, drop=drop, only=only, log=log, standardize=standardize)
+        return read_graph_data(path, targets=targets, drop=drop, only=only, log=log, standardize=standardize)
 
     @property
     def num_variables(self) -> int:

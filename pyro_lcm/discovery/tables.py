@@ -35,7 +35,7 @@ class Table:
 
 
 def read_graph_data(
-    path: str,
+    path: str | Path,
     *,
     targets: str | None = None,
     drop: Sequence[str] = (),
@@ -43,31 +43,14 @@ def read_graph_data(
     log: bool = False,
     standardize: bool = False,
 ) -> GraphData:
-    """Read observed variables from a CSV file with a header, or a Parquet file.
-
-    Args:
-        path: The file.
-        targets: Column that names the variable that was the target in each row, several with ; between, empty
-            for none.
-        drop: Columns to leave out.
-        only: Which rows to take, as column=value.
-        log: Whether to take logarithms.
-        standardize: Whether to give each variable mean 0 and standard deviation 1, over the rows without an
-            intervention if there are at least two.
-
-    Returns:
-        The rows.
-
-    Raises:
-        ValueError: If the file is not such a table, or a column that is left is not numeric.
-    """
-    table = read_table(path)
+    """Read a table; what the arguments mean and what is refused is told at :meth:`GraphData.from_csv`."""
+    table = read_table(str(path))
     if only is not None:
         table = _filtered(table, only)
-    named = [("--drop", name) for name in drop] + ([("--targets", targets)] if targets else [])
-    for option, name in named:
+    named = [("drop", name) for name in drop] + ([("targets", targets)] if targets else [])
+    for argument, name in named:
         if name not in table.header:
-            raise ValueError(f"{option}: got {name!r}, expected a column of {path}: {', '.join(table.header)}")
+            raise ValueError(f"{argument}: got {name!r}, expected a column of {path}: {', '.join(table.header)}")
     names = [name for name in table.header if name not in drop and name != targets]
     if len(names) < 2:
         raise ValueError(f"{path}: got {len(names)} columns of variables, expected at least 2")
@@ -76,7 +59,7 @@ def read_graph_data(
         if (values <= 0).any():
             row, column = np.argwhere(values <= 0)[0]
             raise ValueError(
-                f"--log: {path} has {values[row, column]:g} in row {row + 1} of {names[column]}, expected > 0"
+                f"log: {path} has {values[row, column]:g} in row {row + 1} of {names[column]}, expected > 0"
             )
         values = np.log(values)
     hit = None if targets is None else _targets(table, targets, names)
@@ -119,11 +102,11 @@ def _filtered(table: Table, only: str) -> Table:
     name, equals, value = only.partition("=")
     if not equals or name not in table.header:
         raise ValueError(
-            f"--only: got {only!r}, expected column=value, with a column of {table.path}: {', '.join(table.header)}"
+            f"only: got {only!r}, expected column=value, with a column of {table.path}: {', '.join(table.header)}"
         )
     rows = [row for row, cell in zip(table.rows, table.column(name), strict=True) if cell == value]
     if not rows:
-        raise ValueError(f"--only: got {only!r}, expected a value that some row of {table.path} has")
+        raise ValueError(f"only: got {only!r}, expected a value that some row of {table.path} has")
     return Table(table.path, table.header, rows)
 
 
@@ -134,7 +117,7 @@ def _numbers(table: Table, name: str) -> NDArray[np.float64]:
     except ValueError:
         number, cell = next((n, c) for n, c in enumerate(cells, start=1) if not _is_number(c))
         raise ValueError(
-            f"{table.path}: column {name} has {cell!r} in row {number}, expected a number; --drop {name} leaves it out"
+            f"{table.path}: column {name} has {cell!r} in row {number}, expected a number; leave it out with drop"
         ) from None
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))

@@ -30,7 +30,7 @@ def check_pair_program(model: nn.Module, guide: nn.Module, batch: Mapping[str, T
     Found are: a signature that is not the contract's; observations that are missing, misshapen or outside the plate
     ``pairs``; latent sites without a partner in the other program; interventions (``pyro.do``) that meet no site or
     do not fit it, or are scored; enumeration inside another plate; sites that a minibatch scales wrongly; a
-    ``redrawn`` site whose density counts where it is not the target's.
+    ``redrawn`` site whose density counts where it is not the target's; a ``guide.encode`` that gives no distribution.
 
     Args:
         model: the generative program.
@@ -56,6 +56,7 @@ def check_pair_program(model: nn.Module, guide: nn.Module, batch: Mapping[str, T
         for name, trace in (("model", p), ("guide", q)):
             _check_sites(name, trace)
         _check_redrawn(model, guide, batch)
+        _check_encode(guide, batch)
 
 
 def _check_signature(name: str, program: nn.Module) -> None:
@@ -136,6 +137,18 @@ def _check_redrawn(model: nn.Module, guide: nn.Module, batch: Mapping[str, Tenso
                 "expected the model's own density of them in the guide (redrawn_dist=model.redrawn_dist), "
                 "or .mask(hit) before .to_event(1) in both"
             )
+
+
+def _check_encode(guide: nn.Module, batch: Mapping[str, Tensor]) -> None:
+    """What encodes observations tells how sure it is: its mean and standard deviation are read."""
+    encode = getattr(guide, "encode", None)
+    if encode is None:
+        return
+    encoded = encode(batch["x"])
+    if not isinstance(encoded, torch.distributions.Distribution):
+        raise ValueError(
+            f"guide.encode: got {type(encoded).__name__}, expected a distribution of noise encodings, (pairs, d)"
+        )
 
 
 def _log_ratio(model: nn.Module, guide: nn.Module, batch: Mapping[str, Tensor], values: dict[str, Tensor]) -> Tensor:

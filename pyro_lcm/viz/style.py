@@ -18,6 +18,8 @@ from matplotlib.ticker import LogFormatter
 
 from pyro_lcm.text_files import DRAWN_BY, replacing
 
+from pyro_lcm.viz.shown_figure import ShownFigure
+
 BLACK, ORANGE, SKY, GREEN = "#1a1a1a", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, LIGHT = "#8c8c8c", "#e6e6e6"
@@ -59,7 +61,7 @@ def style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of so many inches that draws to memory and belongs to no window."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -1,6 +1,7 @@
 """From simulated images to pictures under an intervention, by commands alone."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -57,7 +58,9 @@ def test_do_paints_what_it_was_given(cli, place):
     for file, image in (("changed/seen-0.png", expected[0]), ("one.png", expected[1])):
         painted = np.asarray(Image.open(file)).transpose(2, 0, 1) / 255
         np.testing.assert_allclose(painted, image, atol=0.5 / 255 + 1e-4)
-    assert (place / "one_effects.csv").is_file()
+    effects = pd.read_csv(place / "one_effects.csv")
+    assert effects["change_in_sd"].isna().all()  # one image has no spread
+    assert effects["change"].notna().all()
     assert cli(*do, "--data", "set/test", "--out", "all.npz")[0] == 0
     with np.load("all.npz") as arrays:
         np.testing.assert_allclose(arrays["x"][:3], expected, atol=1e-4)

@@ -72,6 +72,16 @@ class UnmaskedGuide(ILCMGuide):
             super().forward(*args, **kwargs)
 
 
+class PointGuide(ILCMGuide):
+    def encode(self, x):
+        return super().encode(x).mean
+
+    def forward(self, *args, **kwargs):
+        self.encode = super().encode
+        super().forward(*args, **kwargs)
+        del self.encode
+
+
 class Unmask(Messenger):
     def _pyro_sample(self, msg):
         if msg["name"] == "redrawn":
@@ -111,6 +121,7 @@ def test_a_right_program_passes():
         (lambda: _changed(WrongKind), ILCMGuide, "pyro.do on 'encoding' got torch.int64"),
         (lambda: _changed(factor=0.5), ILCMGuide, "'after/x' is scaled by 1 with half of the data"),
         (lambda: _changed(masked=False), ILCMGuide, "'redrawn' counts in components that are not the target's"),
+        (_changed, PointGuide, "guide.encode: got Tensor, expected a distribution"),
         (_changed, UnmaskedGuide, "'redrawn' counts in components that are not the target's"),
     ],
 )

@@ -92,3 +92,10 @@ def test_files_that_are_wrong_are_named(tmp_path):
         InterventionPairs.load(tmp_path / "none.csv")
     with pytest.raises(ValueError, match="expected them for a table"):
         InterventionPairs.load(tmp_path / "x.npz", before="*_before")
+
+
+@pytest.mark.parametrize("wrong", [{"layout": "NHWC"}, {"size": 8}, {"mmap": True}])
+def test_options_of_images_and_arrays_are_refused(tmp_path, wrong):
+    frame().to_csv(tmp_path / "pairs.csv", index=False)
+    with pytest.raises(ValueError, match=rf"pairs.csv: got {next(iter(wrong))}=.* for a table of numbers, expected"):
+        InterventionPairs.load(tmp_path / "pairs.csv", **wrong)

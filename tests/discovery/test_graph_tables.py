@@ -25,6 +25,15 @@ def test_targets_by_name():
         GraphData(FRAME, targets=["lake"] * 200)
 
 
+def test_errors_name_the_argument(tmp_path):
+    FRAME.assign(note="dry").to_csv(tmp_path / "t.csv", index=False)
+    for wrong in ({"drop": ["lake"]}, {"targets": "lake"}, {"only": "lake=1"}, {"log": True, "drop": ["note"]}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: "):
+            GraphData.from_csv(tmp_path / "t.csv", **wrong)
+    with pytest.raises(ValueError, match="column note has 'dry' in row 1, expected a number; leave it out with drop"):
+        GraphData.from_csv(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_files_give_what_the_frame_gives(tmp_path, name):
     table = FRAME.assign(hit=TARGETS, note="dry")
