@@ -54,6 +54,8 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
         raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
     x, x_after = sides(pairs)
     before, after = fitted.encode(x), fitted.encode(x_after)
+    built = fitted.architecture
+    perfect = built is not None and fitted.has_targets and spec_of(built.model).perfect
     agreement = None
     if fits:
         agreement = agreement_of_fits([before.noise, *(other.encode(x).noise for other in fits)])
@@ -62,6 +64,8 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
         after.noise.astype(np.float64),
         fitted.infer_targets(x, x_after).astype(np.float64),
         explained=fitted.explained(x, before.noise),
+        causal_after=after.causal.astype(np.float64) if perfect else None,
+        image_change=fitted.image_change(x, x_after) if pairs.is_images else None,
         elbo=elbo(fitted, pairs),
         names=fitted.names,
         agreement=agreement,

@@ -50,6 +50,7 @@ class ModelSpec:
         most: variables at most; None for any number.
         both_sides: whether the side before says as much of the graph as what was redrawn after
             (:meth:`pyro_lcm.LatentCausalModel.graph_posterior`).
+        perfect: whether what an intervention draws depends on nothing.
         share_of_single: which part of the pairs with a target has one alone, from the number of variables.
         methods: what a study may run: names, and the options that each sets.
     """
@@ -67,6 +68,7 @@ class ModelSpec:
     tables: tuple[str, ...] = ()
     most: int | None = None
     both_sides: bool = False
+    perfect: bool = True
     share_of_single: Callable[[int], float] = lambda dim: 1.0
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -174,7 +176,7 @@ def _single_among_sets(dim: int) -> float:
 _WAYS = ("permutations", "edges", "all")
 _TABLES = ("edges", "all")
 _SHARING: dict[str, Any] = {"phases": _share, "objective": ImplicitFirst, "sets": True}
-_SOFT: dict[str, Any] = {"units": "common", "wide": False, "splines": False}
+_SOFT: dict[str, Any] = {"units": "common", "wide": False, "splines": False, "perfect": False}
 
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec
