@@ -74,6 +74,7 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
         after.noise.astype(np.float64),
         targets,
         explained=fitted.explained(x, before.noise),
+        image_change=fitted.image_change(x, x_after) if pairs.is_images else None,
         elbo=elbo(fitted, pairs),
         names=fitted.names,
         agreement=agreement,

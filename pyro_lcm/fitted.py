@@ -330,6 +330,15 @@ class FittedModel:
             return float(1 - squares.sum() / total.sum())
         return float(np.mean(1 - squares[varying] / total[varying]))
 
+    def image_change(self, x: ArrayLike | LazyRows, x_after: ArrayLike | LazyRows) -> Array:
+        """Squared distances (N,) of the images of pairs, the mean over their pixels."""
+        first, second = self.observations(x, "x"), self.observations(x_after, "x_after")
+        parts = [
+            np.square(unit_range(second[rows], np.float32) - unit_range(first[rows], np.float32)).mean((1, 2, 3))
+            for rows in chunks(first, _BYTES, most=_ROWS)
+        ]
+        return np.concatenate(parts)
+
     def observations(self, x: ArrayLike | LazyRows, name: str) -> Rows:
         """An argument as observations (N, ...) in the units of the data, images with their channels first.
 

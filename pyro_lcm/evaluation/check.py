@@ -1,8 +1,13 @@
 """Did it work? What can be said without any truth.
 
 A fitted latent causal model leaves traces of success in the pairs themselves: every component is some pairs' target,
-differences of noise encodings are one-sparse, untouched components agree on both sides, x is reconstructed, and the
-noise encodings are independent standard normals. Each is measured here, and what is off is named.
+differences of noise encodings are one-sparse, untouched components agree on both sides, x is reconstructed, the noise
+encodings are independent standard normals, and a causal variable that was redrawn depends on none of the others. Each
+is measured here, and what is off is named.
+
+Of images reconstruction says little: sharp edges, texture and the noise of pixels are left out by codes that hold every
+variable, and a variable that shows in few pixels may be missing from one that explains nearly all. What is looked at
+instead is whether images differ between the sides of pairs in which nothing is said to have changed.
 """
 
 from __future__ import annotations
@@ -44,6 +49,10 @@ LEAST_CERTAINTY = 0.8
 had .82 to .94, wrong ones .3 to .8."""
 MIN_EXPLAINED = 0.95
 """Share of the variance of x that reconstruction should explain."""
+MAX_UNSEEN = 0.05
+"""Share of the pairs without a target whose images may differ plainly nevertheless."""
+PLAINLY = 0.5
+"""How far images have to differ for it, in units of the middle difference for the target that shows least."""
 MAX_DEPENDENCE = 0.1
 """Largest absolute correlation between noise encodings that many pairs may have; few have more by chance."""
 CHANCE = 4.0
@@ -73,6 +82,7 @@ class CheckReport:
         hints: what the pairs leave open though nothing is off, a line each.
         new_values: what the new values of targets tell; None for models without a graph.
         assumes_perfect: whether the model takes new values to owe nothing to their causes.
+        unseen: share of the pairs without a target whose images differ plainly; None where x are no images.
     """
 
     names: tuple[str, ...]
@@ -88,6 +98,7 @@ class CheckReport:
     hints: tuple[str, ...] = ()
     new_values: NewValues | None = None
     assumes_perfect: bool = False
+    unseen: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -111,12 +122,15 @@ class CheckReport:
 
     def _lines(self) -> list[str]:
         """What is measured of all variables together."""
-        lines = [
-            f"targets are certain to {self.certainty:.3f} (good: > {MIN_CERTAINTY})",
-            f"reconstruction explains {self.explained:.4f} of the variance of x (good: > {MIN_EXPLAINED})",
-            f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})",
-            f"ELBO per pair {self.elbo:.3f} nats",
-        ]
+        explained = f"reconstruction explains {self.explained:.4f} of the variance of "
+        lines = [f"targets are certain to {self.certainty:.3f} (good: > {MIN_CERTAINTY})"]
+        if self.unseen is None:
+            lines.append(f"{explained}x (good: > {MIN_EXPLAINED})")
+        else:
+            lines.append(f"{explained}all pixels")
+            lines.append(f"images differ in {self.unseen:.3f} of the pairs without a target (good: < {MAX_UNSEEN})")
+        lines.append(f"largest correlation of noise encodings {self.dependence:.3f} (good: < {MAX_DEPENDENCE})")
+        lines.append(f"ELBO per pair {self.elbo:.3f} nats")
         if self.agreement is not None:
             off = self.agreement[~np.eye(len(self.agreement), dtype=bool)]
             lines.append(f"agreement of fits {off.min():.3f} to {off.max():.3f} (good: > {MIN_AGREEMENT})")
@@ -144,6 +158,7 @@ def check_latents(
     explained: float,
     elbo: float,
     names: Sequence[str],
+    image_change: Array | None = None,
     agreement: Array | None = None,
     told: NewValues | None = None,
     adjacency: NDArray[np.int8] | None = None,
@@ -159,6 +174,7 @@ def check_latents(
         explained: share of the variance of x that reconstruction explains.
         elbo: evidence lower bound per pair.
         names: of the d variables.
+        image_change: (N,) squared distances of the images of a pair; None where x are no images.
         agreement: (fits, fits) mean correlation of matched noise encodings between fits.
         told: what the new values of targets tell, if they were looked at.
         adjacency: (d, d) the graph found, if they were.
@@ -185,6 +201,7 @@ def check_latents(
     np.fill_diagonal(correlation, 0.0)
     dependence = float(np.abs(correlation).max(initial=0.0))
     certainty = float(targets.max(1).mean())
+    unseen = None if image_change is None else _unseen(image_change, targets.argmax(1), len(names))
     noisy = leakage > NEW_EVERY_TIME
     rare = usage[1:] < MIN_USAGE / noise.shape[1] * (1 - usage[0])
     # One that is seldom a target, and then moves as far as others, is a variable.
@@ -210,7 +227,12 @@ def check_latents(
     problems += [f"{name} is constant: a dead component" for name, dead in zip(names, constant, strict=True) if dead]
     if usage[0] > 0.9 and not _none_keeps_still(move, targets[:, 0], typical):
         problems.append(f"{usage[0]:.0%} of pairs are taken as without intervention: the targets have collapsed")
-    if explained < MIN_EXPLAINED:
+    if unseen is not None and unseen > MAX_UNSEEN:
+        problems.append(
+            f"images differ in {unseen:.0%} of the pairs without a target: too few variables (--dim-z), or a component"
+            " has the same value for different images"
+        )
+    if unseen is None and explained < MIN_EXPLAINED:
         problems.append(
             f"reconstruction explains only {explained:.1%} of the variance of x: too few variables (--dim-z),"
             " too little training, or noise"
@@ -259,6 +281,7 @@ def check_latents(
         tuple(hints),
         told,
         told is not None and not soft_model,
+        unseen,
     )
 
 
@@ -266,6 +289,20 @@ def _none_keeps_still(move: Array, none: Array, typical: float) -> bool:
     """Whether pairs that are taken as without intervention move less than untouched components may."""
     square = (none @ np.square(move)) / max(float(none.sum()), 1e-9)
     return bool(np.sqrt(square.max()) <= MAX_LEAKAGE * typical)
+
+
+def _unseen(change: Array, target: NDArray[np.int64], dim: int) -> float:
+    """Share of the pairs without a target whose images differ plainly; 0 where it cannot be said.
+
+    The noise of pixels is a part of every difference: what counts is by how much one is above the middle one of pairs
+    without a target.
+    """
+    of_target = [change[target == i] for i in range(dim + 1)]
+    middles = [float(np.median(part)) for part in of_target[1:] if len(part)]
+    if not len(of_target[0]) or not middles:
+        return 0.0
+    still = float(np.median(of_target[0]))
+    return float((of_target[0] > still + PLAINLY * (min(middles) - still)).mean())
 
 
 def agreement_of_fits(encodings: Sequence[NDArray[np.floating]]) -> Array:

@@ -8,6 +8,12 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
    groups, and each pair goes to the variable whose functions it changes, all others being kept up to their own
    tolerance. A function that folds, so that some of its changes come to nothing, is made up for by the others of its
    variable.
+3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
+   image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
+   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Targets are inferred
+   once more from how these change. Pairs that differ, where these can be told, are some variable's, however little a
+   function changes: taken for pairs that nothing has changed they hold two places of a variable together, and what is
+   learned from them folds or tears there.
 
 That one variable alone changes in a noise encoding is what makes pairs identify a model (Brehmer et al. 2022,
 arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
@@ -23,8 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.identify.kept_functions import KeptFunctions, find_kept_functions
+from pyro_lcm.identify.unrolling import unroll_curve
 
-__all__ = ["SingleTargets", "find_single_targets", "infer_single_targets", "two_groups"]
+__all__ = ["SingleTargets", "find_single_targets", "infer_single_targets", "two_groups", "unchanged"]
 
 _STARTS = 8
 """Functions that are tried for each variable, one variable at a time."""
@@ -34,6 +41,11 @@ _CHANGED = 0.2
 """Standard deviations of a function from which on a pair has changed it."""
 _SLACK = 0.3
 """Nats by which a function may be below the best one and still count."""
+_ALIKE = 0.15
+"""Nats by which one may be and still help to unroll a variable: those further below are of other variables as well."""
+_SLENDER = 2.0
+"""How slender a curve has to be (:class:`~pyro_lcm.identify.unrolling.Unrolled`): functions that are of other variables
+as well make a surface of it."""
 _LEAST = 0.02
 """Smallest share of the pairs that are left which a variable is believed to be the target of."""
 _APART = 3.0
@@ -50,7 +62,8 @@ class SingleTargets:
 
     Attributes:
         target: (N,) targets, 0 = none, 1 to d = a variable, in the order in which they were found.
-        before: (N, d) values of the best function of each variable before, in standard deviations.
+        before: (N, d) values of one function of each variable before, which rises or falls with it all the way, on a
+            normal scale.
         after: (N, d) its values after.
     """
 
@@ -91,17 +104,15 @@ def find_single_targets(
         raise ValueError(f"after: got shape {tuple(second.shape)}, expected (N, k) as before, {tuple(first.shape)}")
     if dim < 1:
         raise ValueError(f"dim: got {dim}, expected at least 1")
-    size = (second - first).square().sum(1)
-    if not bool((size > 0).any()):
+    if not bool((first != second).any()):
         raise ValueError("after: got the same as before, expected some pairs that differ")
+    still = unchanged(first, second)
     target = torch.full((len(first),), -1)
-    logs = (size + 1e-10 * size.mean()).log()
-    still, apart = two_groups(logs.numpy())
-    if apart > _APART:
-        target[logs <= still] = 0
+    if still is not None:
+        target[still] = 0
     search = _Search(first, second, seed, steps)
     # Where noise hides which pairs nothing has changed, they are those that remain, and the last variable is not.
-    last = dim if apart > _APART else 0
+    last = 0 if still is None else dim
     for number in range(1, dim + (last == 0)):
         left = target == -1
         if int(left.sum()) < 20 * dim:
@@ -110,16 +121,46 @@ def find_single_targets(
     target[target == -1] = last
     found = search.again(target, dim)
     nats = found.nats.reshape(dim, _AGAIN)
+    values = torch.cat([found.before, found.after], 1).reshape(dim, _AGAIN, -1)
+    places = [_unrolled(*parts, seed) for parts in zip(values.numpy(), nats.numpy(), strict=True)]
+    sides = np.split(np.column_stack(places).astype(np.float32), 2)
     if dim > 1:
-        change = found.change.square().reshape(dim, _AGAIN, -1)
         poor = nats < nats.max(1, keepdim=True).values - _SLACK
+        change = found.change.square().reshape(dim, _AGAIN, -1)
         target = infer_single_targets(change.masked_fill(poor[..., None], torch.nan), target)
-    best = nats.argmax(1) + _AGAIN * torch.arange(dim)
-    sides = (side[best].T.contiguous().numpy() for side in (found.before, found.after))
+        moved = torch.from_numpy(sides[1] - sides[0]).T.square().unsqueeze(1)
+        for _ in range(2):  # the first time with tolerances by targets that are not as good
+            target = infer_single_targets(moved, target, still)
     return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
 
 
-def infer_single_targets(change: Tensor, target: Tensor) -> Tensor:
+def unchanged(before: Tensor, after: Tensor) -> Tensor | None:
+    """Pairs (N,) of (N, k) features that nothing has changed, or None if these do not stand apart from the others.
+
+    >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    >>> int(unchanged(x, torch.cat([x[:100] + 1e-4, x[100:].roll(1, 0)])).sum())
+    100
+    """
+    size = (after - before).square().sum(1)
+    logs = (size + 1e-10 * size.mean()).log()
+    cut, apart = two_groups(logs.numpy())
+    return logs <= cut if apart > _APART else None
+
+
+def _unrolled(functions: NDArray[np.float32], nats: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    """A function (N,) that never turns, of several of one variable, (r, N), and of their values (r,)."""
+    order = np.argsort(-nats)
+    taken = functions[order[:1]]
+    best = unroll_curve(taken.T, seed=seed)
+    for number in order[1 : int((nats > nats.max() - _ALIKE).sum())]:
+        wider = np.concatenate([taken, functions[number, None]])
+        unrolled = unroll_curve(wider.T, seed=seed)
+        if unrolled.slender >= _SLENDER:
+            taken, best = wider, unrolled
+    return best.place
+
+
+def infer_single_targets(change: Tensor, target: Tensor, still: Tensor | None = None) -> Tensor:
     """Targets from how much pairs change functions: all but those of the target are kept up to their own tolerance.
 
     Args:
@@ -127,13 +168,17 @@ def infer_single_targets(change: Tensor, target: Tensor) -> Tensor:
             function does not count.
         target: (N,) targets so far, by which tolerances are set: medians of what pairs of other targets change; -1 for
             unknown.
+        still: (N,) pairs that nothing has changed, where that is known: all others are then some variable's, even
+            where functions hardly change.
 
     Returns:
         (N,) targets, 0 = none, 1 to d = a variable.
 
-    >>> change = torch.tensor([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]])
+    >>> change = torch.tensor([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 1e-4]]])
     >>> infer_single_targets(change, torch.tensor([1, 2, 0])).tolist()
     [1, 2, 0]
+    >>> infer_single_targets(change, torch.tensor([1, 2, 0]), torch.tensor([False, False, False])).tolist()
+    [1, 2, 2]
     """
     rows = []
     for number, of_variable in enumerate(change, 1):
@@ -141,6 +186,8 @@ def infer_single_targets(change: Tensor, target: Tensor) -> Tensor:
         tolerance = others.median(1, keepdim=True).values if others.shape[1] else others.new_zeros(len(others), 1)
         rows.append((of_variable / (tolerance + 1e-4)).nanmean(0))
     apart = torch.stack(rows, -1)
+    if still is not None:
+        return torch.where(still, 0, apart.argmax(-1) + 1)
     total = apart.sum(-1, keepdim=True)
     return torch.cat([total - _NONE, total - apart], -1).argmin(-1)
 

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from pyro_lcm.identify.explained import explained_share
 from pyro_lcm.identify.linear_readouts import MIN_ROWS
 from pyro_lcm.identify.parents import sparse_regression
 
@@ -43,10 +44,6 @@ _WIDTH_OFF, _FLOOR_OFF = 40, 1e-3
 """The same of the directions that are taken off for its causes: what they leave of it would be read as theirs."""
 _SHRINKAGE = 1e-4
 """Of the combination of coordinates, in parts of their variances."""
-_HELD_OUT = 5
-"""One pair in so many is held out to judge a readout by."""
-_HIDDEN = 200
-"""Random features of noise encodings that what was redrawn is regressed on, to be judged."""
 KNOTS = 101
 """Quantiles by which a readout is brought to the normal distribution."""
 
@@ -120,7 +117,7 @@ def subspace_readouts(
         if others:
             drawn = norm.ppf(np.interp(after[hit[i]] @ weight[:, i], quantiles[i], levels))
             told_by = noise[hit[i]][:, others]
-            explained[i] = max(_explained(told_by, drawn), _explained(told_by, np.square(drawn)))
+            explained[i] = max(explained_share(told_by, drawn), explained_share(told_by, np.square(drawn)))
         apart = [hit[j] for j in others if j not in order[:place]]
         if apart:
             change = difference[np.concatenate(apart)] @ weight[:, i]
@@ -158,19 +155,6 @@ def _without_causes(space: Array, redrawn: Array, causes: Sequence[Array]) -> Ar
         kept, coefficients, _ = sparse_regression(values / scale, redrawn @ space[:, column])
         result[:, column] -= (earlier[:, kept] / scale[kept]) @ coefficients[:-1]
     return result
-
-
-def _explained(noise: Array, drawn: Array) -> float:
-    """Share of the variance of (n,) numbers that (n, p) noise encodings explain, in rows that are held out."""
-    rng = np.random.default_rng(0)
-    turn = rng.normal(size=(noise.shape[1], _HIDDEN))
-    hidden = np.tanh(noise @ turn + rng.normal(size=_HIDDEN))
-    design = np.column_stack([noise, np.square(noise), hidden, np.ones(len(noise))])
-    held = np.arange(len(noise)) % _HELD_OUT == 0
-    seen = design[~held]
-    gram = seen.T @ seen + 1e-2 * len(seen) * np.eye(design.shape[1])
-    left = drawn[held] - design[held] @ np.linalg.solve(gram, seen.T @ drawn[~held])
-    return float(max(0.0, 1 - left.var() / drawn[held].var()))
 
 
 def _increasing(values: Array) -> Array:

@@ -41,7 +41,8 @@ def test_each_command_reads_images(cli, place):
         np.testing.assert_allclose(codes["causal"], expected, atol=1e-5)
     code, out, _ = cli("check", "run", "--data", "set/test", "--threads", "1")
     assert code == 0
-    assert "of the variance of x" in out
+    assert "of the variance of all pixels" in out
+    assert "of the pairs without a target" in out
     assert cli("evaluate", "run", "--data", "set/test", "--threads", "1")[0] == 0
     assert (place / "run" / "metrics.json").is_file()
     assert cli("graph", "run", "--data", "set/test", "--draws", "4", "--threads", "1")[0] == 0

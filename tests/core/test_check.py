@@ -18,9 +18,9 @@ def _latents(dim=3, *, seed=0, shares=None, leak=0.0):
     return noise, after + leak * rng.normal(size=(ROWS, dim)) * (1 - probabilities[:, 1:]), probabilities
 
 
-def _check(noise, after, targets, *, explained=0.999, agreement=None):
+def _check(noise, after, targets, *, explained=0.999, **given):
     names = [f"v{i}" for i in range(1, noise.shape[1] + 1)]
-    return check_latents(noise, after, targets, explained=explained, elbo=-1.0, names=names, agreement=agreement)
+    return check_latents(noise, after, targets, explained=explained, elbo=-1.0, names=names, **given)
 
 
 def test_perfect_latents_have_no_problem():
@@ -97,6 +97,30 @@ def test_targets_that_collapsed_are_a_problem():
 def test_a_poor_reconstruction_is_a_problem():
     report = _check(*_latents(), explained=0.5)
     assert any("50.0% of the variance" in problem for problem in report.problems)
+
+
+def _image_change(targets, *, pixel_noise=0.0):
+    """Squared distances of images that differ where there is a target, by more or less."""
+    hit = targets.argmax(1) > 0
+    return pixel_noise + np.where(hit, np.random.default_rng(1).exponential(size=ROWS), 0.0)
+
+
+@pytest.mark.parametrize("pixel_noise", [0.0, 2.0])
+def test_of_images_it_is_said_where_they_change_and_nothing_is_said_to(pixel_noise):
+    noise, after, targets = _latents()
+    change = _image_change(targets, pixel_noise=pixel_noise)
+    report = _check(noise, after, targets, explained=0.5, image_change=change)
+    assert report.ok, "what codes leave out of the pixels says nothing of them"
+    assert report.unseen == 0
+    assert "0.5000 of the variance of all pixels" in report.to_text()
+    # A component that is folded over itself: a third of its changes come to nothing.
+    missed = (targets.argmax(1) == 2) & (np.random.default_rng(2).uniform(size=ROWS) < 1 / 3)
+    after[missed] = noise[missed]
+    told = np.where(missed[:, None], np.eye(4)[0], targets)
+    report = _check(noise, after, told, image_change=change)
+    assert [problem.split(" pairs")[0][:15] for problem in report.problems] == ["images differ i"]
+    missed_plainly = (missed & (change > pixel_noise + 0.5 * np.log(2))).sum() / (told[:, 0] == 1).sum()
+    assert report.unseen == pytest.approx(missed_plainly, abs=0.01)
 
 
 def test_correlated_components_are_named():

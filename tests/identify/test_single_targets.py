@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_lcm.identify.single_targets import find_single_targets, infer_single_targets, two_groups
+from pyro_lcm.identify.single_targets import find_single_targets, infer_single_targets, two_groups, unchanged
 
 
 def _chain(n, seed, bend=lambda z: z):
@@ -43,6 +43,25 @@ def test_pairs_of_one_target_are_found_though_no_feature_is_a_variable():
         assert np.median(change[found == number]) > 10 * np.median(change[(found > 0) & (found != number)])
     assert (found[target == 0] == 0).all()
     assert _purity(found, target) > 0.9
+
+
+def test_pairs_that_differ_are_some_variables_where_it_is_known_which_do():
+    # The third pair changes so little that without it being known it counts as unchanged.
+    change = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[0.0, 1.0, 4e-4, 0.0]]])
+    so_far = torch.tensor([1, 2, 0, 0])
+    assert infer_single_targets(change, so_far).tolist() == [1, 2, 0, 0]
+    still = torch.tensor([False, False, False, True])
+    assert infer_single_targets(change, so_far, still).tolist() == [1, 2, 2, 0]
+
+
+def test_pairs_that_nothing_has_changed_are_told_through_noise_or_not_at_all():
+    generator = torch.Generator().manual_seed(0)
+    before, after, noise = torch.randn(3, 2000, 4, generator=generator)
+    after[:500] = before[:500]
+    found = unchanged(before, after + 0.02 * noise)
+    assert found is not None
+    assert int((found != (torch.arange(2000) < 500)).sum()) <= 5
+    assert unchanged(before, after + 2 * noise) is None
 
 
 def test_the_same_seed_finds_the_same():
