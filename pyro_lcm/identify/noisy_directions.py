@@ -187,7 +187,8 @@ def _distances(mixture: Mixture, values: Array) -> tuple[Array, Array]:
     dim = len(loadings)
     responsibility, _, _ = mixture.expect(values)
     length = np.einsum("nf,fg,ng->n", values, precision, values)
-    along = np.square(values @ precision @ loadings.T) / np.einsum("kf,fg,kg->k", loadings, precision, loadings)
+    strength = np.einsum("kf,fg,kg->k", loadings, precision, loadings)  # 0 of a line that no difference is on
+    along = np.square(values @ precision @ loadings.T) / np.maximum(strength, np.finfo(float).tiny)
     medians, errors = [], []
     for line in range(dim):
         chosen = responsibility[:, line + 1] > _CERTAIN

@@ -68,5 +68,5 @@ def test_unknown_fields_of_a_run_folder_are_named():
 
 
 def test_a_model_without_a_specification_is_named():
-    with pytest.raises(ValueError, match=r"^model: got 'icm', expected one of ilcm, partial_ilcm, elcm, dvae"):
+    with pytest.raises(ValueError, match=r"^model: got 'icm', expected one of ilcm, elcm, partial_ilcm, dvae"):
         build(Architecture("icm", dim_x=3, dim_z=3))

@@ -22,6 +22,7 @@ class ShapesScene:
     Raises:
         ValueError: If there is no variable, or the noise is negative.
 
+    >>> from pyro_lcm.data.scenes import Arc
     >>> scene = ShapesScene(name="mine", shapes=(
     ...     Shape(outline="disc", x=Arc("place", 0.2, 0.8)),
     ...     Shape(outline="square", y=0.8, hue=Arc("hue", 0.0, 0.5)),
