@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 setup: $(STAMP) ## Create .venv with the tested set of packages; TORCH_INDEX=URL takes torch from there
 
 demo: $(STAMP) ## Learn a latent causal model from scratch and print how well it did
-	OMP_NUM_THREADS=2 $(BIN)/pyro-lcm demo --overwrite
+	$(BIN)/pyro-lcm demo --overwrite
 
 test: $(STAMP) ## Run the tests (doctests and examples included; under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -38,7 +38,7 @@ class Options:
         n_test: Number of pairs to score on.
         data_seed: Seed of the system that is simulated, at least 0.
         seed: Seed of the fit, at least 0.
-        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else one.
         budget: Optimizer steps.
     """
 
@@ -81,7 +81,7 @@ def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: f
     )
     pairs, test = system.sample(options.n, seed=0), system.sample(options.n_test, seed=1)
     say("Learning variables, targets and graph from the pairs alone ...")
-    with torch_threads(options.threads):
+    with torch_threads(options.threads, default=1):
         model = LatentCausalModel("ilcm").fit(pairs, seed=options.seed, out=folder, budget=options.budget)
         fitted = time.perf_counter() - start
         say(f"... done after {fitted:.0f} s. Scoring on {options.n_test} new pairs, whose truth is known ...\n")

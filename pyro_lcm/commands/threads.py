@@ -18,18 +18,20 @@ def available_cores() -> int:
 
 
 @contextmanager
-def torch_threads(number: int | None) -> Iterator[int]:
+def torch_threads(number: int | None, *, default: int | None = None) -> Iterator[int]:
     """Let torch use so many threads while this lasts.
 
     Args:
-        number: Of threads; None takes OMP_NUM_THREADS if it is set, else all cores.
+        number: Of threads; None takes OMP_NUM_THREADS if it is set, else the default.
+        default: What is best for the work; None for all cores. A step of small networks is a thousand small operations:
+            a second thread gains nothing, and where another process has the second core each operation waits for it.
     """
     import torch
 
     before = torch.get_num_threads()
     if number is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
-        number = int(given) if given.isdecimal() and int(given) > 0 else available_cores()
+        number = int(given) if given.isdecimal() and int(given) > 0 else default or available_cores()
     if number > MOST:
         raise ValueError(f"threads: got {number}, expected at most {MOST}")
     torch.set_num_threads(number)

@@ -107,7 +107,7 @@ class Options:
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
         precision: Precision of the numbers, as Lightning Fabric names it.
         loggers: Further logs beside metrics.csv: tensorboard.
-        threads: CPU threads; by default OMP_NUM_THREADS if set, else all cores.
+        threads: CPU threads; by default OMP_NUM_THREADS if set, else one, of images all cores.
         images: See there.
         tables: See there.
         budget: Optimizer steps.
@@ -197,7 +197,9 @@ def _train(options: Options, folder: Path) -> int:
             len(held_out),
             MIN_PAIRS,
         )
-    with torch_threads(options.threads), untouched_by_bad_input(folder), named(options.data):
+    threads = torch_threads(options.threads, default=None if training.is_images else 1)
+    with threads as number, untouched_by_bad_input(folder), named(options.data):
+        logger.info("%d threads", number)
         write_options(folder, to_plain(options))
         try:
             start = time.perf_counter()

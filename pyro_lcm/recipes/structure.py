@@ -146,7 +146,9 @@ class FindParents:
 
     By nature z_i depends on its parents, given all predecessors on nothing else, and redrawn it depends on nothing. A
     solution function that is not exact leaves a dependence in both, so what counts is how much better predecessors
-    explain z_i before than z~_i after an intervention on i, in nats per row.
+    explain z_i before than z~_i after an intervention on i, in nats per row. Where solution functions are to be
+    trained further, predecessors stay that explain z_i, or the redrawn e~_i, whose mechanism needs no solution function
+    of i: one that is missing cannot come back, one too many is seen later.
 
     Attributes:
         program: which program of the objective's (:meth:`~pyro_lcm.training.objective.PairObjective.programs`).
@@ -174,8 +176,14 @@ class FindParents:
                 adjacency[earlier, variable] = 1.0
                 continue
             if self.restrict:
-                chosen = nonlinear_parents(natural[:, earlier], natural[:, variable], least=MIN_GAIN / 2)
-                adjacency[[earlier[k] for k in chosen], variable] = 1.0
+                causes, response = solution(before[hit])[:, earlier], after[hit, variable]
+                kept = {
+                    *nonlinear_parents(natural[:, earlier], natural[:, variable], least=MIN_GAIN / 2),
+                    *nonlinear_parents(
+                        causes.cpu().double().numpy(), response.cpu().double().numpy(), least=MIN_GAIN / 2
+                    ),
+                }
+                adjacency[[earlier[k] for k in kept], variable] = 1.0
                 continue
             redrawn = solution(after[hit]).cpu().double().numpy()
             chosen = mechanism_parents(
