@@ -58,6 +58,33 @@ def match_targets(lines: NestedDirections, target: NDArray[np.int64], lengths: A
     return variable if held[line, variable].min() >= PURITY else None
 
 
+def directions_in_order(
+    differences: Array, target: NDArray[np.int64], effects_first: NDArray[np.int64]
+) -> Array | None:
+    """The line of each variable once those of later ones are divided out, where an order is known.
+
+    Where mechanisms are linear too, lines can be divided out in any order, and only this one makes readouts of them:
+    differences of a cause are then on a line that its effects are a part of.
+
+    Args:
+        differences: (N, k) of observations.
+        target: (N,) inferred targets 1..d, 0 for none.
+        effects_first: (d,) the variables, 0..d-1, from effects to causes.
+
+    Returns:
+        (d, k) orthonormal, in that order; None if the differences of a target are not on a line by then.
+    """
+    left, found = differences, []
+    for variable in effects_first:
+        rows = left[target == variable + 1]
+        squares, vectors = np.linalg.eigh(rows.T @ rows)
+        if squares[-1] <= 0 or squares[-1] < PURITY * squares.sum():
+            return None
+        found.append(vectors[:, -1])
+        left = left - np.outer(left @ found[-1], found[-1])
+    return np.stack(found)
+
+
 def linear_readouts(
     directions: Array, of_line: NDArray[np.int64], after: Array, target: NDArray[np.int64]
 ) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ from torch import Tensor
 from pyro_lcm.causal.abilities import as_perfect
 from pyro_lcm.causal.jacobian import causal_order
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
-from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
+from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
 from pyro_lcm.recipes.calibrate import regress_solutions
@@ -244,10 +244,13 @@ class FindReadouts:
         differences = sides[1] - sides[0]
         dim = differences.shape[1]
         lines = find_nested_directions(differences, dim, tolerance=self.tolerance, seed=seed)
-        of_line = match_targets(lines, target, np.linalg.norm(differences, axis=1))
-        if of_line is None:
+        if match_targets(lines, target, np.linalg.norm(differences, axis=1)) is None:
             return {"readouts": 0.0}
-        weight, bias = linear_readouts(lines.directions, of_line, sides[1], target)
+        effects_first = objective.model.solution.order.cpu().numpy()[::-1]
+        directions = directions_in_order(differences, target, effects_first)
+        if directions is None:
+            return {"readouts": 0.0}
+        weight, bias = linear_readouts(directions, effects_first, sides[1], target)
         rising = ((after - before).cpu().double().numpy() * (differences @ weight)).sum(0)
         sign = np.where(rising < 0, -1.0, 1.0)
         objective.readouts.set_linear(torch.as_tensor(weight * sign), torch.as_tensor(bias * sign))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.identify.linear_readouts import linear_readouts, match_targets
+from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 
 DIM = 4
@@ -82,3 +82,22 @@ def test_zero_differences_belong_to_no_line():
 def test_more_lines_than_columns_are_refused():
     with pytest.raises(ValueError, match="most: got 4, expected 1 to 3"):
         find_nested_directions(np.ones((10, 3)), 4)
+
+
+def test_readouts_are_causal_variables_where_mechanisms_are_linear_too():
+    rng = np.random.default_rng(0)
+    noise, drawn, target = rng.normal(size=(3000, 3)), rng.normal(size=(3000, 3)), rng.integers(4, size=3000)
+
+    def solve(hit):
+        first = np.where(hit == 1, drawn[:, 0], noise[:, 0])
+        second = np.where(hit == 2, drawn[:, 1], 1.5 * first + noise[:, 1])
+        return np.stack([first, second, np.where(hit == 3, drawn[:, 2], np.tanh(2 * second) + noise[:, 2])], 1)
+
+    mixing = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    before, after = solve(0 * target), solve(target)
+    effects_first = np.array([2, 1, 0])
+    directions = directions_in_order((after - before) @ mixing, target, effects_first)
+    weight, bias = linear_readouts(directions, effects_first, after @ mixing, target)
+    correlation = np.corrcoef((after @ mixing @ weight + bias).T, after.T)[:3, 3:]
+    np.testing.assert_allclose(np.abs(correlation.diagonal()), 1.0, atol=1e-4)
+    assert directions_in_order((after - before) @ mixing, target, effects_first[::-1]) is None
