@@ -198,8 +198,7 @@ def _train(options: Options, folder: Path) -> int:
             MIN_PAIRS,
         )
     threads = torch_threads(options.threads, default=None if training.is_images else 1)
-    with threads as number, untouched_by_bad_input(folder), named(options.data):
-        logger.info("%d threads", number)
+    with threads, untouched_by_bad_input(folder), named(options.data):
         write_options(folder, to_plain(options))
         try:
             start = time.perf_counter()
