@@ -57,9 +57,8 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     """
     if len(pairs) < MIN_PAIRS:
         raise ValueError(f"pairs: got {len(pairs)}, expected at least {MIN_PAIRS} to judge by")
-    pairs, left_out = _explained_by_some_intervention(fitted, pairs)
+    pairs, before, after, left_out = _explained_by_some_intervention(fitted, pairs)
     x, x_after = sides(pairs)
-    before, after = fitted.encode(x), fitted.encode(x_after)
     agreement = None
     if fits:
         agreement = agreement_of_fits([before.noise, *(other.encode(x).noise for other in fits)])
@@ -88,21 +87,24 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
 
 def _explained_by_some_intervention(
     fitted: FittedModel, pairs: InterventionPairs
-) -> tuple[InterventionPairs, tuple[str, ...]]:
-    """The pairs but for those that a fit leaves out (:mod:`pyro_lcm.screening`), and what is said of these."""
-    if fitted.architecture is None or len(fitted.standardizer.shape) != 1:
-        return pairs, ()
-    kept, wrong = sound_readings(pairs)
-    said = [f"{wrong} pairs with readings far outside those of their sensor, on one side alone, are not looked at"]
-    said = said if wrong else []
-    if fitted.linear and fitted.perfect:
-        before, after = (fitted.encode(side).noise.astype(np.float64) for side in sides(kept))
-        unrelated = unrelated_changes(after - before)
-        if 0 < unrelated.sum() <= len(kept) - MIN_PAIRS:
-            kept = kept[~unrelated]
+) -> tuple[InterventionPairs, Encoding, Encoding, tuple[str, ...]]:
+    """The pairs but for those that a fit leaves out (:mod:`pyro_lcm.screening`), encoded, and what is said of these."""
+    said = []
+    screened = fitted.architecture is not None and len(fitted.standardizer.shape) == 1
+    if screened:
+        pairs, wrong = sound_readings(pairs)
+        if wrong:
+            said.append(f"{wrong} pairs with readings far outside those of their sensor, on one side alone, are not"
+                        " looked at")  # fmt: skip
+    before, after = (fitted.encode(side) for side in sides(pairs))
+    if screened and fitted.linear and fitted.perfect:
+        unrelated = unrelated_changes(after.noise.astype(np.float64) - before.noise.astype(np.float64))
+        if 0 < unrelated.sum() <= len(pairs) - MIN_PAIRS:
+            pairs = pairs[~unrelated]
+            before, after = (fitted.encode(side) for side in sides(pairs))
             said.append(f"{unrelated.sum()} pairs differ in all variables, as if their sides did not belong together;"
                         " they are not looked at")  # fmt: skip
-    return kept, tuple(said)
+    return pairs, before, after, tuple(said)
 
 
 def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64]) -> NewValues:
@@ -187,7 +189,7 @@ def graph_posterior(
 def _latent_rows(fitted: FittedModel, before: Encoding, x: Rows, x_after: Rows, redrawn: bool) -> LatentRows:
     after = fitted.encode(x_after)
     targets = inferred_targets(fitted, x, x_after)
-    noise_after = fitted.new_values(before.noise, after.noise, targets.argmax(1))[0] if fitted.perfect else after.noise
     if not redrawn:
         return LatentRows(after.causal, targets)
+    noise_after = fitted.new_values(before.noise, after.noise, targets.argmax(1))[0] if fitted.perfect else after.noise
     return LatentRows(after.causal, targets, before.causal, noise_after, before.noise)

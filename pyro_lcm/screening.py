@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.data.lazy import CHUNK_BYTES
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sources import pieces
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.identify.wrong_readings import ReadingLimits, reading_limits
 from pyro_lcm.linearity import Linearity
@@ -52,25 +52,25 @@ def without_wrong_readings(
         np.add(readings, each.sum(0), out=readings)
         return np.asarray(each.any(1))
 
-    kept, left_out = _without((training, held_out), wrong)
+    number = len(training) + len(held_out)
+    (training, held_out), left_out = _without((training, held_out), wrong)
     if left_out:
         worst = int(readings.argmax())
         logger.warning(
             "%d of %d pairs have readings far outside those of their sensor, on one side alone, most of them feature %d"
             " of x; they are left out",
             left_out,
-            len(training) + len(held_out),
+            number,
             worst + 1,
         )
-    return *kept, left_out
+    return training, held_out, left_out
 
 
 def sound_readings(pairs: InterventionPairs, *, seed: int = 0) -> tuple[InterventionPairs, int]:
     """The pairs without those with wrong readings, judged by themselves, and how many these are."""
     limits = _limits(pairs, seed)
-    wrong = _mask(pairs, lambda before, after: np.asarray(limits.wrong(before, after).any(1)))
-    number = int(wrong.sum())
-    return (pairs[~wrong], number) if 0 < number < (1 - _LEAST_LEFT) * len(pairs) else (pairs, 0)
+    (kept,), left_out = _without((pairs,), lambda before, after: np.asarray(limits.wrong(before, after).any(1)))
+    return kept, left_out
 
 
 def without_unrelated(
@@ -94,15 +94,16 @@ def without_unrelated(
         sides = (standardizer.transform(side).astype(np.float64) for side in (before, after))
         return lines.unrelated(*sides)
 
-    kept, left_out = _without((training, held_out), unrelated)
+    number = len(training) + len(held_out)
+    (training, held_out), left_out = _without((training, held_out), unrelated)
     if left_out:
         logger.warning(
             "%d of %d pairs differ in all directions, as if their sides did not belong together or readings were wrong;"
             " they are left out",
             left_out,
-            len(training) + len(held_out),
+            number,
         )
-    return *kept, left_out
+    return training, held_out, left_out
 
 
 def _limits(pairs: InterventionPairs, seed: int) -> ReadingLimits:
@@ -111,20 +112,18 @@ def _limits(pairs: InterventionPairs, seed: int) -> ReadingLimits:
 
 
 def _without(
-    parts: tuple[InterventionPairs, InterventionPairs],
-    chosen: Callable[[NDArray[np.float64], NDArray[np.float64]], Mask],
-) -> tuple[tuple[InterventionPairs, InterventionPairs], int]:
+    parts: tuple[InterventionPairs, ...], chosen: Callable[[NDArray[np.float64], NDArray[np.float64]], Mask]
+) -> tuple[tuple[InterventionPairs, ...], int]:
+    """Parts without the pairs that are chosen, and how many these are; all stay if they would be nearly all of one."""
     masks = [_mask(part, chosen) for part in parts]
     left_out = sum(int(mask.sum()) for mask in masks)
     if not left_out or any(mask.mean() > 1 - _LEAST_LEFT for mask in masks):
         return parts, 0
-    first, second = (part[~mask] for part, mask in zip(parts, masks, strict=True))
-    return (first, second), left_out
+    return tuple(part[~mask] for part, mask in zip(parts, masks, strict=True)), left_out
 
 
 def _mask(pairs: InterventionPairs, chosen: Callable[[NDArray[np.float64], NDArray[np.float64]], Mask]) -> Mask:
-    """Which pairs are chosen, looked at in pieces: pairs may be larger than memory."""
-    rows = max(1, CHUNK_BYTES // (16 * pairs.observation_shape[0]))
-    parts = (pairs[start : start + rows] for start in range(0, len(pairs), rows))
+    """Which pairs are chosen."""
+    parts = (pairs[rows] for rows in pieces(pairs))
     masks = [chosen(*(np.asarray(side, dtype=np.float64) for side in (part.x, part.x_after))) for part in parts]
     return np.concatenate(masks)

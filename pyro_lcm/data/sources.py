@@ -55,14 +55,18 @@ def standardized_tensors(pairs: InterventionPairs, standardizer: Units, *, doubl
     source = StandardizedPairs(pairs, standardizer, double=double)
     shape = (len(pairs), *standardizer.output_shape)
     result = {name: torch.from_numpy(np.empty(shape, dtype=source.dtype)) for name in ("x", "x_after")}
-    step = max(1, CHUNK_BYTES // (pairs[:1].x.itemsize * math.prod(pairs.observation_shape)))
-    for start in range(0, len(pairs), step):
-        rows = slice(start, start + step)
+    for rows in pieces(pairs):
         part = pairs[rows]
         result["x"][rows] = torch.from_numpy(standardizer.transform(part.x, source.dtype))
         result["x_after"][rows] = torch.from_numpy(standardizer.transform(part.x_after, source.dtype))
     known = pairs.known_targets
     return result if known is None else result | {"targets": torch.from_numpy(np.array(known))}
+
+
+def pieces(pairs: InterventionPairs) -> list[slice]:
+    """Slices of pairs, which may be larger than memory, of which each is small."""
+    step = max(1, CHUNK_BYTES // (pairs[:1].x.itemsize * math.prod(pairs.observation_shape)))
+    return [slice(start, start + step) for start in range(0, len(pairs), step)]
 
 
 def fits_in_memory(
