@@ -1,14 +1,14 @@
-"""The same on a GPU, where there is one: no step waits, fits are as good, runs resume, and what is saved is read on a CPU."""
+"""The same on a GPU, where there is one: no step waits, fits are as good, runs resume, and a CPU reads what is saved."""
 
 import numpy as np
 import pytest
 import torch
-from recipe_steps import MODELS, steps
 
 from pyro_lcm import Budget, LatentCausalModel
 from pyro_lcm.data import ScalingSystem
 from pyro_lcm.data.scenes import simulate_shapes
 from pyro_lcm.registry import SPECS
+from recipe_steps import MODELS, steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
