@@ -119,6 +119,8 @@ class ILCMGuide(AmortizedGuide):
         recorded and replayed.
         """
         if self.averaging == "random":
-            weight: Tensor = pyro.sample("averaging", Uniform(self.zero, 1.0), infer={"is_auxiliary": True})
+            weight: Tensor = pyro.sample(
+                "averaging", Uniform(self.zero, torch.ones_like(self.zero)), infer={"is_auxiliary": True}
+            )
             return weight
         return self.zero + (0.5 if self.averaging == "mean" else 0.0)

@@ -60,7 +60,7 @@ class BetaVAE(PyroModule):
             x before and x after.
         """
         with pyro.plate("pairs", size, subsample=index):
-            prior = Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1)
+            prior = Normal(self.zero, torch.ones_like(self.zero)).expand([self.dim_z]).to_event(1)
             noise = pyro.sample("noise", prior)
             redrawn = pyro.sample("redrawn", prior)
             with scope(prefix="before"):

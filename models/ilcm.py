@@ -79,7 +79,7 @@ class ILCM(PyroModule):
         """
         with pyro.plate("pairs", size, subsample=index):
             target = pyro.sample("target", target_distribution(self.target_prior, targets))
-            noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
+            noise = pyro.sample("noise", Normal(self.zero, torch.ones_like(self.zero)).expand([self.dim_z]).to_event(1))
             hit = hit_mask(target, self.dim_z)
             outcomes = prior_outcomes(self.redrawn_dist, noise, target, hit)
             redrawn = pyro.sample("redrawn", outcomes.to_event(1))

@@ -95,7 +95,7 @@ class SubsetILCM(SoftILCM):
         known = None if targets is None else row_of(self.subsets, targets)
         with pyro.plate("pairs", size, subsample=index):
             target = pyro.sample("target", target_distribution(self.target_prior, known))
-            noise = pyro.sample("noise", Normal(self.zero, 1.0).expand([self.dim_z]).to_event(1))
+            noise = pyro.sample("noise", Normal(self.zero, torch.ones_like(self.zero)).expand([self.dim_z]).to_event(1))
             hit = self.subsets[target]
             unseen = None if only_scoring() else self.redrawn_dist(noise)
             redrawn = pyro.sample("redrawn", RedrawnInOrder(self.redrawn_dist, noise, hit, unseen))

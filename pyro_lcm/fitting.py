@@ -293,6 +293,7 @@ def train_fitted(
             resume=resume,
             loggers=loggers,
             facts=shared,
+            record=fitted.architecture is not None,  # of one's own programs nobody knows whether steps are alike
         )
     fitted.objective.eval()
     config = shared | {

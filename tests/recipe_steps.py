@@ -9,14 +9,16 @@ from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS, build
 from pyro_lcm.training.optimizers import optimizer_of
+from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.recorded import Gradients
 from pyro_lcm.training.sources import PlacedSource, TensorSource
 
 DIM, PAIRS = 3, 400
 MODELS = [(name, invertible) for name, spec in SPECS.items() for invertible in {False, spec.invertible}]
 
 
-def steps(name: str, invertible: bool, device: str) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The phases of a model's recipe, each begun, with a function that takes one step of it."""
+def gradients_of(name: str, invertible: bool, device: str) -> Iterator[tuple[Phase, list, Gradients, torch.Tensor]]:
+    """The phases of a model's recipe, each begun: parameters, the gradients of a step, and rows to take it with."""
     place = torch.device(device)
     spec = SPECS[name]
     tensors, targets = _tensors()
@@ -25,24 +27,36 @@ def steps(name: str, invertible: bool, device: str) -> Iterator[tuple[str, Calla
     architecture = Architecture(name, DIM, DIM, invertible=invertible, flow_layers=2, flow_hidden=4)
     objective = spec.objective(*build(architecture)).to(place)
     source = PlacedSource(TensorSource(tensors), place)
-    index = torch.arange(64)
+    parameters = list(objective.parameters())
     with pyro.validation_enabled(False):
         for phase in spec.phases(architecture, Budget(fit=10, reconstruct=1, refine=1, solutions=1), False):
             if phase.start is not None:
                 with torch.no_grad():
                     phase.start(objective, source, 0)
-            if not phase.steps:
-                continue
-            optimizer = optimizer_of(phase, scaled=False)([{"params": list(objective.parameters()), "lr": 1e-4}])
-            rows, settings = index.to(place), phase.settings_at(0.0)
+            if phase.steps:
 
-            def step(optimizer=optimizer, rows=rows, settings=settings) -> None:
-                loss, _ = objective(source.batch(index), size=PAIRS, index=rows, **settings)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(objective.parameters(), 10.0)
-                optimizer.step()
+                def gradients(index, progress, phase=phase):
+                    for parameter in parameters:
+                        parameter.grad = None
+                    settings = phase.settings_at(progress)
+                    loss, metrics = objective(source.batch(index), size=PAIRS, index=index, **settings)
+                    loss.backward()
+                    return {"loss": loss.detach(), **metrics}
 
-            yield phase.name, step
+                yield phase, parameters, gradients, torch.arange(64, device=place)
+
+
+def steps(name: str, invertible: bool, device: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The phases of a model's recipe, each begun, with a function that takes one step of it."""
+    for phase, parameters, gradients, index in gradients_of(name, invertible, device):
+        optimizer = optimizer_of(phase, scaled=False)([{"params": parameters, "lr": 1e-4}])
+
+        def step(gradients=gradients, parameters=parameters, optimizer=optimizer, index=index) -> None:
+            gradients(index, 0.0)
+            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+            optimizer.step()
+
+        yield phase.name, step
 
 
 def _tensors():

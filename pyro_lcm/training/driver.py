@@ -58,6 +58,7 @@ def fit(
     resume: bool = False,
     fabric: Fabric | None = None,
     facts: Mapping[str, Any] | None = None,
+    record: bool = False,
 ) -> FitResult:
     """Optimise the parameters of an objective in place.
 
@@ -91,6 +92,9 @@ def fit(
         resume: Whether to go on from the checkpoint in ``out``; without one the run starts from scratch.
         fabric: A launched Fabric, which takes the place of ``device`` and ``precision``.
         facts: Plain data that a run must share to be gone on with, such as how its objective was built.
+        record: Whether to record a step as a CUDA graph and replay it, on one GPU, in phases whose settings stay:
+            for an objective that does the same in every step, whatever the values
+            (:mod:`pyro_lcm.training.recorded`).
 
     Returns:
         How the run ended, with its history.
@@ -167,6 +171,7 @@ def fit(
                     optimizer=optimizer,
                     folder=folder,
                     identity=identity,
+                    record=record,
                 )
                 rows = 0
                 if latest is not None and saved is not None:

@@ -7,6 +7,7 @@ run which goes on from a checkpoint repeats the run that was left alone bit for 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from pyro_lcm.training.optimizers import (
     parameter_groups,
 )
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.recorded import Gradients, recorded
+from pyro_lcm.training.schedules import SCHEDULES
 from pyro_lcm.training.sources import PlacedSource
 from pyro_lcm.training.validation import split_output, validate
 
@@ -92,6 +95,7 @@ class TrainingLoop:
         optimizer: OptimizerFactory | None,
         folder: CheckpointFolder | None,
         identity: Mapping[str, Any],
+        record: bool,
     ) -> None:
         self.objective = objective
         self.data = data
@@ -104,6 +108,7 @@ class TrainingLoop:
         self.factory = optimizer
         self.folder = folder
         self.identity = identity
+        self.record = record
         self.finished: list[PhaseResult] = []
         self._position = _Position()
         self._parameters = {name: p for name, p in objective.named_parameters() if p.requires_grad}
@@ -210,10 +215,13 @@ class TrainingLoop:
             processes=self.fabric.world_size,
             device=data.index_device,
         )
+        gradients: Gradients = functools.partial(self._gradients, module, data, phase)
+        if self._can_be_recorded(phase, data):
+            gradients = recorded(gradients, order.index(position.phase_step), self._parameters.values())
         end = position.step - position.phase_step + phase.steps
         while position.step < end:
             stop = self.cadence.next_stop(position.step, end)
-            self._steps(phase, module, wrapped, data, order, stop - position.step)
+            self._steps(phase, module, wrapped, gradients, order, stop - position.step)
             self._pause(phase, at_end=stop == end)
         self._check_finite()
         keeps_moments = position.phase + 1 < len(self.phases) and not self.phases[position.phase + 1].reset_optimizer
@@ -222,36 +230,44 @@ class TrainingLoop:
         optimizer.zero_grad(set_to_none=True)
 
     def _steps(
-        self, phase: Phase, module: Any, optimizer: Any, data: PlacedSource, order: BatchOrder, count: int
+        self, phase: Phase, module: Any, optimizer: Any, gradients: Gradients, order: BatchOrder, count: int
     ) -> None:
         """Take ``count`` steps. Nothing in here waits for the device."""
         position, fabric, clip = self._position, self.fabric, phase.gradient_clip
-        size, device = len(data), data.device
-        groups, parameters = optimizer.optimizer.param_groups, list(self._parameters.values())
+        groups = optimizer.optimizer.param_groups
         for step in range(position.phase_step, position.phase_step + count):
             progress = phase.progress(step)
             rate = phase.learning_rate_at(progress)
             for group in groups:
                 group["lr"] = rate
-            index = order.index(step)
-            tensors = data.batch(index)
-            for parameter in parameters:  # what optimizer.zero_grad does, at a tenth of its cost
-                parameter.grad = None
-            output = module(tensors, size=size, index=index.to(device), **phase.settings_at(progress))
-            loss, metrics = split_output(output)
-            fabric.backward(loss)
-            values = {"loss": loss.detach()}
+            values = dict(gradients(order.index(step), progress))
             if clip is not None:
                 values["gradient_norm"] = fabric.clip_gradients(
                     module, optimizer, max_norm=clip, error_if_nonfinite=False
                 )
             optimizer.step()
-            for name, value in metrics.items():
-                values[name] = value.detach()
             self._window.append(values)
             self._bar.step()
         position.phase_step += count
         position.step += count
+
+    def _gradients(
+        self, module: Any, data: PlacedSource, phase: Phase, index: Tensor, progress: float
+    ) -> dict[str, Tensor]:
+        """Loss and metrics of a step, whose gradient the parameters have afterwards."""
+        for parameter in self._parameters.values():  # what optimizer.zero_grad does, at a tenth of its cost
+            parameter.grad = None
+        tensors = data.batch(index)
+        output = module(tensors, size=len(data), index=index.to(data.device), **phase.settings_at(progress))
+        loss, metrics = split_output(output)
+        self.fabric.backward(loss)
+        return {"loss": loss.detach(), **{name: value.detach() for name, value in metrics.items()}}
+
+    def _can_be_recorded(self, phase: Phase, data: PlacedSource) -> bool:
+        """Whether all steps of a phase are one CUDA graph: one GPU, the data on it, and settings that stay."""
+        plain = not self._scaled and self.fabric.world_size == 1
+        steady = not any(isinstance(value, SCHEDULES) for value in phase.settings.values())
+        return self.record and plain and steady and data.device.type == "cuda" and data.in_memory
 
     def _pause(self, phase: Phase, *, at_end: bool) -> None:
         """Read what the steps left behind; validate and save where it is time to."""

@@ -3,6 +3,8 @@
 Such operations show on any device: the host's copy of a number, and those whose shape or errors depend on values.
 """
 
+import sys
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -44,6 +46,31 @@ def test_a_step_of_any_phase_waits_for_nothing(name, invertible):
             with Waiting() as waiting:
                 step()
         assert waiting.names == [], phase
+
+
+@pytest.fixture
+def numbers(monkeypatch):
+    """Where numbers of the host become tensors, which elsewhere copies them there; Pyro's plates keep theirs."""
+    places = []
+    make = torch.tensor
+
+    def tensor(*args, **kwargs):
+        caller = sys._getframe(1).f_globals["__name__"]
+        if caller != "pyro.poutine.subsample_messenger":
+            places.append(caller)
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "tensor", tensor)
+    return places
+
+
+@pytest.mark.parametrize(("name", "invertible"), MODELS)
+def test_a_step_of_any_phase_copies_no_number(name, invertible, numbers):
+    for phase, step in steps(name, invertible, "cpu"):
+        step()
+        numbers.clear()
+        step()
+        assert numbers == [], phase
 
 
 def test_what_waits_is_seen():

@@ -1,4 +1,4 @@
-"""The same on a GPU, where there is one: no step waits, fits are as good, runs resume, and a CPU reads what is saved."""
+"""The same on a GPU, where there is one: no step waits, fits are as good, runs resume, a CPU reads what is saved."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from pyro_lcm import Budget, LatentCausalModel
 from pyro_lcm.data import ScalingSystem
 from pyro_lcm.data.scenes import simulate_shapes
 from pyro_lcm.registry import SPECS
-from recipe_steps import MODELS, steps
+from pyro_lcm.training.recorded import recorded
+from recipe_steps import MODELS, gradients_of, steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -22,6 +23,24 @@ def test_no_step_waits_for_the_gpu(name, invertible):
             step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(("name", "invertible"), MODELS)
+def test_a_recorded_step_is_the_step(name, invertible, caplog):
+    for phase, parameters, gradients, index in gradients_of(name, invertible, "cuda"):
+        torch.cuda.manual_seed(1)
+        plain = {key: value.item() for key, value in gradients(index, 0.0).items()}
+        grads = [None if parameter.grad is None else parameter.grad.clone() for parameter in parameters]
+        torch.cuda.manual_seed(1)
+        replay = recorded(gradients, index.flip(0), parameters)
+        assert not caplog.records, phase
+        for _ in range(2):
+            torch.cuda.manual_seed(1)
+            again = {key: value.item() for key, value in replay(index, 0.0).items()}
+            assert again == pytest.approx(plain, rel=1e-3, abs=1e-4), phase
+        for parameter, grad in zip(parameters, grads, strict=True):
+            assert (parameter.grad is None) == (grad is None)
+            assert grad is None or torch.allclose(parameter.grad, grad, rtol=1e-2, atol=1e-3), phase
 
 
 @pytest.fixture(scope="module")
