@@ -6,8 +6,7 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
 2. *Functions.* With all groups known, several functions of each variable are found anew, which have to keep all other
    groups, and each pair goes to the variable whose functions it changes, all others being kept up to their own
    tolerance. A function that folds, so that some of its changes come to nothing, is made up for by the others of its
-   variable. The groups of variables that no function is kept of are given up, and sought again among the pairs that
-   change none of the others' functions.
+   variable. Groups that were not found are sought among the pairs that change none of the others' functions.
 3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
    image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
    along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Where noise does not
@@ -39,9 +38,9 @@ __all__ = ["SingleTargets", "find_single_targets"]
 _FUNCTIONS = 4
 """Of each variable once all groups are known."""
 _ROUNDS = 3
-"""How often at most variables of which no function is found are sought anew."""
-_POOR = 1.0
-"""Nats below which no function of a variable has been found."""
+"""How often at most groups that are missing, and functions that are faint, are looked for."""
+_FAINT = 2.0
+"""Nats below which functions of a variable are looked for once more, with better targets of all."""
 _SLACK = 0.3
 """Nats by which a function may be below the best one of its variable and still count."""
 _ALIKE = 0.15
@@ -108,25 +107,43 @@ def find_single_targets(
         target[still] = 0
     numbers = list(range(1, dim + 1))
     missing, found = numbers, {}
-    for _ in range(_ROUNDS):
-        target = search.groups(target, missing, apart=still is not None)
-        found |= {number: search.functions(target, number, _FUNCTIONS) for number in missing}
-        rest = missing[-1]
-        missing = [number for number in numbers if float(found[number].nats.max()) < _POOR]
-        if not missing or dim == 1:
+    for last in (*[False] * (_ROUNDS - 1), True):
+        target, failed = search.groups(target, missing, apart=still is not None)
+        for number in missing:
+            if last or number not in failed:
+                found[number] = search.functions(target, number, _FUNCTIONS)
+        missing = failed
+        if not missing:
             break
-        if still is not None and rest not in missing:  # the last group has had the pairs of those that were not found
-            missing.append(rest)
-        target = _of_others(target, found, missing, still)
-    if dim > 1:
-        target = infer_single_targets(torch.stack([_changes(found[number]) for number in numbers]), target)
-    places = [_unrolled(found[number], seed) for number in numbers]
-    sides = np.split(np.column_stack(places).astype(np.float32), 2)
-    if dim > 1 and still is not None:
-        moved = torch.from_numpy(sides[1] - sides[0]).T.square().unsqueeze(1)
+        if not last:
+            target = _of_others(target, found, still)
+    places = {number: _unrolled(found[number], seed) for number in numbers}
+    target = _inferred(target, found, places, still)
+    for _ in range(_ROUNDS - 1):
+        faint = [number for number in numbers if float(found[number].nats.max()) < _FAINT]
+        if not faint or dim == 1:
+            break
+        found |= {number: search.functions(target, number, _FUNCTIONS) for number in faint}
+        places |= {number: _unrolled(found[number], seed) for number in faint}
+        target = _inferred(target, found, places, still)
+    sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
+
+
+def _inferred(
+    target: Tensor, found: Mapping[int, KeptFunctions], places: Mapping[int, NDArray[np.float64]], still: Tensor | None
+) -> Tensor:
+    """Targets (N,) by functions of all d variables; where noise hides nothing, by how far pairs move along each."""
+    if len(found) == 1:
+        return target.clamp(min=0)
+    numbers = sorted(found)
+    target = infer_single_targets(torch.stack([_changes(found[number]) for number in numbers]), target)
+    if still is not None:
+        before, after = np.split(np.stack([places[number] for number in numbers]), 2, axis=1)
+        moved = torch.from_numpy(after - before).square().unsqueeze(1)
         for _ in range(2):  # the first time with tolerances by targets that are not as good
             target = infer_single_targets(moved, target, still)
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
+    return target
 
 
 def _changes(found: KeptFunctions) -> Tensor:
@@ -135,9 +152,9 @@ def _changes(found: KeptFunctions) -> Tensor:
     return found.change.square().masked_fill(poor.unsqueeze(1), torch.nan)
 
 
-def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], missing: list[int], still: Tensor | None) -> Tensor:
+def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], still: Tensor | None) -> Tensor:
     """Targets (N,) by the functions of the variables that have some; pairs that change none of these are unknown."""
-    others = [number for number in found if number not in missing]
+    others = sorted(found)
     given = torch.full_like(target, UNKNOWN)
     if others:
         place = torch.zeros(int(target.max()) + 1, dtype=target.dtype)

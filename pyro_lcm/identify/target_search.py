@@ -71,7 +71,7 @@ class TargetSearch:
         self.steps = steps
         self.generator = torch.Generator().manual_seed(seed)
 
-    def groups(self, target: Tensor, missing: Sequence[int], *, apart: bool) -> Tensor:
+    def groups(self, target: Tensor, missing: Sequence[int], *, apart: bool) -> tuple[Tensor, list[int]]:
         """Find the groups that are missing.
 
         Args:
@@ -81,17 +81,23 @@ class TargetSearch:
                 is none's otherwise.
 
         Returns:
-            (N,) the same with the new groups, and ``UNSURE``.
+            (N,) the same with the new groups, and ``UNSURE``; and the numbers of the groups that were not found, with
+            that of what is left where there are such.
         """
-        target = target.clone()
+        target, failed = target.clone(), []
         for position, number in enumerate(missing[: len(missing) - apart]):
-            if int((target == UNKNOWN).sum()) < 20 * self.dim:
+            unknown = int((target == UNKNOWN).sum())
+            if unknown < 20 * self.dim:
+                failed += missing[position : len(missing) - apart]
                 break
             sure, perhaps = self._next(target, len(missing) - position)
+            if int(sure.sum()) < _LEAST * unknown:
+                failed.append(number)
+                continue
             target[perhaps] = UNSURE
             target[sure] = number
         target[target == UNKNOWN] = missing[-1] if apart else 0
-        return target
+        return target, [*failed, missing[-1]] if failed and apart else failed
 
     def functions(self, target: Tensor, number: int, starts: int) -> KeptFunctions:
         """Functions of one variable, which the pairs of all others keep.
