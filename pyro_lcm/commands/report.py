@@ -115,7 +115,7 @@ def _origin_section(file: Path) -> dict[str, Any]:
 def _train_options(folder: Path) -> dict[str, Any]:
     """Options that a run was trained with, less those that are as they are if not given; none if there is no record."""
     from pyro_lcm.commands.parsing import to_plain
-    from pyro_lcm.commands.train import Options
+    from pyro_lcm.commands.train_options import Options
 
     file = folder / OPTIONS
     if not file.is_file():
