@@ -186,10 +186,9 @@ def fit_pairs(
             seed=seed,
         )
         architecture, recipe = design.architecture, design.phases
-        if design.lines is not None:
-            training, held_out, left_out["unrelated"] = without_unrelated(
-                training, held_out, standardizer, design.lines
-            )
+        training, held_out, left_out["unrelated"] = without_unrelated(
+            training, held_out, standardizer, design.off_lines
+        )
         model, guide = build(architecture, seed=seed)
     else:
         model, guide = choice.model, choice.guide

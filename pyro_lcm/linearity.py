@@ -9,7 +9,7 @@ in few, and are many.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from pyro_lcm.identify.noisy_directions import NoisyDirections, fit_noisy_direct
 from pyro_lcm.identify.shared_subspace import SharedDirections
 from pyro_lcm.recipes.initialize import NOISE_FREE
 
-__all__ = ["Linearity", "judge_linearity", "unrelated_changes"]
+__all__ = ["Linearity", "PairsOffLines", "judge_linearity", "unrelated_changes"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +39,33 @@ LEAST_UNRELATED = 0.002
 
 
 @dataclass(frozen=True)
+class PairsOffLines:
+    """Tells the pairs that belong to no intervention where all is linear.
+
+    Attributes:
+        directions: (k, D) directions of whitened x that the sides share.
+        lines: of differences along these, with a class for those that are on none.
+    """
+
+    directions: Array
+    lines: NoisyDirections
+
+    def among(self, before: Array, after: Array) -> NDArray[np.bool_]:
+        """Which of (N, D) whitened pairs these are, (N,)."""
+        return self.lines.unrelated((after - before) @ self.directions.T)
+
+
+@dataclass(frozen=True)
 class Linearity:
     """What the lines of differences say.
 
     Attributes:
         linear: whether mixing and mechanisms are linear.
-        directions: (k, D) directions of whitened x that the sides share.
-        lines: with a class of pairs that belong to no intervention; None if there are hardly any.
+        off_lines: tells the pairs that belong to no intervention; None if there are hardly any.
     """
 
     linear: bool
-    directions: Array
-    lines: NoisyDirections | None = None
-
-    def unrelated(self, before: Array, after: Array) -> NDArray[np.bool_]:
-        """Which of (N, D) whitened pairs belong to no intervention, (N,)."""
-        if self.lines is None:
-            return np.zeros(len(before), dtype=bool)
-        return self.lines.unrelated((after - before) @ self.directions.T)
+    off_lines: PairsOffLines | None = None
 
 
 def judge_linearity(
@@ -71,14 +80,17 @@ def judge_linearity(
         share: part of the pairs with one target; where there are others, none is taken to belong to no intervention.
         seed: of the search for lines.
     """
-    everywhere = np.eye(before.shape[1])
-    if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
-        return Linearity(True, everywhere)
+    start = find_directions(after - before, share=share, seed=seed)
+    if start.residual < NOISE_FREE:
+        return Linearity(linear=True)
     if shared is None or shared.number == 0:
-        return Linearity(False, everywhere)
+        return Linearity(linear=False)
     directions = shared.directions[: shared.number]
     differences = (after - before) @ directions.T
-    start = find_directions(differences, seed=seed)
+    if share == 1 and shared.number == before.shape[1]:  # only turned: so are the lines
+        start = replace(start, directions=start.directions @ directions.T)
+    else:
+        start = find_directions(differences, seed=seed)
     unrelated = 2 * np.eye(shared.number) if share == 1 else None
     lines = fit_noisy_directions(differences, start, unrelated=unrelated)
     logger.info(
@@ -92,9 +104,9 @@ def judge_linearity(
     )
     straight = lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS
     if lines.unrelated_share < LEAST_UNRELATED:
-        return Linearity(straight, directions)
+        return Linearity(straight)
     linear = straight and _unrelated_are_few(lines, differences)
-    return Linearity(linear, directions, lines if linear else None)
+    return Linearity(linear, PairsOffLines(directions, lines) if linear else None)
 
 
 def unrelated_changes(differences: Array) -> NDArray[np.bool_]:

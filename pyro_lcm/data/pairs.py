@@ -20,7 +20,7 @@ from pyro_lcm.data.averaging import AveragedImages
 from pyro_lcm.data.checks import KEYS, check_arrays
 from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import write_arrays
-from pyro_lcm.data.lazy import as_rows
+from pyro_lcm.data.lazy import Rows, as_rows
 from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
 from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
@@ -451,6 +451,10 @@ class InterventionPairs:
         if sides["x"].shape[1:] == self.observation_shape:
             return self
         return self._of_checked(Columns({**arrays, **sides}, self._columns.rows, mapped=True), self._known_targets)
+
+    def unread_sides(self) -> tuple[Rows, Rows]:
+        """``x`` and ``x_after``; rows that were selected of what is not in memory are read when they are asked for."""
+        return self._columns.unread("x"), self._columns.unread("x_after")
 
     def in_memory(self) -> InterventionPairs:
         """Read all that is memory-mapped or lazy, for instance to decode image files once rather than every epoch."""
