@@ -28,7 +28,7 @@ from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.variable_count import count_variables
 
-__all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
+__all__ = ["Design", "check_known_targets", "check_target_numbers", "choose_design", "fit_standardizer"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,16 @@ def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:
         raise ValueError(
             f"targets: got sets of variables, expected single ones for {spec.name}; soft_ilcm_subsets takes sets"
         )
+
+
+def check_target_numbers(pairs: InterventionPairs, dim_z: int) -> None:
+    """Check that there is a variable for each target that is known.
+
+    Raises:
+        ValueError: if there is not.
+    """
+    if pairs.known_targets is not None and pairs.known_targets.max() > dim_z:
+        raise ValueError(f"targets: got {pairs.known_targets.max()}, expected at most {dim_z}, the number of variables")
 
 
 def fit_standardizer(pairs: InterventionPairs, *, units: Mode | None) -> Standardizer:

@@ -24,10 +24,12 @@ from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fine_tuning import fine_tune_pairs
+from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, renamed, save_fitted
+from pyro_lcm.fitting import fit_pairs, renamed
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
+from pyro_lcm.model_choice import ModelChoice
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.interventions import Outcome, Values
@@ -35,6 +37,7 @@ from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG, read_config, write_config
+from pyro_lcm.saved_model import load_fitted, save_fitted
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
@@ -177,16 +180,18 @@ class LatentCausalModel:
         self._fitted, self._result, self._config = fit_pairs(
             self._choice,
             pairs,
+            FitOptions(
+                seed=seed,
+                out=out,
+                budget=budget,
+                phases=phases,
+                device=device,
+                precision=precision,
+                progress=progress,
+                resume=resume,
+                loggers=loggers,
+            ),
             validation=validation,
-            seed=seed,
-            out=out,
-            budget=budget,
-            phases=phases,
-            device=device,
-            precision=precision,
-            progress=progress,
-            resume=resume,
-            loggers=loggers,
             code=code,
         )
         self._write(out)
@@ -215,16 +220,16 @@ class LatentCausalModel:
 
         Args:
             pairs: training pairs, of observations like those that the model was fitted to.
-            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000).
-            seed: of everything that is random.
-            out: a new run folder for logs, checkpoints and the model; None writes nothing.
+            validation: as :meth:`fit` takes it.
+            seed: as :meth:`fit` takes it, as all that is not told here.
+            out: a new run folder; None writes nothing.
             budget: ``Budget(refine=..., batch_size=...)``: optimizer steps, 1,000 by default, and pairs in a step.
             phases: a recipe of one's own instead, such as ``[Phase("on", 500, 1e-4, settings={"hypotheses": 2})]``.
-            device: as :meth:`fit` takes it.
-            precision: as Lightning Fabric names it; by default that of the parameters.
-            progress: as :meth:`fit` takes it.
-            resume: whether to go on with the run in ``out`` that was cut off; it begins with the same model.
-            loggers: as :meth:`fit` takes them.
+            device: see :meth:`fit`.
+            precision: by default that of the parameters.
+            progress: see :meth:`fit`.
+            resume: see :meth:`fit`; the run has to have begun with the same model.
+            loggers: see :meth:`fit`.
 
         Returns:
             The model itself; it stays as it was if something goes wrong.
@@ -237,16 +242,18 @@ class LatentCausalModel:
         self._fitted, self._result, self._config = fine_tune_pairs(
             self.fitted,
             pairs,
+            FitOptions(
+                seed=seed,
+                out=out,
+                budget=budget,
+                phases=phases,
+                device=device,
+                precision=precision,
+                progress=progress,
+                resume=resume,
+                loggers=loggers,
+            ),
             validation=validation,
-            seed=seed,
-            out=out,
-            budget=budget,
-            phases=phases,
-            device=device,
-            precision=precision,
-            progress=progress,
-            resume=resume,
-            loggers=loggers,
         )
         self._write(out)
         return self
