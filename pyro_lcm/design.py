@@ -28,7 +28,14 @@ from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.variable_count import count_variables
 
-__all__ = ["Design", "check_known_targets", "check_target_numbers", "choose_design", "fit_standardizer"]
+__all__ = [
+    "Design",
+    "check_dim_of_images",
+    "check_known_targets",
+    "check_target_numbers",
+    "choose_design",
+    "fit_standardizer",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +119,18 @@ def choose_design(
     check_known_targets(spec, pairs)
     phases = spec.phases(architecture, budget, linear)
     return Design(architecture, of_codes(phases) if coded else phases, judged.off_lines)
+
+
+def check_dim_of_images(pairs: InterventionPairs, dim_z: int | str | None) -> None:
+    """Check that the number of causal variables is given where pairs are images, which do not tell it.
+
+    Raises:
+        ValueError: if it is None, or ``"auto"``.
+    """
+    if pairs.is_images and not isinstance(dim_z, int):
+        raise ValueError(
+            f"dim_z: got {dim_z or 'none'} for images, expected their number of causal variables (--dim-z)"
+        )
 
 
 def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:

@@ -20,7 +20,14 @@ from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.units import Units
-from pyro_lcm.design import check_known_targets, check_target_numbers, choose_design, fit_standardizer, is_flat
+from pyro_lcm.design import (
+    check_dim_of_images,
+    check_known_targets,
+    check_target_numbers,
+    choose_design,
+    fit_standardizer,
+    is_flat,
+)
 from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.images.code import ImageCode
@@ -225,8 +232,8 @@ def renamed(fitted: FittedModel, names: Mapping[str, str]) -> FittedModel:
 
 def _dim_of_images(choice: ModelChoice, spec: ModelSpec, pairs: InterventionPairs) -> int:
     """Number of variables of images, with all checked that can be before a code is fitted, which takes long."""
-    if choice.dim_z is None:
-        raise ValueError("dim_z: got none for images, expected their number of causal variables (--dim-z)")
+    check_dim_of_images(pairs, choice.dim_z)
+    assert choice.dim_z is not None
     spec.check(Architecture(spec.name, choice.dim_z, choice.dim_z, **choice.options))
     check_known_targets(spec, pairs)
     return choice.dim_z

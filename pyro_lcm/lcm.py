@@ -194,6 +194,7 @@ class LatentCausalModel:
             validation=validation,
             code=code,
         )
+        self._config["features"] = list(pairs.features)
         self._write(out)
         return self
 
@@ -239,9 +240,10 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite.
         """
+        features = self.features
         self._fitted, self._result, self._config = fine_tune_pairs(
             self.fitted,
-            pairs,
+            pairs.in_order(features),
             FitOptions(
                 seed=seed,
                 out=out,
@@ -255,6 +257,7 @@ class LatentCausalModel:
             ),
             validation=validation,
         )
+        self._config["features"] = list(features or pairs.features)
         self._write(out)
         return self
 
@@ -376,6 +379,14 @@ class LatentCausalModel:
         """Names of the causal variables."""
         return self.fitted.names
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of x, of a model that was fitted to a table; otherwise empty.
+
+        Pairs from another table are brought into their order where they are asked for as pairs.
+        """
+        return tuple(self._config.get("features", ()))
+
     def encode(self, x: ArrayLike) -> Encoding:
         """Noise encodings and causal variables, with posterior standard deviations, in bounded memory.
 
@@ -443,7 +454,7 @@ class LatentCausalModel:
             hypotheses: targets summed over for each pair, the most probable ones; all d + 1 if None.
             seed: of the draws of the guide.
         """
-        return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+        return assessment.elbo(self.fitted, pairs.in_order(self.features), hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
@@ -456,6 +467,7 @@ class LatentCausalModel:
             The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off,
             ``report.hints`` what the pairs leave open.
         """
+        pairs = pairs.in_order(self.features)
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
 
     def evaluate(
@@ -469,6 +481,7 @@ class LatentCausalModel:
             n_jobs: processes for DCI.
             seed: of DCI.
         """
+        pairs = pairs.in_order(self.features)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(
@@ -506,7 +519,7 @@ class LatentCausalModel:
         """
         return assessment.graph_posterior(
             self.fitted,
-            pairs,
+            pairs.in_order(self.features),
             method=method,
             score=score,
             prior=prior,

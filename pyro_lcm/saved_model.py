@@ -57,6 +57,9 @@ def load_fitted(
         names = config["names"]
         if not isinstance(names, list):
             raise ValueError(f"names: got {names!r}, expected a list of texts")
+        features = config.setdefault("features", [])
+        if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
+            raise ValueError(f"features: got {features!r}, expected a list of texts")
         architecture: Architecture | None = None
         if config["architecture"] is not None:
             architecture = Architecture.from_dict(config["architecture"])

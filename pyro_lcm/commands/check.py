@@ -56,7 +56,13 @@ def run(options: Options) -> int:
     refuse_existing([folder / "check.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    pairs = load_pairs(
+        options.data,
+        mmap=options.resources.mmap,
+        images=options.images,
+        tables=options.tables,
+        features=model.features,
+    )
     with torch_threads(options.resources.threads), busy("checking"), named(options.data):
         report = model.check(pairs[: min(len(pairs), options.rows)], fits=fits)
     text = report.to_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
-from pyro_lcm.commands.files import refuse_existing
+from pyro_lcm.commands.files import is_empty, refuse_existing
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import MIN_PAIRS
@@ -99,7 +99,7 @@ def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: f
 
 def _clear(folder: Path, overwrite: bool) -> None:
     """Empty the folder of an earlier demo, if that was asked for, and mark it as the demo's own."""
-    if any(folder.iterdir()) and not (folder / MARK).is_file():
+    if not is_empty(folder) and not (folder / MARK).is_file():
         raise ValueError(f"--out: {folder} holds something else than a demo; give another folder")
     refuse_existing([folder / MARK], overwrite)
     write_json(folder / MARK, {"made_by": "pyro-lcm demo"})  # first, so that one cut off is a demo still

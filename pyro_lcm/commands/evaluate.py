@@ -60,7 +60,13 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     refuse_existing([folder / "metrics.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    pairs = load_pairs(
+        options.data,
+        mmap=options.resources.mmap,
+        images=options.images,
+        tables=options.tables,
+        features=model.features,
+    )
     with torch_threads(options.resources.threads) as threads, named(options.data):
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))

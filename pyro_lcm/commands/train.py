@@ -23,6 +23,7 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.design import check_dim_of_images
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.folder_lock import locked
 from pyro_lcm.images.fitting import find_code
@@ -59,15 +60,29 @@ def run(options: Options) -> int:
 
 def _train(options: Options, folder: Path) -> int:
     """Read, fit and report, in a folder that may be written to."""
-    if options.start is not None:
-        LatentCausalModel.load(options.start)  # says what is wrong before anything is written
-    pairs = load_pairs(options.data, mmap=options.mmap, images=options.images, tables=options.tables)
-    if options.known_targets:
-        with named(options.data):
+    # What is wrong with it is said before all else.
+    base = None if options.start is None else LatentCausalModel.load(options.start)
+    pairs = load_pairs(
+        options.data,
+        mmap=options.mmap,
+        images=options.images,
+        tables=options.tables,
+        features=() if base is None else base.features,
+    )
+    with named(options.data):
+        if base is None:
+            check_dim_of_images(pairs, options.dim_z)
+        if options.known_targets:
             pairs = pairs.with_known_targets()
     held = None
     if options.validation is not None:
-        held = load_pairs(options.validation, mmap=options.mmap, images=options.images, tables=options.tables)
+        held = load_pairs(
+            options.validation,
+            mmap=options.mmap,
+            images=options.images,
+            tables=options.tables,
+            features=pairs.features,
+        )
     # Split once for all fits, so that their held-out ELBOs can be compared.
     with named(options.validation or options.data):
         training, held_out = hold_out(pairs, HELD_OUT if held is None else held, seed=options.seed)
