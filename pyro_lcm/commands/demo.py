@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyro_lcm.commands.check import check_run
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
 from pyro_lcm.commands.files import is_empty, refuse_existing
@@ -86,7 +87,7 @@ def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: f
         fitted = time.perf_counter() - start
         say(f"... done after {fitted:.0f} s. Scoring on {options.n_test} new pairs, whose truth is known ...\n")
         scores = evaluate_run(folder, model, test)
-        report = model.check(test)
+        report = check_run(folder, model, test)
     say(scores_table(scores, SHOWN))
     say(f"\ngraph found: {edges_text(model.adjacency(), model.names)}  (variables come back in any order)")
     say("check without truth: " + ("no problem found" if report.ok else "; ".join(report.problems)))
