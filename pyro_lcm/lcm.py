@@ -39,7 +39,7 @@ from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG, read_config, write_config
 from pyro_lcm.saved_model import load_fitted, save_fitted
 from pyro_lcm.training.driver import Precision
-from pyro_lcm.training.logs import FitResult
+from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
 
@@ -117,15 +117,7 @@ class LatentCausalModel:
         Raises:
             RuntimeError: before :meth:`fit` or :meth:`load`.
         """
-        import pandas as pd
-
-        names = self.names
-        graph = self.adjacency() if self.has_graph else np.zeros((len(names), len(names)), dtype=np.int8)
-        columns = {
-            key: [", ".join(names[i] for i in np.flatnonzero(row)) for row in rows]
-            for key, rows in (("parents", graph.T), ("children", graph))
-        }
-        return pd.DataFrame(columns, index=pd.Index(names, name="variable"))
+        return graphs.variables_frame(self.fitted)
 
     # ---------------------------------------------------------------- training
 
@@ -350,14 +342,7 @@ class LatentCausalModel:
         Raises:
             RuntimeError: before a training, or if the folder has no such file.
         """
-        import pandas as pd
-
-        if self._result is not None:
-            return pd.DataFrame(self._result.history)
-        table = None if self._folder is None else self._folder / "metrics.csv"
-        if table is None or not table.is_file():
-            raise RuntimeError("no training to tell of: the model is not fitted, or its folder has no metrics.csv")
-        return pd.read_csv(table)
+        return history_frame(self._result, self._folder)
 
     @property
     def model(self) -> Any:

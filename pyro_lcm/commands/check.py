@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.files import load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
@@ -59,13 +59,7 @@ def run(options: Options) -> int:
     refuse_existing([folder / "check.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder) + [LatentCausalModel.load(other) for other in options.compare]
-    pairs = load_pairs(
-        options.data,
-        mmap=options.resources.mmap,
-        images=options.images,
-        tables=options.tables,
-        features=model.features,
-    )
+    pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads), busy("checking"), named(options.data):
         report = check_run(folder, model, pairs[: min(len(pairs), options.rows)], fits)
     say(report.to_text())

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
-from pyro_lcm.commands.files import check_out, load_observations, load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import check_out, load_observations, named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
@@ -136,13 +136,7 @@ def _observations(options: Options, model: LatentCausalModel) -> tuple[Rows, tup
     found = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
     if found is not None:
         return found, model.features
-    pairs = load_pairs(
-        options.data,
-        mmap=options.resources.mmap,
-        images=options.images,
-        tables=options.tables,
-        features=model.features,
-    )
+    pairs = pairs_for(model, options)
     return sides(pairs)[0], model.features or pairs.features
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say
-from pyro_lcm.commands.files import check_out, load_observations, load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import check_out, load_observations, named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import torch_threads
@@ -70,13 +70,7 @@ def run(options: Options) -> int:
     rows: Rows | InterventionPairs | None
     rows = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
     if rows is None:
-        rows = load_pairs(
-            options.data,
-            mmap=options.resources.mmap,
-            images=options.images,
-            tables=options.tables,
-            features=model.features,
-        )
+        rows = pairs_for(model, options)
     with torch_threads(options.resources.threads), named(options.data):
         arrays = encode_pairs(model, rows) if isinstance(rows, InterventionPairs) else encode_observations(model, rows)
         frame = _with_data(table_of_latents(arrays, model.names), options.data) if is_table(out) else None

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from pyro_lcm.commands.options import Images, Tables
+from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.text_files import is_drawn, is_partial, read_yaml, reading, write_yaml
 
 if TYPE_CHECKING:
     from pyro_lcm.data.lazy import Rows
     from pyro_lcm.data.pairs import InterventionPairs
+    from pyro_lcm.lcm import LatentCausalModel
 
 _AS_THEY_ARE = Images()
 _AS_USUAL = Tables()
@@ -43,6 +44,37 @@ def load_pairs(
             path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
         )
         return pairs.in_order(features)
+
+
+class ReadsPairs(Protocol):
+    """Options of a command that reads pairs."""
+
+    @property
+    def data(self) -> str:
+        """Path."""
+
+    @property
+    def images(self) -> Images:
+        """How images are read."""
+
+    @property
+    def tables(self) -> Tables:
+        """How tables are read."""
+
+    @property
+    def resources(self) -> Resources:
+        """Whether arrays are mapped into memory."""
+
+
+def pairs_for(model: LatentCausalModel, options: ReadsPairs) -> InterventionPairs:
+    """Read the pairs that a fitted model is to be used on, features in the order in which it knows them."""
+    return load_pairs(
+        options.data,
+        mmap=options.resources.mmap,
+        images=options.images,
+        tables=options.tables,
+        features=model.features,
+    )
 
 
 def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> Rows | None:

@@ -22,9 +22,9 @@ from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.image_files import listed
 from pyro_lcm.data.lazy import Rows, as_rows
-from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
+from pyro_lcm.data.loading import open_image_pairs, read_columns, table_columns
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
-from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
+from pyro_lcm.data.tables import TARGET
 from pyro_lcm.frames import shown_in_notebook
 
 if TYPE_CHECKING:
@@ -146,18 +146,8 @@ class InterventionPairs:
             FileNotFoundError: If there is nothing at ``path``.
             ValueError: If it is not such a file or holds wrong arrays.
         """
-        named = before is not None or after is not None
-        if is_table(Path(path)) and (named or not is_image_table(Path(path))):
-            _refuse_of_a_table(path, mmap=mmap, layout=layout, size=size)
-            return cls.from_table(path, before=before, after=after)
-        if named:
-            raise ValueError(f"before, after: got columns for {path}, expected them for a table (.csv, .parquet) only")
-        if holds_image_files(Path(path)):
-            if layout is not None:
-                raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
-            return cls.from_files(path, size=size)
-        arrays = read_pairs_file(Path(path), mmap=mmap, layout=layout)
-        pairs = cls._of_checked(Columns(arrays, mapped=mmap))
+        columns = read_columns(Path(path), mmap=mmap, layout=layout, size=size, before=before, after=after)
+        pairs = cls._of_checked(columns)
         return pairs if size is None else pairs.resized(size)
 
     @classmethod
@@ -187,20 +177,7 @@ class InterventionPairs:
         >>> pairs.features, pairs.x_after.tolist()
         (('p',), [[1.5], [2.0]])
         """
-        if not isinstance(table, str | Path):
-            return cls._of_frame(table, before, after)
-        frame = read_frame(table)
-        try:
-            return cls._of_frame(frame, before, after)
-        except ValueError as error:
-            raise ValueError(f"{table}: {error}") from error
-
-    @classmethod
-    def _of_frame(
-        cls, frame: pd.DataFrame, before: str | Sequence[str] | None, after: str | Sequence[str] | None
-    ) -> InterventionPairs:
-        features, arrays = pairs_of_frame(frame, before, after)
-        return cls._of_checked(replace(cls(**arrays)._columns, features=features))
+        return cls._of_checked(table_columns(table, before=before, after=after))
 
     @classmethod
     def from_files(
@@ -223,7 +200,7 @@ class InterventionPairs:
             ValueError: If the table is wrong, or files are missing, unpaired, unreadable, of different sizes or some
                 grey; the message lists them.
         """
-        pairs = cls._of_checked(Columns(open_image_pairs(Path(path), workers=workers), mapped=True))
+        pairs = cls._of_checked(open_image_pairs(Path(path), workers=workers))
         return pairs if size is None else pairs.resized(size)
 
     def save(self, path: str | Path) -> None:
@@ -523,14 +500,3 @@ class InterventionPairs:
         if self._known_targets is not None:
             result["targets"] = torch.from_numpy(np.array(self._known_targets[selected]))
         return result
-
-
-def _refuse_of_a_table(path: str | Path, *, mmap: bool, layout: Layout | None, size: object) -> None:
-    """A table of numbers is read at once, and has no images that could be laid out or averaged."""
-    for name, value, meant in (
-        ("layout", layout, "arrays of images"),
-        ("size", size, "images"),
-        ("mmap", mmap or None, ".npz files and folders of .npy files"),
-    ):
-        if value is not None:
-            raise ValueError(f"{path}: got {name}={value!r} for a table of numbers, expected it for {meant} only")

@@ -16,7 +16,7 @@ from pyro_lcm.text_files import replacing
 if TYPE_CHECKING:
     import pandas as pd
 
-Columns = str | Sequence[str]
+Names = str | Sequence[str]
 
 BEFORE, AFTER = "*_before", "*_after"
 """Names of the columns of the two sides, unless told otherwise; * is the name of the feature."""
@@ -87,7 +87,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 
 def pairs_of_frame(
-    frame: pd.DataFrame, before: Columns | None, after: Columns | None
+    frame: pd.DataFrame, before: Names | None, after: Names | None
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The two sides of pairs from the columns of a table.
 
@@ -146,12 +146,12 @@ def _without_side(names: list[str]) -> list[str]:
     return [name.removesuffix(end) for name in names] if all(name.endswith(end) for name in names) else names
 
 
-def _is_pattern(columns: Columns | None) -> bool:
+def _is_pattern(columns: Names | None) -> bool:
     return columns is None or isinstance(columns, str)
 
 
-def _chosen(names: Sequence[str], columns: Columns, argument: str) -> dict[str, str]:
-    """Columns by the name of their feature: what * stands for, or their own name in a list."""
+def _chosen(names: Sequence[str], columns: Names, argument: str) -> dict[str, str]:
+    """Names by the name of their feature: what * stands for, or their own name in a list."""
     if not isinstance(columns, str):
         missing = [name for name in columns if str(name) not in names]
         if missing or not columns:
