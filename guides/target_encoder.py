@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.causal.targets import target_distribution
 
+_ITERATIONS = 100
+"""Of expectation maximisation."""
+
 
 class TargetEncoder(nn.Module):
     """q(I | x, x~): the Bayes factor of each component having been redrawn.
@@ -56,7 +59,7 @@ class TargetEncoder(nn.Module):
         return nn.functional.pad(torch.eye(len(self.log_width), device=self.log_width.device), (0, 0, 1, 0))
 
     @torch.no_grad()
-    def fit(self, difference: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+    def fit(self, difference: Tensor, known: Tensor | None = None) -> None:
         """Fit tolerances and widths to differences (pairs, d) by expectation maximisation; targets stay uniform.
 
         Of known sets of targets (:mod:`pyro_lcm.causal.subsets`) those of one at most are used, here and below.
@@ -64,13 +67,13 @@ class TargetEncoder(nn.Module):
         known = None if known is None else single_target(known, difference.shape[-1])
         self.weighting.copy_(torch.eye(len(self.weighting)))
         self.log_tolerance.copy_((difference.abs().median(0).values + 2 * self.min_tolerance).log())
-        for _ in range(iterations):
+        for _ in range(_ITERATIONS):
             share = target_distribution(self.forward(difference).softmax(-1), known).probs[..., 1:]
             square = difference.square()
             self._set_variances(weighted_mean(square, 1 - share), weighted_mean(square, share))
 
     @torch.no_grad()
-    def fit_weighting(self, difference: Tensor, known: Tensor | None = None, *, iterations: int = 100) -> None:
+    def fit_weighting(self, difference: Tensor, known: Tensor | None = None) -> None:
         """Fit the weighting too, after :meth:`fit`: by a covariance S of what moves all components.
 
         Expectation maximisation of m~ - m ~ sum_I p(I) N(0, S + w_I u_I u_I'), u_I the unit vector of the target.
@@ -81,7 +84,7 @@ class TargetEncoder(nn.Module):
         spread, noise = redrawn - untouched, untouched.diag()
         values = difference.double()
         plain = {name: value.clone() for name, value in self.state_dict().items()}
-        for _ in range(iterations):
+        for _ in range(_ITERATIONS):
             if torch.linalg.cholesky_ex(noise).info.item():
                 # Moves so long that rounding hides what moves all components: each for itself, then.
                 self.load_state_dict(plain)

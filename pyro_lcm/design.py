@@ -17,17 +17,25 @@ from numpy.typing import NDArray
 
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sources import some_pairs
 from pyro_lcm.data.standardize import Mode, Standardizer
 from pyro_lcm.identify.directions import Array
 from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
-from pyro_lcm.linearity import Linearity, judge_linearity
+from pyro_lcm.linearity import Linearity, PairsOffLines, judge_linearity
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import of_codes
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.variable_count import count_variables
 
-__all__ = ["Design", "check_known_targets", "choose_design", "fit_standardizer"]
+__all__ = [
+    "Design",
+    "check_dim_of_images",
+    "check_known_targets",
+    "check_target_numbers",
+    "choose_design",
+    "fit_standardizer",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +53,12 @@ class Design:
     Attributes:
         architecture: of model and guide.
         phases: the recipe.
-        lines: what the lines of differences say; None if nothing was asked of them.
+        off_lines: tells which pairs belong to no intervention; None if there are hardly any, or nothing was asked.
     """
 
     architecture: Architecture
     phases: tuple[Phase, ...]
-    lines: Linearity | None = None
+    off_lines: PairsOffLines | None = None
 
 
 def choose_design(
@@ -84,15 +92,15 @@ def choose_design(
     given = dict(options or {})
     dim_x = int(standardizer.output_shape[0])
     chosen = "flow_layers" in given or given.get("invertible")
-    before, after = _some_sides(pairs, standardizer, seed)
+    before, after = _sides(some_pairs(pairs, seed=seed), standardizer)
     whitened = standardizer.mode == "whiten"
     shared = shared_directions(before, after) if whitened else None
-    lines: Linearity | None = None
+    judged = Linearity(linear=False)
     if not (chosen or coded):
         several = pairs.known_targets is not None and pairs.known_targets.ndim > 1
         share = min(spec.share_of_single(dim_z or dim_x), _SETS if several else 1.0)
-        lines = judge_linearity(before, after, shared, share=share, seed=seed)
-    linear = lines is not None and lines.linear
+        judged = judge_linearity(before, after, shared, share=share, seed=seed)
+    linear = judged.linear
     if dim_z is None and spec.wide and shared is not None and not coded:
         known = 1 if pairs.known_targets is None else _largest_target(pairs.known_targets)
         dim_z = count_variables(before, after, shared, linear=linear, least=known)
@@ -110,7 +118,19 @@ def choose_design(
     logger.info("%d causal variables; %s", dim_z, "linear" if linear else "a flow for the mixing")
     check_known_targets(spec, pairs)
     phases = spec.phases(architecture, budget, linear)
-    return Design(architecture, of_codes(phases) if coded else phases, lines)
+    return Design(architecture, of_codes(phases) if coded else phases, judged.off_lines)
+
+
+def check_dim_of_images(pairs: InterventionPairs, dim_z: int | str | None) -> None:
+    """Check that the number of causal variables is given where pairs are images, which do not tell it.
+
+    Raises:
+        ValueError: if it is None, or ``"auto"``.
+    """
+    if pairs.is_images and not isinstance(dim_z, int):
+        raise ValueError(
+            f"dim_z: got {dim_z or 'none'} for images, expected their number of causal variables (--dim-z)"
+        )
 
 
 def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:
@@ -125,6 +145,16 @@ def check_known_targets(spec: ModelSpec, pairs: InterventionPairs) -> None:
         raise ValueError(
             f"targets: got sets of variables, expected single ones for {spec.name}; soft_ilcm_subsets takes sets"
         )
+
+
+def check_target_numbers(pairs: InterventionPairs, dim_z: int) -> None:
+    """Check that there is a variable for each target that is known.
+
+    Raises:
+        ValueError: if there is not.
+    """
+    if pairs.known_targets is not None and pairs.known_targets.max() > dim_z:
+        raise ValueError(f"targets: got {pairs.known_targets.max()}, expected at most {dim_z}, the number of variables")
 
 
 def fit_standardizer(pairs: InterventionPairs, *, units: Mode | None) -> Standardizer:
@@ -159,17 +189,12 @@ def is_flat(pairs: InterventionPairs, standardizer: Standardizer, dim_z: int) ->
     """
     if len(pairs.observation_shape) != 1:
         return False
-    rows = np.arange(min(len(pairs), _ROWS))
-    part = pairs[rows]
-    before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
-    return shared_of_any(before, after)[0].number <= dim_z
+    return shared_of_any(*_sides(pairs[:_ROWS], standardizer))[0].number <= dim_z
 
 
-def _some_sides(pairs: InterventionPairs, standardizer: Standardizer, seed: int) -> tuple[Array, Array]:
-    """Both sides of some pairs, standardised, in double precision."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
-    part = pairs[rows]
-    before, after = (standardizer.transform(side).astype(np.float64) for side in (part.x, part.x_after))
+def _sides(pairs: InterventionPairs, standardizer: Standardizer) -> tuple[Array, Array]:
+    """Both sides of pairs, standardised, in double precision."""
+    before, after = (standardizer.transform(side).astype(np.float64) for side in (pairs.x, pairs.x_after))
     return before, after
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.design import fit_standardizer
+from pyro_lcm.data.sources import some_pairs
+from pyro_lcm.design import check_dim_of_images, fit_standardizer
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.identify.shared_subspace import shared_directions
 from pyro_lcm.lcm import LatentCausalModel
@@ -152,8 +153,7 @@ def candidate_dims(pairs: InterventionPairs, given: Sequence[int] | None = None,
     Raises:
         ValueError: if a given one is out of range; the message names ``candidates``.
     """
-    if pairs.is_images:
-        raise ValueError("dim_z: got auto for images, expected their number of causal variables (--dim-z)")
+    check_dim_of_images(pairs, "auto")
     standardizer = fit_standardizer(pairs, units="whiten")
     most = int(standardizer.output_shape[0])
     if given is not None:
@@ -164,8 +164,8 @@ def candidate_dims(pairs: InterventionPairs, given: Sequence[int] | None = None,
                 " directions in which x varies"
             )
         return numbers
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])
-    sides = (standardizer.transform(side[rows]).astype(np.float64) for side in (pairs.x, pairs.x_after))
+    some = some_pairs(pairs, seed=seed, most=_ROWS)
+    sides = (standardizer.transform(side).astype(np.float64) for side in (some.x, some.x_after))
     middle = shared_directions(*sides).number or most
     return tuple(range(max(1, middle - 1), min(most, middle + 1) + 1))
 

@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import check_known_targets
+from pyro_lcm.design import check_known_targets, check_target_numbers
+from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import FittedModel
-from pyro_lcm.fitting import check_out, check_target_numbers, train_fitted
+from pyro_lcm.fitting import train_fitted
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.process_state import ready_to_train
-from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.fine_tune import fine_tune
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.recipes.own import identify_own
 from pyro_lcm.registry import spec_of
-from pyro_lcm.training.driver import Precision, check_seed
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
 
@@ -39,34 +34,18 @@ __all__ = ["fine_tune_pairs"]
 def fine_tune_pairs(
     start: FittedModel,
     pairs: InterventionPairs,
+    how: FitOptions,
     *,
     validation: InterventionPairs | float,
-    seed: int,
-    out: str | Path | None,
-    budget: Budget | None,
-    phases: Sequence[Phase] | None,
-    device: str,
-    precision: Precision | None,
-    progress: bool | None,
-    resume: bool,
-    loggers: Sequence[Any],
 ) -> tuple[FittedModel, FitResult, dict[str, Any]]:
     """Train a copy of a fitted model further.
 
     Args:
         start: the model to begin with.
-        pairs: training pairs, of observations of its shape; this and what follows are the arguments of
-            :meth:`pyro_lcm.LatentCausalModel.fine_tune`.
+        pairs: training pairs, of observations of its shape.
+        how: the options of the fit: of its budget ``refine`` steps of ``batch_size`` pairs; hooks of its phases may set
+            parameters anew.
         validation: held-out pairs, or the fraction of the pairs to hold out.
-        seed: of everything random.
-        out: run folder for logs and checkpoints, or None.
-        budget: ``refine`` steps of ``batch_size`` pairs.
-        phases: a recipe of one's own instead; hooks of phases may set parameters anew.
-        device: where to train.
-        precision: as Lightning Fabric names it; that of the parameters if None.
-        progress: whether to show a progress bar.
-        resume: whether to go on with the run in ``out``.
-        loggers: Lightning Fabric loggers.
 
     Returns:
         The model, how the training went, and the configuration that its run folder records.
@@ -75,16 +54,12 @@ def fine_tune_pairs(
         ValueError: if data or options do not fit.
         TrainingDiverged: if the loss is not finite.
     """
-    seed = check_seed(seed)
-    if budget is not None and phases is not None:
-        raise ValueError("budget: got one beside phases, expected it for the default recipe")
-    check_out(out, resume=resume)
     if pairs.observation_shape != tuple(start.standardizer.shape):
         raise ValueError(
             f"pairs: got observations of shape {pairs.observation_shape}, expected {tuple(start.standardizer.shape)},"
             " as the model was fitted to"
         )
-    training, held_out = hold_out(pairs, validation, seed=seed)
+    training, held_out = hold_out(pairs, validation, seed=how.seed)
     architecture = start.architecture
     if architecture is not None:
         check_known_targets(spec_of(architecture.model), training)
@@ -92,7 +67,7 @@ def fine_tune_pairs(
     units = copy.deepcopy(start.standardizer).to("cpu")
     within: Any = units
     if isinstance(units, ImageUnits):
-        coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=device)
+        coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=how.device)
         training, held_out, within = coded.training, coded.held_out, units.codes
         assert isinstance(within, Standardizer)
     # Together: a decoder may be the inverse of the guide's encoder.
@@ -102,15 +77,9 @@ def fine_tune_pairs(
         fitted,
         training,
         held_out,
-        tuple(phases) if phases is not None else fine_tune(_recipe(start), budget, own=architecture is None),
+        fine_tune(_recipe(start), how.budget, own=architecture is None) if how.phases is None else tuple(how.phases),
+        how,
         units=units,
-        seed=seed,
-        out=out,
-        device=device,
-        precision=precision or ("64-true" if start.dtype == torch.float64 else "32-true"),
-        progress=progress,
-        resume=resume,
-        loggers=loggers,
         facts={"started_from": _hash(start)},
     )
     if isinstance(units, ImageUnits):

@@ -24,10 +24,12 @@ from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fine_tuning import fine_tune_pairs
+from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.fitting import ModelChoice, fit_pairs, load_fitted, renamed, save_fitted
+from pyro_lcm.fitting import fit_pairs, renamed
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
+from pyro_lcm.model_choice import ModelChoice
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.interventions import Outcome, Values
@@ -35,8 +37,9 @@ from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG, read_config, write_config
+from pyro_lcm.saved_model import load_fitted, save_fitted
 from pyro_lcm.training.driver import Precision
-from pyro_lcm.training.logs import FitResult
+from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
 
@@ -114,15 +117,7 @@ class LatentCausalModel:
         Raises:
             RuntimeError: before :meth:`fit` or :meth:`load`.
         """
-        import pandas as pd
-
-        names = self.names
-        graph = self.adjacency() if self.has_graph else np.zeros((len(names), len(names)), dtype=np.int8)
-        columns = {
-            key: [", ".join(names[i] for i in np.flatnonzero(row)) for row in rows]
-            for key, rows in (("parents", graph.T), ("children", graph))
-        }
-        return pd.DataFrame(columns, index=pd.Index(names, name="variable"))
+        return graphs.variables_frame(self.fitted)
 
     # ---------------------------------------------------------------- training
 
@@ -177,18 +172,21 @@ class LatentCausalModel:
         self._fitted, self._result, self._config = fit_pairs(
             self._choice,
             pairs,
+            FitOptions(
+                seed=seed,
+                out=out,
+                budget=budget,
+                phases=phases,
+                device=device,
+                precision=precision,
+                progress=progress,
+                resume=resume,
+                loggers=loggers,
+            ),
             validation=validation,
-            seed=seed,
-            out=out,
-            budget=budget,
-            phases=phases,
-            device=device,
-            precision=precision,
-            progress=progress,
-            resume=resume,
-            loggers=loggers,
             code=code,
         )
+        self._config["features"] = list(pairs.features)
         self._write(out)
         return self
 
@@ -215,16 +213,16 @@ class LatentCausalModel:
 
         Args:
             pairs: training pairs, of observations like those that the model was fitted to.
-            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000).
-            seed: of everything that is random.
-            out: a new run folder for logs, checkpoints and the model; None writes nothing.
+            validation: as :meth:`fit` takes it.
+            seed: as :meth:`fit` takes it, as all that is not told here.
+            out: a new run folder; None writes nothing.
             budget: ``Budget(refine=..., batch_size=...)``: optimizer steps, 1,000 by default, and pairs in a step.
             phases: a recipe of one's own instead, such as ``[Phase("on", 500, 1e-4, settings={"hypotheses": 2})]``.
-            device: as :meth:`fit` takes it.
-            precision: as Lightning Fabric names it; by default that of the parameters.
-            progress: as :meth:`fit` takes it.
-            resume: whether to go on with the run in ``out`` that was cut off; it begins with the same model.
-            loggers: as :meth:`fit` takes them.
+            device: see :meth:`fit`.
+            precision: by default that of the parameters.
+            progress: see :meth:`fit`.
+            resume: see :meth:`fit`; the run has to have begun with the same model.
+            loggers: see :meth:`fit`.
 
         Returns:
             The model itself; it stays as it was if something goes wrong.
@@ -234,20 +232,24 @@ class LatentCausalModel:
             ValueError: if data or options do not fit.
             TrainingDiverged: if the loss is not finite.
         """
+        features = self.features
         self._fitted, self._result, self._config = fine_tune_pairs(
             self.fitted,
-            pairs,
+            pairs.in_order(features),
+            FitOptions(
+                seed=seed,
+                out=out,
+                budget=budget,
+                phases=phases,
+                device=device,
+                precision=precision,
+                progress=progress,
+                resume=resume,
+                loggers=loggers,
+            ),
             validation=validation,
-            seed=seed,
-            out=out,
-            budget=budget,
-            phases=phases,
-            device=device,
-            precision=precision,
-            progress=progress,
-            resume=resume,
-            loggers=loggers,
         )
+        self._config["features"] = list(features or pairs.features)
         self._write(out)
         return self
 
@@ -340,14 +342,7 @@ class LatentCausalModel:
         Raises:
             RuntimeError: before a training, or if the folder has no such file.
         """
-        import pandas as pd
-
-        if self._result is not None:
-            return pd.DataFrame(self._result.history)
-        table = None if self._folder is None else self._folder / "metrics.csv"
-        if table is None or not table.is_file():
-            raise RuntimeError("no training to tell of: the model is not fitted, or its folder has no metrics.csv")
-        return pd.read_csv(table)
+        return history_frame(self._result, self._folder)
 
     @property
     def model(self) -> Any:
@@ -368,6 +363,14 @@ class LatentCausalModel:
     def names(self) -> tuple[str, ...]:
         """Names of the causal variables."""
         return self.fitted.names
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of x, of a model that was fitted to a table; otherwise empty.
+
+        Pairs from another table are brought into their order where they are asked for as pairs.
+        """
+        return tuple(self._config.get("features", ()))
 
     def encode(self, x: ArrayLike) -> Encoding:
         """Noise encodings and causal variables, with posterior standard deviations, in bounded memory.
@@ -436,7 +439,7 @@ class LatentCausalModel:
             hypotheses: targets summed over for each pair, the most probable ones; all d + 1 if None.
             seed: of the draws of the guide.
         """
-        return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+        return assessment.elbo(self.fitted, pairs.in_order(self.features), hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
@@ -449,6 +452,7 @@ class LatentCausalModel:
             The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off,
             ``report.hints`` what the pairs leave open.
         """
+        pairs = pairs.in_order(self.features)
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
 
     def evaluate(
@@ -462,6 +466,7 @@ class LatentCausalModel:
             n_jobs: processes for DCI.
             seed: of DCI.
         """
+        pairs = pairs.in_order(self.features)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(
@@ -499,7 +504,7 @@ class LatentCausalModel:
         """
         return assessment.graph_posterior(
             self.fitted,
-            pairs,
+            pairs.in_order(self.features),
             method=method,
             score=score,
             prior=prior,

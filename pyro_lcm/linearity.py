@@ -9,7 +9,7 @@ in few, and are many.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from pyro_lcm.identify.noisy_directions import NoisyDirections, fit_noisy_direct
 from pyro_lcm.identify.shared_subspace import SharedDirections
 from pyro_lcm.recipes.initialize import NOISE_FREE
 
-__all__ = ["Linearity", "judge_linearity", "unrelated_changes"]
+__all__ = ["Linearity", "PairsOffLines", "judge_linearity", "unrelated_changes"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,29 @@ MIN_SPREAD = 0.45
 
 Wrong readings, heavy tails and pairs put together wrongly had .56 and more, bent lines .2 to .6, with shares of .2 and
 more; a single bent line of sixteen would leave .06 aside that differ in two directions."""
+_SAMPLE = 2000
+"""Differences that are compared with each other before lines are searched for."""
+_FAR = 0.01
+"""sin^2 of the angle between a difference and the nearest other one, from which on noise keeps them off their lines."""
 LEAST_UNRELATED = 0.002
 """Share of pairs that is worth leaving out."""
+
+
+@dataclass(frozen=True)
+class PairsOffLines:
+    """Tells the pairs that belong to no intervention where all is linear.
+
+    Attributes:
+        directions: (k, D) directions of whitened x that the sides share.
+        lines: of differences along these, with a class for those that are on none.
+    """
+
+    directions: Array
+    lines: NoisyDirections
+
+    def among(self, before: Array, after: Array) -> NDArray[np.bool_]:
+        """Which of (N, D) whitened pairs these are, (N,)."""
+        return self.lines.unrelated((after - before) @ self.directions.T)
 
 
 @dataclass(frozen=True)
@@ -44,19 +65,11 @@ class Linearity:
 
     Attributes:
         linear: whether mixing and mechanisms are linear.
-        directions: (k, D) directions of whitened x that the sides share.
-        lines: with a class of pairs that belong to no intervention; None if there are hardly any.
+        off_lines: tells the pairs that belong to no intervention; None if there are hardly any.
     """
 
     linear: bool
-    directions: Array
-    lines: NoisyDirections | None = None
-
-    def unrelated(self, before: Array, after: Array) -> NDArray[np.bool_]:
-        """Which of (N, D) whitened pairs belong to no intervention, (N,)."""
-        if self.lines is None:
-            return np.zeros(len(before), dtype=bool)
-        return self.lines.unrelated((after - before) @ self.directions.T)
+    off_lines: PairsOffLines | None = None
 
 
 def judge_linearity(
@@ -71,14 +84,19 @@ def judge_linearity(
         share: part of the pairs with one target; where there are others, none is taken to belong to no intervention.
         seed: of the search for lines.
     """
-    everywhere = np.eye(before.shape[1])
-    if find_directions(after - before, share=share, seed=seed).residual < NOISE_FREE:
-        return Linearity(True, everywhere)
+    found: Directions | None = None
+    if _may_be_on_lines(after - before, share):
+        found = find_directions(after - before, share=share, seed=seed)
+        if found.residual < NOISE_FREE:
+            return Linearity(linear=True)
     if shared is None or shared.number == 0:
-        return Linearity(False, everywhere)
+        return Linearity(linear=False)
     directions = shared.directions[: shared.number]
     differences = (after - before) @ directions.T
-    start = find_directions(differences, seed=seed)
+    if found is not None and share == 1 and shared.number == before.shape[1]:  # only turned: so are the lines
+        start = replace(found, directions=found.directions @ directions.T)
+    else:
+        start = find_directions(differences, seed=seed)
     unrelated = 2 * np.eye(shared.number) if share == 1 else None
     lines = fit_noisy_directions(differences, start, unrelated=unrelated)
     logger.info(
@@ -92,9 +110,24 @@ def judge_linearity(
     )
     straight = lines.curvature < MAX_CURVATURE and lines.unevenness < MAX_UNEVENNESS
     if lines.unrelated_share < LEAST_UNRELATED:
-        return Linearity(straight, directions)
+        return Linearity(straight)
     linear = straight and _unrelated_are_few(lines, differences)
-    return Linearity(linear, directions, lines if linear else None)
+    return Linearity(linear, PairsOffLines(directions, lines) if linear else None)
+
+
+def _may_be_on_lines(differences: Array, share: float) -> bool:
+    """Whether differences have others along the same line, as all would without noise.
+
+    Where there are many more directions than variables, noise in these rules it out in far less time than a search.
+    """
+    lengths = np.linalg.norm(differences, axis=1)
+    if not lengths.any():
+        return True  # of nothing the search has to say so
+    some = differences[lengths > 0.1 * np.median(lengths[lengths > 0])][:_SAMPLE]
+    unit = some / np.linalg.norm(some, axis=1, keepdims=True)
+    nearness = np.square(unit @ unit.T)
+    np.fill_diagonal(nearness, 0.0)
+    return bool(np.quantile(1 - nearness.max(1), share / 2) < _FAR)
 
 
 def unrelated_changes(differences: Array) -> NDArray[np.bool_]:

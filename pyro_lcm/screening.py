@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.sources import pieces
+from pyro_lcm.data.sources import pieces, some_pairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.identify.wrong_readings import ReadingLimits, reading_limits
-from pyro_lcm.linearity import Linearity
+from pyro_lcm.linearity import PairsOffLines
 
 __all__ = ["sound_readings", "without_unrelated", "without_wrong_readings"]
 
 logger = logging.getLogger(__name__)
 
-_ROWS = 20_000
 _LEAST_LEFT = 0.2
 """Share of the pairs that has to be left for others to be left out."""
 
@@ -74,7 +73,10 @@ def sound_readings(pairs: InterventionPairs, *, seed: int = 0) -> tuple[Interven
 
 
 def without_unrelated(
-    training: InterventionPairs, held_out: InterventionPairs, standardizer: Standardizer, lines: Linearity
+    training: InterventionPairs,
+    held_out: InterventionPairs,
+    standardizer: Standardizer,
+    off_lines: PairsOffLines | None,
 ) -> tuple[InterventionPairs, InterventionPairs, int]:
     """Leave out the pairs that belong to no intervention.
 
@@ -82,17 +84,17 @@ def without_unrelated(
         training: pairs of vectors.
         held_out: those held out.
         standardizer: to the units that lines were found in.
-        lines: what they say.
+        off_lines: tells which these are; None if there are none.
 
     Returns:
         Both without them, and how many were left out.
     """
-    if lines.lines is None:
+    if off_lines is None:
         return training, held_out, 0
 
     def unrelated(before: NDArray[np.float64], after: NDArray[np.float64]) -> Mask:
         sides = (standardizer.transform(side).astype(np.float64) for side in (before, after))
-        return lines.unrelated(*sides)
+        return off_lines.among(*sides)
 
     number = len(training) + len(held_out)
     (training, held_out), left_out = _without((training, held_out), unrelated)
@@ -107,7 +109,7 @@ def without_unrelated(
 
 
 def _limits(pairs: InterventionPairs, seed: int) -> ReadingLimits:
-    some = pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_ROWS])]
+    some = some_pairs(pairs, seed=seed)
     return reading_limits(np.asarray(some.x, dtype=np.float64), np.asarray(some.x_after, dtype=np.float64))
 
 

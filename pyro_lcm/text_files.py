@@ -20,6 +20,8 @@ import yaml
 DRAWN_BY = "made by pyro-lcm"
 """Who drew a figure or wrote a report, near the beginning of the file: such files are drawn anew, others left alone."""
 _NO_MEMORY = "does not fit into memory"
+_PARTIAL = ".partial"
+"""In the name of a file that is being written."""
 _LONGEST = 400
 """Signs of what a library says that are passed on at most."""
 
@@ -36,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written, a full disk included; the message names the file.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{_PARTIAL}{path.suffix}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -46,6 +48,15 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file is half of one: what :func:`replacing` leaves of a process that was killed.
+
+    >>> is_partial(Path("new/.study.17.partial.yaml")), is_partial(Path("new/study.yaml"))
+    (True, False)
+    """
+    return path.name.startswith(".") and _PARTIAL in path.name
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Imports go one way: a room of the package may use those before it in this list, and none after it."""
+"""Imports go one way: a room may use those before it in this list, none after it, and no two modules each other."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pyro_lcm
@@ -28,12 +29,15 @@ ROOMS = (
     "architecture",
     "build",
     "registry",
+    "model_choice",
+    "fit_options",
     "variable_count",
     "linearity",
     "screening",
     "design",
     "fitted",
     "images",
+    "saved_model",
     "fitting",
     "fine_tuning",
     "evaluation",
@@ -99,6 +103,18 @@ def test_imports_go_one_way():
             if late or used not in GENERIC.get(room, {used}):
                 wrong.append(f"{module} imports {other}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_modules_import_each_other():
+    """Not in a circle of any length either, nor from within functions."""
+    modules = dict(_modules())
+    uses = {}
+    for module, tree in modules.items():
+        if module == "pyro_lcm.__init__":
+            continue
+        others = {f"{other}.__init__" if other not in modules else other for other in _imported(tree, modules)}
+        uses[module] = others & set(modules) - {"pyro_lcm.__init__", module}
+    tuple(TopologicalSorter(uses).static_order())  # raises CycleError, which names them
 
 
 def test_every_room_says_what_belongs_there():

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyro_lcm.commands.check import check_run
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.evaluate import evaluate_run
-from pyro_lcm.commands.files import refuse_existing
+from pyro_lcm.commands.files import is_empty, refuse_existing
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import MIN_PAIRS
@@ -86,7 +87,7 @@ def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: f
         fitted = time.perf_counter() - start
         say(f"... done after {fitted:.0f} s. Scoring on {options.n_test} new pairs, whose truth is known ...\n")
         scores = evaluate_run(folder, model, test)
-        report = model.check(test)
+        report = check_run(folder, model, test)
     say(scores_table(scores, SHOWN))
     say(f"\ngraph found: {edges_text(model.adjacency(), model.names)}  (variables come back in any order)")
     say("check without truth: " + ("no problem found" if report.ok else "; ".join(report.problems)))
@@ -99,7 +100,7 @@ def _demonstrate(options: Options, folder: Path, system: ScalingSystem, start: f
 
 def _clear(folder: Path, overwrite: bool) -> None:
     """Empty the folder of an earlier demo, if that was asked for, and mark it as the demo's own."""
-    if any(folder.iterdir()) and not (folder / MARK).is_file():
+    if not is_empty(folder) and not (folder / MARK).is_file():
         raise ValueError(f"--out: {folder} holds something else than a demo; give another folder")
     refuse_existing([folder / MARK], overwrite)
     write_json(folder / MARK, {"made_by": "pyro-lcm demo"})  # first, so that one cut off is a demo still

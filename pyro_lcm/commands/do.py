@@ -9,14 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say, table
-from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import check_out, load_observations, named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
@@ -25,6 +25,7 @@ from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import Rows, chunks
 from pyro_lcm.data.pixels import is_image_shape
 from pyro_lcm.data.sources import sides
+from pyro_lcm.data.tables import is_table, write_frame
 from pyro_lcm.lcm import LatentCausalModel, Outcome
 from pyro_lcm.reasoning.fitted import structural_model
 from pyro_lcm.reasoning.interventions import counterfactual
@@ -35,6 +36,9 @@ from pyro_lcm.text_files import write_csv
 from pyro_lcm.viz.images import image_grid
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POSITIONAL = ("run",)
 
@@ -59,8 +63,10 @@ class Options:
         data: Pairs file, of which the observations before are intervened upon; or observations in no pairs: an .npy or
             .npz file of x alone, an image file, or a folder of these.
         out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it,
-            causal_before, x_before. For a single image, an image file (.png); for images, a folder of these. Beside
-            it come the effects as a table, with their errors, and two figures.
+            causal_before, x_before; or a table (.csv, .parquet) of these, NAME_before and NAME_after for each feature
+            of x and each variable. For a single image, an image file (.png); for images, a folder of these. Beside it
+            come the effects as a table, with their errors, and two figures. Features have the names of the table that
+            the run was trained on, or x1, x2, ...
         draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
@@ -91,7 +97,7 @@ def run(options: Options) -> int:
     values = parse_values(options.set)
     out = Path(options.run) / "do.npz" if options.out is None else Path(options.out)
     model = LatentCausalModel.load(options.run)
-    seen = _observations(options)
+    seen, features = _observations(options, model)
     files = _picture_files(out, seen)
     effects_file = out.with_name(f"{out.stem}_effects.csv")
     figures = [out.with_name(f"{out.stem}_{name}.png") for name in ("variables", "observations")]
@@ -104,11 +110,13 @@ def run(options: Options) -> int:
         shown = np.stack([side[:_SHOWN] for side in (result.x_before, result.x)])
         observations = image_grid(shown, rows=("before", "after"))
     else:
-        features, changed = (side.reshape(len(seen), -1) for side in (result.x_before, result.x))
-        names = [f"x{k}" for k in range(1, features.shape[1] + 1)]
-        effects += [] if errors_x is None else _effects(names, features, changed, errors_x)
-        observations = before_after(features, changed, names)
-    if files is None:
+        x_before, changed = (side.reshape(len(seen), -1) for side in (result.x_before, result.x))
+        names = features or tuple(f"x{k}" for k in range(1, changed.shape[1] + 1))
+        effects += [] if errors_x is None else _effects(names, x_before, changed, errors_x)
+        observations = before_after(x_before, changed, names)
+    if is_table(out):
+        write_frame(out, _table([*names, *model.names], [x_before, result.before], [changed, result.causal]))
+    elif files is None:
         arrays = {"x": result.x, "causal": result.causal, "causal_before": result.before, "x_before": result.x_before}
         write_arrays(out, arrays)
     header = ("quantity", "before", "after", "change", "error", "change in sd")
@@ -123,23 +131,40 @@ def run(options: Options) -> int:
     return 0
 
 
-def _observations(options: Options) -> Rows:
-    """What is intervened upon: observations in no pairs, or the side before of pairs."""
+def _observations(options: Options, model: LatentCausalModel) -> tuple[Rows, tuple[str, ...]]:
+    """What is intervened upon, and names of its features if known: observations in no pairs, or the side before."""
     found = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
     if found is not None:
-        return found
-    return sides(load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables))[0]
+        return found, model.features
+    pairs = pairs_for(model, options)
+    return sides(pairs)[0], model.features or pairs.features
+
+
+def _table(names: Sequence[str], before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]]) -> pd.DataFrame:
+    """A table with two columns for each quantity.
+
+    Raises:
+        ValueError: If a feature is called as a causal variable is.
+    """
+    import pandas as pd
+
+    if twice := [name for name in names if list(names).count(name) > 1]:
+        raise ValueError(f"--out: {twice[0]!r} is both a feature and a variable; pyro-lcm rename gives it another name")
+    columns: dict[str, NDArray[Any]] = {}
+    for name, first, second in zip(names, np.hstack(before).T, np.hstack(after).T, strict=True):
+        columns |= {f"{name}_before": first, f"{name}_after": second}
+    return pd.DataFrame(columns)
 
 
 def _picture_files(out: Path, seen: Rows) -> list[Path] | None:
-    """Image files to be written, or None for an .npz file.
+    """Image files to be written, or None for an .npz file or a table.
 
     Raises:
         ValueError: If the name of what is to be written fits neither.
     """
     if is_image_shape(seen.shape[1:]) and (is_picture(out) or not out.suffix):
         return picture_files(out, seen)
-    check_suffix(str(out), ".npz")
+    check_out(out, tables=len(seen.shape) == 2)
     return None
 
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import progress_bar, say
-from pyro_lcm.commands.files import check_suffix, load_observations, load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import check_out, load_observations, named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.data.tables import is_image_table, is_table, read_frame, write_frame
+from pyro_lcm.lcm import Encoding, LatentCausalModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POSITIONAL = ("run",)
 
 _ROWS = 32_768
 """Most pairs that are read and encoded at a time."""
 _LATENTS = ("noise", "noise_sd", "causal", "causal_sd")
+_AFTER = "_after"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +40,12 @@ class Options:
         run: Run folder.
         data: Pairs file; or observations that are in no pairs: an .npy or .npz file of x alone, an image file, or a
             folder of these.
-        out: File to write, an .npz: noise, noise_sd, causal, causal_sd and these with _after, (N, d);
+        out: File to write. An .npz holds noise, noise_sd, causal, causal_sd and these with _after, (N, d);
             target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones; neither
             for a model without targets. Of observations in no pairs the first four, and files, the names of images.
+            A table (.csv, .parquet) has them as columns, NAME_before, NAME_sd_before, NAME_noise_before, ... for each
+            variable; inferred_target, its name or nothing; probability_none, probability_NAME. If the data are a table,
+            its columns come first.
         overwrite: Whether to write over a file.
         images: See there.
         tables: See there.
@@ -54,24 +64,64 @@ class Options:
 def run(options: Options) -> int:
     """Write the file."""
     out = Path(options.out)
-    check_suffix(options.out, ".npz")
+    check_out(out)
     refuse_existing([out], options.overwrite)
     model = LatentCausalModel.load(options.run)
-    observations = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
-    if observations is not None:
-        with torch_threads(options.resources.threads), named(options.data):
-            arrays = encode_observations(model, observations)
-        return _write(out, arrays, f"{len(observations)} observations", model)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    rows: Rows | InterventionPairs | None
+    rows = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
+    if rows is None:
+        rows = pairs_for(model, options)
     with torch_threads(options.resources.threads), named(options.data):
-        arrays = encode_pairs(model, pairs)
-    return _write(out, arrays, f"{len(pairs)} pairs", model)
-
-
-def _write(out: Path, arrays: dict[str, NDArray[np.generic]], count: str, model: LatentCausalModel) -> int:
-    write_arrays(out, arrays)
-    say(f"wrote {out}: {count}, {model.dim_z} causal variables: {', '.join(model.names)}")
+        arrays = encode_pairs(model, rows) if isinstance(rows, InterventionPairs) else encode_observations(model, rows)
+        frame = _with_data(table_of_latents(arrays, model.names), options.data) if is_table(out) else None
+    if frame is None:
+        write_arrays(out, arrays)
+    else:
+        write_frame(out, frame)
+    kind = "pairs" if isinstance(rows, InterventionPairs) else "observations"
+    say(f"wrote {out}: {len(rows)} {kind}, {model.dim_z} causal variables: {', '.join(model.names)}")
     return 0
+
+
+def table_of_latents(arrays: Mapping[str, NDArray[Any]], names: tuple[str, ...]) -> pd.DataFrame:
+    """What was encoded as a table, with columns as :class:`Options` tells them.
+
+    Args:
+        arrays: by name, as :func:`encode_pairs` or :func:`encode_observations` gives them.
+        names: of the d causal variables.
+    """
+    import pandas as pd
+
+    def latents(side: str, end: str) -> pd.DataFrame:
+        return Encoding(**{name: arrays[name + side] for name in _LATENTS}, names=names).to_dataframe().add_suffix(end)
+
+    if f"causal{_AFTER}" not in arrays:
+        frame = latents("", "")
+        if "files" in arrays:
+            frame.insert(0, "file", arrays["files"])
+        return frame
+    parts = [latents("", "_before"), latents(_AFTER, "_after")]
+    if "targets" in arrays:
+        found = np.array(["", *names])[arrays["targets"]]
+        parts.append(pd.DataFrame({"inferred_target": found}))
+        parts.append(
+            pd.DataFrame(arrays["target_probabilities"], columns=[f"probability_{name}" for name in ("none", *names)])
+        )
+    return pd.concat(parts, axis=1)
+
+
+def _with_data(latents: pd.DataFrame, path: str) -> pd.DataFrame:
+    """A table with the columns of the data before those of what was encoded, if the data are one.
+
+    Raises:
+        ValueError: if a column is in both.
+    """
+    if not is_table(Path(path)) or is_image_table(Path(path)):
+        return latents
+    frame = read_frame(path)
+    if twice := [name for name in latents.columns if name in frame.columns]:
+        raise ValueError(f"column {twice[0]}: the table has one already; pyro-lcm rename gives a variable another name")
+    return frame.join(latents)
 
 
 def encode_observations(model: LatentCausalModel, rows: Rows) -> dict[str, NDArray[np.generic]]:
@@ -95,7 +145,7 @@ def encode_pairs(model: LatentCausalModel, pairs: InterventionPairs) -> dict[str
     with progress_bar(len(pairs), "encoding", "pair") as bar:
         for rows in chunks(pairs.x, most=_ROWS):
             piece = pairs[rows]
-            for side, x in (("", piece.x), ("_after", piece.x_after)):
+            for side, x in (("", piece.x), (_AFTER, piece.x_after)):
                 encoding = model.encode(x)
                 for name in _LATENTS:
                     parts.setdefault(name + side, []).append(getattr(encoding, name))

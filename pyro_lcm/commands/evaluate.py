@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands.console import busy, say
-from pyro_lcm.commands.files import load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import views, write_report
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     refuse_existing([folder / "metrics.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
-    pairs = load_pairs(options.data, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads) as threads, named(options.data):
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))

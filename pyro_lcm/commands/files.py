@@ -8,23 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from pyro_lcm.commands.options import Images, Tables
-from pyro_lcm.text_files import is_drawn, read_yaml, reading, write_yaml
+from pyro_lcm.commands.options import Images, Resources, Tables
+from pyro_lcm.text_files import is_drawn, is_partial, read_yaml, reading, write_yaml
 
 if TYPE_CHECKING:
     from pyro_lcm.data.lazy import Rows
     from pyro_lcm.data.pairs import InterventionPairs
+    from pyro_lcm.lcm import LatentCausalModel
 
 _AS_THEY_ARE = Images()
 _AS_USUAL = Tables()
 
 
 def load_pairs(
-    path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE, tables: Tables = _AS_USUAL
+    path: str,
+    *,
+    mmap: bool = False,
+    images: Images = _AS_THEY_ARE,
+    tables: Tables = _AS_USUAL,
+    features: Sequence[str] = (),
 ) -> InterventionPairs:
     """Read pairs: an .npz file, a folder of .npy files, a table (.csv, .parquet), or a folder of image files.
+
+    Of a table the features are brought into the order of their names, if these are given.
 
     Raises:
         ValueError: If it is none, or not a sound one.
@@ -32,9 +40,41 @@ def load_pairs(
     from pyro_lcm.data.pairs import InterventionPairs
 
     with _input(path):
-        return InterventionPairs.load(
+        pairs = InterventionPairs.load(
             path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
         )
+        return pairs.in_order(features)
+
+
+class ReadsPairs(Protocol):
+    """Options of a command that reads pairs."""
+
+    @property
+    def data(self) -> str:
+        """Path."""
+
+    @property
+    def images(self) -> Images:
+        """How images are read."""
+
+    @property
+    def tables(self) -> Tables:
+        """How tables are read."""
+
+    @property
+    def resources(self) -> Resources:
+        """Whether arrays are mapped into memory."""
+
+
+def pairs_for(model: LatentCausalModel, options: ReadsPairs) -> InterventionPairs:
+    """Read the pairs that a fitted model is to be used on, features in the order in which it knows them."""
+    return load_pairs(
+        options.data,
+        mmap=options.resources.mmap,
+        images=options.images,
+        tables=options.tables,
+        features=model.features,
+    )
 
 
 def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THEY_ARE) -> Rows | None:
@@ -111,16 +151,27 @@ def claim_folder(folder: Path, record: str, made: Mapping[str, object], *, holds
             changed = [key for key in {**made, **before} if key not in before or before[key] != made.get(key)]
             raise ValueError(f"--out: {folder} holds {holds} with another {', '.join(changed)}; give another folder")
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not is_empty(folder):
         raise ValueError(f"--out: {folder} holds something else than {kind}; give another folder")
     write_yaml(file, made)
 
 
-def check_suffix(path: str, suffix: str) -> None:
-    """Check how the name of a file to be written ends.
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing, but for halves of files that a process left when it was killed."""
+    return all(is_partial(path) for path in folder.iterdir())
+
+
+def check_out(path: Path, *, tables: bool = True) -> None:
+    """Check that the name of a file to be written is that of arrays or, where one will do, of a table.
 
     Raises:
-        ValueError: If it ends otherwise.
+        ValueError: If it ends otherwise, or such a table cannot be written here.
     """
-    if Path(path).suffix != suffix:
-        raise ValueError(f"--out: got {path!r}, expected a name that ends in {suffix}")
+    from pyro_lcm.data.tables import check_writable, is_table
+
+    if tables and is_table(path):
+        check_writable(path)
+    elif path.suffix != ".npz":
+        raise ValueError(
+            f"--out: got {str(path)!r}, expected a name that ends in .npz{', .csv or .parquet' if tables else ''}"
+        )

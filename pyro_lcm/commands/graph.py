@@ -185,7 +185,7 @@ def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder)
-    pairs = load_pairs(options.data or "", images=options.images, tables=options.tables)
+    pairs = load_pairs(options.data or "", images=options.images, tables=options.tables, features=model.features)
     prior = _prior(options, model.names)
     with busy("inferring the graph"):
         container = model.graph_posterior(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ class Columns:
         arrays: In memory, memory-mapped or lazy; those in ``PER_PAIR_KEYS`` have a row for each pair.
         rows: (N,) which rows are chosen; None for all.
         mapped: Whether some are not in memory, so that rows are chosen without reading them.
+        features: Names of the features of observations, of vectors from a table; else empty.
 
     >>> columns = Columns({"x": np.arange(6).reshape(3, 2)})
     >>> columns.chosen(np.array([2, 0])).get("x")
@@ -31,6 +32,7 @@ class Columns:
     arrays: Mapping[str, Any]
     rows: NDArray[np.int64] | None = None
     mapped: bool = False
+    features: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of chosen rows."""
@@ -61,15 +63,17 @@ class Columns:
     def chosen(self, index: slice | NDArray[np.int64]) -> Columns:
         """Choose among the chosen rows: a view for a slice or if some arrays are not in memory, else a copy."""
         if self.rows is not None:
-            return Columns(self.arrays, self.rows[index], self.mapped)
+            return replace(self, rows=self.rows[index])
         if self.mapped and not isinstance(index, slice):
-            return Columns(self.arrays, index, self.mapped)
+            return replace(self, rows=index)
         arrays = {key: _chosen(array, index) if key in PER_PAIR_KEYS else array for key, array in self.arrays.items()}
-        return Columns(arrays, None, self.mapped)
+        return replace(self, arrays=arrays)
 
     def in_memory(self) -> Columns:
         """Read all chosen rows."""
-        return Columns({key: np.array(self.get(key)) for key in self.arrays}) if self.mapped else self
+        if not self.mapped:
+            return self
+        return Columns({key: np.array(self.get(key)) for key in self.arrays}, features=self.features)
 
 
 def _chosen(array: Any, index: slice | NDArray[np.int64]) -> Any:

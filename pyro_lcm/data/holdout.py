@@ -26,7 +26,8 @@ def hold_out(
 
     Args:
         pairs: all pairs, or those to train on if others are given.
-        validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000 pairs).
+        validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000 pairs). Features of pairs
+            are brought into the order of the others by their names, where both are from tables.
         seed: of the split.
 
     Returns:
@@ -50,7 +51,7 @@ def hold_out(
                 f"validation: got observations of shape {validation.observation_shape},"
                 f" expected {pairs.observation_shape}"
             )
-        return pairs, validation
+        return pairs, validation.in_order(pairs.features)
     if not 0 < validation < 1:
         raise ValueError(f"validation: got {validation}, expected pairs or a fraction in (0, 1)")
     share = min(validation, _MAX_HELD_OUT / len(pairs))

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyro_lcm.data.averaging import AveragedImages
 from pyro_lcm.data.checks import KEYS, check_arrays
+from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import read_array, read_arrays
 from pyro_lcm.data.image_files import SUFFIXES, ImageFiles
 from pyro_lcm.data.lazy import Rows
 from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in, is_named_as_side
 from pyro_lcm.data.pixels import Layout, channels_first
+from pyro_lcm.data.tables import Names, is_image_table, is_table, pairs_of_frame, read_frame
 from pyro_lcm.text_files import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +79,46 @@ def read_pairs_file(path: Path, *, mmap: bool, layout: Layout | None) -> dict[st
     return known
 
 
-def open_image_pairs(path: Path, *, workers: int | None = None) -> dict[str, Any]:
+def read_columns(
+    path: Path,
+    *,
+    mmap: bool,
+    layout: Layout | None,
+    size: int | tuple[int, int] | None,
+    before: Names | None,
+    after: Names | None,
+) -> Columns:
+    """Read pairs from whatever there is at a path; arguments and errors are those of :meth:`InterventionPairs.load`.
+
+    ``size`` is only checked: it is the pairs that are averaged.
+    """
+    named = before is not None or after is not None
+    if is_table(path) and (named or not is_image_table(path)):
+        _refuse_of_a_table(path, mmap=mmap, layout=layout, size=size)
+        return table_columns(path, before=before, after=after)
+    if named:
+        raise ValueError(f"before, after: got columns for {path}, expected them for a table (.csv, .parquet) only")
+    if holds_image_files(path):
+        if layout is not None:
+            raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
+        return open_image_pairs(path)
+    return Columns(read_pairs_file(path, mmap=mmap, layout=layout), mapped=mmap)
+
+
+def table_columns(table: str | Path | pd.DataFrame, *, before: Names | None, after: Names | None) -> Columns:
+    """The pairs of a table, a file or a DataFrame, with the names of their features."""
+    if isinstance(table, str | Path):
+        frame = read_frame(table)
+        try:
+            return table_columns(frame, before=before, after=after)
+        except ValueError as error:
+            raise ValueError(f"{table}: {error}") from error
+    features, arrays = pairs_of_frame(table, before, after)
+    check_arrays(arrays, limited=True)
+    return Columns(arrays, features=features)
+
+
+def open_image_pairs(path: Path, *, workers: int | None = None) -> Columns:
     """Open pairs of image files, see :func:`pyro_lcm.data.pair_tables.find_pairs`, with the truth of their table.
 
     Raises:
@@ -90,7 +134,7 @@ def open_image_pairs(path: Path, *, workers: int | None = None) -> dict[str, Any
         check_arrays(arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return arrays
+    return Columns(arrays, mapped=True)
 
 
 def read_observations(
@@ -140,3 +184,14 @@ def read_observations(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     return rows if size is None else AveragedImages(rows, size)
+
+
+def _refuse_of_a_table(path: Path, *, mmap: bool, layout: Layout | None, size: object) -> None:
+    """A table of numbers is read at once, and has no images that could be laid out or averaged."""
+    for name, value, meant in (
+        ("layout", layout, "arrays of images"),
+        ("size", size, "images"),
+        ("mmap", mmap or None, ".npz files and folders of .npy files"),
+    ):
+        if value is not None:
+            raise ValueError(f"{path}: got {name}={value!r} for a table of numbers, expected it for {meant} only")

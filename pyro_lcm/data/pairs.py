@@ -8,7 +8,7 @@ pairs come from, and all that can be asked of them, are methods of one class, a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,10 +20,11 @@ from pyro_lcm.data.averaging import AveragedImages
 from pyro_lcm.data.checks import KEYS, check_arrays
 from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import write_arrays
-from pyro_lcm.data.lazy import as_rows
-from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
+from pyro_lcm.data.image_files import listed
+from pyro_lcm.data.lazy import Rows, as_rows
+from pyro_lcm.data.loading import open_image_pairs, read_columns, table_columns
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
-from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
+from pyro_lcm.data.tables import TARGET
 from pyro_lcm.frames import shown_in_notebook
 
 if TYPE_CHECKING:
@@ -145,18 +146,8 @@ class InterventionPairs:
             FileNotFoundError: If there is nothing at ``path``.
             ValueError: If it is not such a file or holds wrong arrays.
         """
-        named = before is not None or after is not None
-        if is_table(Path(path)) and (named or not is_image_table(Path(path))):
-            _refuse_of_a_table(path, mmap=mmap, layout=layout, size=size)
-            return cls.from_table(path, before=before, after=after)
-        if named:
-            raise ValueError(f"before, after: got columns for {path}, expected them for a table (.csv, .parquet) only")
-        if holds_image_files(Path(path)):
-            if layout is not None:
-                raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
-            return cls.from_files(path, size=size)
-        arrays = read_pairs_file(Path(path), mmap=mmap, layout=layout)
-        pairs = cls._of_checked(Columns(arrays, mapped=mmap))
+        columns = read_columns(Path(path), mmap=mmap, layout=layout, size=size, before=before, after=after)
+        pairs = cls._of_checked(columns)
         return pairs if size is None else pairs.resized(size)
 
     @classmethod
@@ -182,16 +173,11 @@ class InterventionPairs:
 
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"p_before": [1.0, 2.0], "p_after": [1.5, 2.0]})
-        >>> InterventionPairs.from_table(frame).x_after.tolist()
-        [[1.5], [2.0]]
+        >>> pairs = InterventionPairs.from_table(frame)
+        >>> pairs.features, pairs.x_after.tolist()
+        (('p',), [[1.5], [2.0]])
         """
-        if not isinstance(table, str | Path):
-            return cls(**pairs_of_frame(table, before, after))
-        frame = read_frame(table)
-        try:
-            return cls(**pairs_of_frame(frame, before, after))
-        except ValueError as error:
-            raise ValueError(f"{table}: {error}") from error
+        return cls._of_checked(table_columns(table, before=before, after=after))
 
     @classmethod
     def from_files(
@@ -214,7 +200,7 @@ class InterventionPairs:
             ValueError: If the table is wrong, or files are missing, unpaired, unreadable, of different sizes or some
                 grey; the message lists them.
         """
-        pairs = cls._of_checked(Columns(open_image_pairs(Path(path), workers=workers), mapped=True))
+        pairs = cls._of_checked(open_image_pairs(Path(path), workers=workers))
         return pairs if size is None else pairs.resized(size)
 
     def save(self, path: str | Path) -> None:
@@ -277,6 +263,11 @@ class InterventionPairs:
         return self._known_targets
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of x, of pairs from a table; otherwise empty. :meth:`save` leaves them out."""
+        return self._columns.features
+
+    @property
     def observation_shape(self) -> tuple[int, ...]:
         """Shape of one observation."""
         return tuple(self._columns.arrays["x"].shape[1:])
@@ -322,6 +313,8 @@ class InterventionPairs:
     def to_dataframe(self) -> pd.DataFrame:
         """A row for each pair of vectors: ``x1_before``, ..., ``x1_after``, ..., and ``target`` where it is known.
 
+        Features of pairs from a table have their own names.
+
         Raises:
             ValueError: If observations are no vectors.
         """
@@ -329,10 +322,11 @@ class InterventionPairs:
 
         if len(self.observation_shape) != 1:
             raise ValueError(f"x: got observations of shape {self.observation_shape}, expected vectors for a table")
+        features = self.features or tuple(f"x{i}" for i in range(1, self.observation_shape[0] + 1))
         columns = {
-            f"x{i + 1}_{side}": values[:, i]
+            f"{name}_{side}": values[:, i]
             for side, values in (("before", self.x), ("after", self.x_after))
-            for i in range(self.observation_shape[0])
+            for i, name in enumerate(features)
         }
         targets = self.targets
         return pd.DataFrame(columns | ({TARGET: targets} if targets is not None and targets.ndim == 1 else {}))
@@ -434,6 +428,35 @@ class InterventionPairs:
         check_arrays(arrays)
         return self._of_checked(Columns(arrays), self._known_targets)
 
+    def in_order(self, features: Sequence[str]) -> InterventionPairs:
+        """Bring the features of x into the order of their names, say that of the table that a model was fitted to.
+
+        Args:
+            features: Names; features that are not among them are left out.
+
+        Returns:
+            The pairs with these features; the same ones if names are unknown, here or there.
+
+        Raises:
+            ValueError: If one of the features is missing.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"p_before": [1.0], "q_before": [2.0], "p_after": [1.0], "q_after": [5.0]})
+        >>> InterventionPairs.from_table(frame).in_order(["q", "p"]).x_after.tolist()
+        [[5.0, 1.0]]
+        """
+        wanted = tuple(features)
+        if not wanted or not self.features or wanted == self.features:
+            return self
+        if missing := [name for name in wanted if name not in self.features]:
+            raise ValueError(
+                f"x: got the features {listed(list(self.features))}, expected {missing[0]!r} among them,"
+                " as in the table that the model was fitted to"
+            )
+        order = [self.features.index(name) for name in wanted]
+        pairs = self.with_observations(self.x[:, order], self.x_after[:, order])
+        return self._of_checked(replace(pairs._columns, features=wanted), self._known_targets)
+
     def resized(self, size: int | tuple[int, int]) -> InterventionPairs:
         """Average images to a smaller size, as they are asked for.
 
@@ -451,6 +474,10 @@ class InterventionPairs:
         if sides["x"].shape[1:] == self.observation_shape:
             return self
         return self._of_checked(Columns({**arrays, **sides}, self._columns.rows, mapped=True), self._known_targets)
+
+    def unread_sides(self) -> tuple[Rows, Rows]:
+        """``x`` and ``x_after``; rows that were selected of what is not in memory are read when they are asked for."""
+        return self._columns.unread("x"), self._columns.unread("x_after")
 
     def in_memory(self) -> InterventionPairs:
         """Read all that is memory-mapped or lazy, for instance to decode image files once rather than every epoch."""
@@ -473,14 +500,3 @@ class InterventionPairs:
         if self._known_targets is not None:
             result["targets"] = torch.from_numpy(np.array(self._known_targets[selected]))
         return result
-
-
-def _refuse_of_a_table(path: str | Path, *, mmap: bool, layout: Layout | None, size: object) -> None:
-    """A table of numbers is read at once, and has no images that could be laid out or averaged."""
-    for name, value, meant in (
-        ("layout", layout, "arrays of images"),
-        ("size", size, "images"),
-        ("mmap", mmap or None, ".npz files and folders of .npy files"),
-    ):
-        if value is not None:
-            raise ValueError(f"{path}: got {name}={value!r} for a table of numbers, expected it for {meant} only")

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pyro_lcm.data.lazy import CHUNK_BYTES, LazyRows, Rows
+from pyro_lcm.data.lazy import CHUNK_BYTES, Rows
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.units import Units
 
@@ -69,6 +68,11 @@ def pieces(pairs: InterventionPairs) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(pairs), step)]
 
 
+def some_pairs(pairs: InterventionPairs, *, seed: int, most: int = 20_000) -> InterventionPairs:
+    """So many of the pairs at most, chosen at random and left in their order: enough to judge all of them by."""
+    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])]
+
+
 def fits_in_memory(
     pairs: InterventionPairs, limit: int = DEFAULT_LIMIT, *, shape: tuple[int, ...] | None = None
 ) -> bool:
@@ -77,18 +81,5 @@ def fits_in_memory(
 
 
 def sides(pairs: InterventionPairs) -> tuple[Rows, Rows]:
-    """Observations before and after, images as rows that are read when they are asked for."""
-    if not pairs.is_images:
-        return pairs.x, pairs.x_after
-    return _Side(pairs, "x"), _Side(pairs, "x_after")
-
-
-class _Side(LazyRows):
-    """One side of pairs."""
-
-    def __init__(self, pairs: InterventionPairs, key: str) -> None:
-        super().__init__(len(pairs), pairs.observation_shape, getattr(pairs[:1], key).dtype)
-        self._pairs, self._key = pairs, key
-
-    def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        return np.asarray(getattr(self._pairs[rows], self._key))
+    """Observations before and after, those of images that are not in memory as rows that are read when asked for."""
+    return pairs.unread_sides() if pairs.is_images else (pairs.x, pairs.x_after)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyro_lcm.data.image_files import listed
+from pyro_lcm.text_files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Columns = str | Sequence[str]
+Names = str | Sequence[str]
 
 BEFORE, AFTER = "*_before", "*_after"
 """Names of the columns of the two sides, unless told otherwise; * is the name of the feature."""
@@ -65,7 +67,28 @@ def is_image_table(path: Path) -> bool:
     return {"before", "after"} <= header
 
 
-def pairs_of_frame(frame: pd.DataFrame, before: Columns | None, after: Columns | None) -> dict[str, Any]:
+def check_writable(path: Path) -> None:
+    """Check that a table of such a name could be written, before anything else is done.
+
+    Raises:
+        ValueError: If it is a Parquet file, and what writes these is not installed.
+    """
+    if path.suffix.lower() != ".csv" and find_spec("pyarrow") is None:
+        raise ValueError(f"{path}: writing Parquet needs pyarrow, which is not installed: pip install pyarrow")
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table, without its index, as CSV or Parquet by the name of the file, whole or not at all."""
+    with replacing(path) as partial:
+        if path.suffix.lower() == ".csv":
+            frame.to_csv(partial, index=False, lineterminator="\n")
+        else:
+            frame.to_parquet(partial, index=False)
+
+
+def pairs_of_frame(
+    frame: pd.DataFrame, before: Names | None, after: Names | None
+) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The two sides of pairs from the columns of a table.
 
     Args:
@@ -75,15 +98,17 @@ def pairs_of_frame(frame: pd.DataFrame, before: Columns | None, after: Columns |
         after: The same for the other side, whose columns are put into the order of the first.
 
     Returns:
-        ``x`` and ``x_after``, (N, D) float64, and ``targets``, (N,), if there is a column :data:`TARGET`.
+        Names of the D features, what * stands for; and ``x`` and ``x_after``, (N, D) float64, and ``targets``, (N,),
+        if there is a column :data:`TARGET`.
 
     Raises:
         ValueError: If columns are missing, left without their other side, or hold something else than finite numbers.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"p_before": [1.0], "q_before": [2.0], "q_after": [2.0], "p_after": [5.0]})
-    >>> {name: side.tolist() for name, side in pairs_of_frame(frame, None, None).items()}
-    {'x': [[1.0, 2.0]], 'x_after': [[5.0, 2.0]]}
+    >>> features, sides = pairs_of_frame(frame, None, None)
+    >>> features, {name: side.tolist() for name, side in sides.items()}
+    (('p', 'q'), {'x': [[1.0, 2.0]], 'x_after': [[5.0, 2.0]]})
     """
     frame = frame.rename(columns=str)
     names = frame.columns.tolist()
@@ -112,15 +137,21 @@ def pairs_of_frame(frame: pd.DataFrame, before: Columns | None, after: Columns |
             row = int(np.argmax(targets != np.round(targets)))
             raise ValueError(f"column {TARGET} has {targets[row]:g} in row {row + 1}, expected integers")
         arrays["targets"] = targets.astype(np.int64)
-    return arrays
+    return tuple(first if _is_pattern(before) else _without_side([column for column, _ in pairs])), arrays
 
 
-def _is_pattern(columns: Columns | None) -> bool:
+def _without_side(names: list[str]) -> list[str]:
+    """Names of columns without the end that says which side they are of, where all have it."""
+    end = BEFORE.strip("*")
+    return [name.removesuffix(end) for name in names] if all(name.endswith(end) for name in names) else names
+
+
+def _is_pattern(columns: Names | None) -> bool:
     return columns is None or isinstance(columns, str)
 
 
-def _chosen(names: Sequence[str], columns: Columns, argument: str) -> dict[str, str]:
-    """Columns by the name of their feature: what * stands for, or their own name in a list."""
+def _chosen(names: Sequence[str], columns: Names, argument: str) -> dict[str, str]:
+    """Names by the name of their feature: what * stands for, or their own name in a list."""
     if not isinstance(columns, str):
         missing = [name for name in columns if str(name) not in names]
         if missing or not columns:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.limits import LARGEST
+from pyro_lcm.discovery.tables import read_variables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +116,12 @@ class GraphData:
         Raises:
             ValueError: If the file is not such a table, or a column that is left is not numeric.
         """
-        from pyro_lcm.discovery.tables import read_graph_data
-
-        return read_graph_data(path, targets=targets, drop=drop, only=only, log=log, standardize=standardize)
+        table = read_variables(path, targets=targets, drop=drop, only=only, log=log)
+        data = cls(table.values, targets=table.targets, names=table.names)
+        if not standardize:
+            return data
+        untouched = None if data.targets is None else ~data.targets.any(axis=1)
+        return data.standardized(untouched if untouched is not None and untouched.sum() >= 2 else None)
 
     @property
     def num_variables(self) -> int:

@@ -1,4 +1,4 @@
-"""Tables of observed variables: a CSV or Parquet file becomes the rows that graphs are scored on."""
+"""Tables of observed variables: a CSV or Parquet file becomes the arrays that graphs are scored on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.data.tables import read_frame
-from pyro_lcm.discovery.graph_data import GraphData
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,30 @@ class Table:
         return [row[k] for row in self.rows]
 
 
-def read_graph_data(
+@dataclass(frozen=True, eq=False)
+class TableOfVariables:
+    """What a table says of variables.
+
+    Attributes:
+        names: The d names of the columns that are variables.
+        values: (N, d) numbers, finite.
+        targets: (N, d) booleans, which variables were targets in which row; None if no column tells.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    targets: NDArray[np.bool_] | None
+
+
+def read_variables(
     path: str | Path,
     *,
     targets: str | None = None,
     drop: Sequence[str] = (),
     only: str | None = None,
     log: bool = False,
-    standardize: bool = False,
-) -> GraphData:
-    """Read a table; what the arguments mean and what is refused is told at :meth:`GraphData.from_csv`."""
+) -> TableOfVariables:
+    """Read a table of variables; the arguments, and what is refused, are those of :meth:`GraphData.from_csv`."""
     table = read_table(str(path))
     if only is not None:
         table = _filtered(table, only)
@@ -51,7 +64,7 @@ def read_graph_data(
     for argument, name in named:
         if name not in table.header:
             raise ValueError(f"{argument}: got {name!r}, expected a column of {path}: {', '.join(table.header)}")
-    names = [name for name in table.header if name not in drop and name != targets]
+    names = tuple(name for name in table.header if name not in drop and name != targets)
     if len(names) < 2:
         raise ValueError(f"{path}: got {len(names)} columns of variables, expected at least 2")
     values = np.stack([_numbers(table, name) for name in names], axis=1)
@@ -62,12 +75,7 @@ def read_graph_data(
                 f"log: {path} has {values[row, column]:g} in row {row + 1} of {names[column]}, expected > 0"
             )
         values = np.log(values)
-    hit = None if targets is None else _targets(table, targets, names)
-    data = GraphData(values, targets=hit, names=tuple(names))
-    if standardize:
-        untouched = None if hit is None else ~hit.any(axis=1)
-        data = data.standardized(untouched if untouched is not None and untouched.sum() >= 2 else None)
-    return data
+    return TableOfVariables(names, values, None if targets is None else _targets(table, targets, names))
 
 
 def read_table(path: str) -> Table:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pyro_lcm.identify.explained import held_out_error
+
 Array = NDArray[np.float64]
 
 _RIDGE = 1e-3
@@ -170,12 +172,10 @@ def _explained(features: Array, response: Array, least: float) -> float:
     if features.shape[1] == 0:
         return 0.0
     design = np.column_stack([features, np.ones(len(response))])
-    penalty = _RIDGE * np.diag([*np.ones(features.shape[1]), 0.0])
-    fold, squares = np.arange(len(response)) % _FOLDS, 0.0
-    for k in range(_FOLDS):
-        rows = design[fold != k]
-        weights = np.linalg.solve(rows.T @ rows + len(rows) * penalty, rows.T @ response[fold != k])
-        squares += float(np.square(response[fold == k] - design[fold == k] @ weights).sum())
+    penalty = np.array([*np.full(features.shape[1], _RIDGE), 0.0])
+    fold = np.arange(len(response)) % _FOLDS
+    errors = (held_out_error(design, response, fold == k, penalty=penalty) for k in range(_FOLDS))
+    squares = sum(float(np.square(error).sum()) for error in errors)
     variance = float(response.var())
     return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
 

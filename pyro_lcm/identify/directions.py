@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+_RESTARTS = 4
+"""Starting points from the differences' own density, beside one from FastICA."""
+_ITERATIONS = 50
+"""Of k-lines at the most."""
+_LEAST_USAGE = 0.2
+"""Smallest usage of a line to be believed, as a fraction of an even share."""
 _FLOOR = 1e-4
 """Smallest variance, as a share of the largest, that whitening of differences scales up in full."""
 _NULL = 1e-11
@@ -40,17 +46,13 @@ class Directions:
     residual: float
 
 
-def find_directions(
-    differences: Array, *, share: float = 1.0, seed: int = 0, restarts: int = 4, iterations: int = 50
-) -> Directions:
+def find_directions(differences: Array, *, share: float = 1.0, seed: int = 0) -> Directions:
     """Find d lines through the origin that explain (N, d) differences, each difference being on one of them.
 
     Args:
         differences: (N, d) encoded differences; near-zero ones (no intervention) are left out here.
         share: part of them that is on a line; the others, of interventions on several variables, are anywhere.
         seed: of the starting points.
-        restarts: starting points from the differences' own density, beside one from FastICA.
-        iterations: of k-lines at the most.
 
     Returns:
         The best of all starts, by residual.
@@ -67,17 +69,17 @@ def find_directions(
     white = kept @ whitener
     unit = white / np.linalg.norm(white, axis=1, keepdims=True)
     starts = [_ica_directions(kept, seed) @ whitener]
-    starts += [_dense_directions(unit, rng) for _ in range(restarts)]
-    fits = [_k_lines(unit, start / np.linalg.norm(start, axis=1, keepdims=True), iterations, share) for start in starts]
+    starts += [_dense_directions(unit, rng) for _ in range(_RESTARTS)]
+    fits = [_k_lines(unit, start / np.linalg.norm(start, axis=1, keepdims=True), share) for start in starts]
     best = min(fits, key=lambda fit: fit.residual)
     if share < 1:  # differences of several variables that happen to be close to a line bend it
         for part in (share / 2, share / 4, share / 8):
-            best = _k_lines(unit, best.directions, iterations, part)
+            best = _k_lines(unit, best.directions, part)
     directions = best.directions @ colourer
     return Directions(directions / np.linalg.norm(directions, axis=1, keepdims=True), best.usage, best.residual)
 
 
-def complete_directions(lines: Directions, covariance: Array, least: float = 0.2) -> Array:
+def complete_directions(lines: Directions, covariance: Array) -> Array:
     """Directions in which those of lines that hardly any difference lies on are replaced.
 
     A variable that is never a target leaves no line, but noise encodings are uncorrelated. With the other directions
@@ -86,13 +88,12 @@ def complete_directions(lines: Directions, covariance: Array, least: float = 0.2
     Args:
         lines: d lines.
         covariance: (d, d) covariance of what the differences are differences of.
-        least: smallest usage of a line to be believed, as a fraction of an even share.
 
     Returns:
         (d, d) unit vectors, a row each, in the order of the lines.
     """
     dim = len(lines.directions)
-    dead = lines.usage < least / dim
+    dead = lines.usage < _LEAST_USAGE / dim
     if not dead.any():
         return lines.directions
     directions = lines.directions.copy()
@@ -143,10 +144,10 @@ def _dense_directions(unit: Array, rng: np.random.Generator) -> Array:
     return sample[chosen]
 
 
-def _k_lines(unit: Array, directions: Array, iterations: int, share: float) -> Directions:
+def _k_lines(unit: Array, directions: Array, share: float) -> Directions:
     dim = unit.shape[1]
     assigned = np.full(len(unit), -1)
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         nearest = _nearest(unit, directions, share)[0]
         if np.array_equal(nearest, assigned):
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["explained_share"]
+__all__ = ["explained_share", "held_out_error"]
 
 Array = NDArray[np.float64]
 
@@ -40,8 +40,23 @@ def explained_share(told_by: Array, values: Array, *, held_out: int = 1) -> floa
     left, total = 0.0, 0.0
     for number in range(held_out):
         held = part == number
-        seen = design[~held]
-        gram = seen.T @ seen + 1e-2 * len(seen) * np.eye(design.shape[1])
-        error = values[held] - design[held] @ np.linalg.solve(gram, seen.T @ values[~held])
+        error = held_out_error(design, values, held, penalty=np.full(design.shape[1], 1e-2))
         left, total = left + float(error.var()), total + float(values[held].var())
     return max(0.0, 1 - left / total) if total > 0 else 0.0
+
+
+def held_out_error(design: Array, values: Array, held: NDArray[np.bool_], *, penalty: Array) -> Array:
+    """What ridge regression on the other rows leaves unexplained of those that are held out.
+
+    Args:
+        design: (n, p) what is regressed on.
+        values: (n,) what is regressed.
+        held: (n,) which rows are held out.
+        penalty: (p,) of the square of each coefficient, for each row.
+
+    Returns:
+        (m,) residuals of the m rows held out.
+    """
+    seen = design[~held]
+    gram = seen.T @ seen + len(seen) * np.diag(penalty)
+    return np.asarray(values[held] - design[held] @ np.linalg.solve(gram, seen.T @ values[~held]))

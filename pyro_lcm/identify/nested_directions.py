@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 _ROWS = 2000
 """Differences whose direction may be the densest one."""
+_LEAST = 0.4
+"""Fewest differences on a line, as a share of what each of the variables there may be has on average."""
 _MOST = 50_000
 """Differences that are looked at, which bounds memory; all are assigned to lines."""
 _BIG = 0.3
@@ -40,7 +42,7 @@ class NestedDirections:
 
 
 def find_nested_directions(
-    differences: Array, most: int, *, tolerance: float = 0.05, least: float = 0.4, seed: int = 0
+    differences: Array, most: int, *, tolerance: float = 0.05, seed: int = 0
 ) -> NestedDirections:
     """Divide out the densest line of the differences, again and again, until there is none.
 
@@ -48,7 +50,6 @@ def find_nested_directions(
         differences: (N, k) differences of observations.
         most: number of variables, the most lines there can be; 1 to k.
         tolerance: largest sin^2 of the angle between a difference and its line.
-        least: fewest differences on a line, as a share of what each of ``most`` variables has on average.
         seed: of the differences to look at.
 
     Returns:
@@ -70,10 +71,10 @@ def find_nested_directions(
         parts = differences[left] @ rest
         sizes = np.linalg.norm(parts, axis=1)
         follow = sizes > _BIG * lengths[left]
-        if follow.sum() <= least * len(big) / most:
+        if follow.sum() <= _LEAST * len(big) / most:
             break
         line, on_line = _densest_direction(parts[follow], sizes[follow], tolerance, rng)
-        if on_line.sum() <= least * len(big) / most:
+        if on_line.sum() <= _LEAST * len(big) / most:
             break
         directions = np.vstack([directions, rest @ line])
         rest = np.linalg.svd(directions, full_matrices=True)[2][len(directions) :].T

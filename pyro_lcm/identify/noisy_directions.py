@@ -24,6 +24,8 @@ from scipy.stats import chi2
 
 from pyro_lcm.identify.directions import Array, Directions
 
+_ITERATIONS = 100
+"""Of expectation maximisation."""
 _FLOOR = 1e-9
 """Smallest noise variance of a direction, as a share of the largest variance of differences."""
 _CERTAIN = 0.9
@@ -139,9 +141,7 @@ class NoisyDirections:
         return responsibility[:, len(self.loadings) + 1 :].sum(1) > 0.5
 
 
-def fit_noisy_directions(
-    differences: Array, lines: Directions, *, unrelated: Array | None = None, iterations: int = 100
-) -> NoisyDirections:
+def fit_noisy_directions(differences: Array, lines: Directions, *, unrelated: Array | None = None) -> NoisyDirections:
     """Fit the mixture to (N, d) differences by expectation maximisation, from lines found without noise.
 
     Args:
@@ -149,7 +149,6 @@ def fit_noisy_directions(
         lines: d lines to start from.
         unrelated: (d, d) covariance of the differences of observations that have nothing to do with each other; given
             it, some pairs may be of this kind, and noise begins at what keeps the nearer half of them off their lines.
-        iterations: of expectation maximisation.
 
     Returns:
         The lines and the noise.
@@ -171,7 +170,7 @@ def fit_noisy_directions(
     classes = dim + 1 if unrelated is None else dim + 2
     anywhere = None if unrelated is None else unrelated / scale**2
     mixture = Mixture(loadings, noise, np.full(classes, 1 / classes), anywhere)
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         mixture = mixture.improve(values)
     return NoisyDirections(mixture.scaled(scale), *_bending(mixture, values))
 

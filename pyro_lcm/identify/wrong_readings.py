@@ -43,13 +43,12 @@ class ReadingLimits:
         return outside
 
 
-def reading_limits(before: Array, after: Array, limit: float = LIMIT) -> ReadingLimits:
+def reading_limits(before: Array, after: Array) -> ReadingLimits:
     """Find the limits of each sensor from some pairs.
 
     Args:
         before: (N, D) observations.
         after: (N, D), the other sides.
-        limit: distance from the median, in robust standard deviations.
 
     Returns:
         The limits. A sensor most of whose readings are the same has none.
@@ -65,8 +64,8 @@ def reading_limits(before: Array, after: Array, limit: float = LIMIT) -> Reading
     centre = np.median(both, axis=0)
     scale = _NORMAL * np.median(np.abs(both - centre), axis=0)
     far = [np.abs(side - centre) / np.where(scale > 0, scale, np.inf) for side in (before, after)]
-    number = sum((side > limit).sum(0) for side in far)
-    confirmed = sum(((side > limit) & (other > limit / 2)).sum(0) for side, other in (far, far[::-1]))
+    number = sum((side > LIMIT).sum(0) for side in far)
+    confirmed = sum(((side > LIMIT) & (other > LIMIT / 2)).sum(0) for side, other in (far, far[::-1]))
     believed = (scale == 0) | ((number >= _FEW) & (confirmed > _CONFIRMED * number))
-    reach = np.where(believed, np.inf, limit * scale)
+    reach = np.where(believed, np.inf, LIMIT * scale)
     return ReadingLimits(centre - reach, centre + reach)

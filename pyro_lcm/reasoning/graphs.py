@@ -6,7 +6,7 @@ Adjacency is always ``[parent, child]``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group
 from pyro_lcm.fitted import FittedModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def mutilated(adjacency: ArrayLike, targets: Iterable[int]) -> NDArray[np.int8]:
@@ -166,3 +169,16 @@ def to_dot(graph: Any) -> str:
 
 def _quoted(name: object) -> str:
     return '"' + str(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def variables_frame(fitted: FittedModel) -> pd.DataFrame:
+    """A row for each causal variable, with its ``parents`` and ``children``, empty texts where there is no graph."""
+    import pandas as pd
+
+    names = fitted.names
+    graph = fitted.adjacency() if fitted.has_graph else np.zeros((len(names), len(names)), dtype=np.int8)
+    columns = {
+        key: [", ".join(names[i] for i in np.flatnonzero(row)) for row in rows]
+        for key, rows in (("parents", graph.T), ("children", graph))
+    }
+    return pd.DataFrame(columns, index=pd.Index(names, name="variable"))

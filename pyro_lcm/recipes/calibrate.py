@@ -16,6 +16,9 @@ from pyro_lcm.recipes.encodings import encode_sides, hard_targets, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
+_STEP = 0.05
+"""Of central differences, in units of the noise encodings."""
+
 
 @dataclass(frozen=True)
 class Calibrate:
@@ -129,14 +132,14 @@ def set_spreads(
     encoder.spread[-1].bias.zero_()
 
 
-def posterior_sd(decoder: Callable[[Tensor], tuple[Tensor, Tensor]], noise: Tensor, step: float = 0.05) -> Tensor:
+def posterior_sd(decoder: Callable[[Tensor], tuple[Tensor, Tensor]], noise: Tensor) -> Tensor:
     """Standard deviation of e_j given x and the others, (d,), by Laplace's approximation.
 
     (1 + E sum_k (dx_k / de_j)^2 / sd_k^2)^-1/2, with central differences.
     """
     sd = decoder(noise)[1]
-    shifts = step * torch.eye(noise.shape[-1], device=noise.device)
-    slopes = [(decoder(noise + shift)[0] - decoder(noise - shift)[0]) / (2 * step * sd) for shift in shifts]
+    shifts = _STEP * torch.eye(noise.shape[-1], device=noise.device)
+    slopes = [(decoder(noise + shift)[0] - decoder(noise - shift)[0]) / (2 * _STEP * sd) for shift in shifts]
     return torch.stack([(1 + slope.square().flatten(1).sum(1)).mean().rsqrt() for slope in slopes])
 
 

@@ -16,6 +16,9 @@ from torch import Tensor
 from pyro_lcm.causal.subsets import as_hit, single_target
 from pyro_lcm.training.sources import DataSource, PlacedSource
 
+_ROWS = 8192
+"""Pairs that are encoded at a time."""
+
 
 def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor]:
     """At most ``number`` pairs of a source, a fixed random choice."""
@@ -25,9 +28,9 @@ def sample_pairs(source: DataSource, number: int, seed: int) -> dict[str, Tensor
     return dict(source.batch(index))
 
 
-def encode_in_chunks(encoder: torch.nn.Module, x: Tensor, rows: int = 8192) -> Tensor:
+def encode_in_chunks(encoder: torch.nn.Module, x: Tensor) -> Tensor:
     """Means of the encoder for (N, ...) observations, (N, d)."""
-    return torch.cat([encoder(part)[0] for part in x.split(rows)])
+    return torch.cat([encoder(part)[0] for part in x.split(_ROWS)])
 
 
 def encode_sides(encoder: torch.nn.Module, pairs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -60,7 +63,7 @@ class EncodeOnce:
         ValueError: if the encoder is being trained.
     """
 
-    rows: int = 8192
+    rows: int = _ROWS
 
     def __call__(self, objective: Any, source: PlacedSource) -> PlacedSource:
         """The source with the columns that ``encoder.passes`` reads."""

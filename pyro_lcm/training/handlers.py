@@ -115,17 +115,16 @@ class TopHypotheses(Messenger):
 
     Args:
         number: K, at least 1.
-        site: name of the Categorical site.
     """
 
-    def __init__(self, number: int, site: str = "target") -> None:
+    def __init__(self, number: int) -> None:
         if number < 1:
             raise ValueError(f"hypotheses: got {number}, expected an integer of at least 1")
         super().__init__()
-        self.number, self.site = number, site
+        self.number = number
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if msg["name"] != self.site or msg["is_observed"] or not isinstance(msg["fn"], Categorical):
+        if msg["name"] != "target" or msg["is_observed"] or not isinstance(msg["fn"], Categorical):
             return
         probabilities = msg["fn"].probs
         if self.number == 1:
@@ -133,7 +132,7 @@ class TopHypotheses(Messenger):
         elif self.number < probabilities.shape[-1]:
             mass, table = probabilities.topk(self.number, dim=-1)
             hypothesis = pyro.sample(
-                f"{self.site}_hypothesis",
+                "target_hypothesis",
                 Categorical(probs=mass),
                 infer={"enumerate": "parallel", "is_auxiliary": True},
             )

@@ -14,13 +14,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
 from pyro_lcm.text_files import reading, replacing, sync, writing
 
-__all__ = ["FitResult", "MetricsTable", "PhaseResult", "ProgressBar", "Row", "make_loggers"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FitResult", "MetricsTable", "PhaseResult", "ProgressBar", "Row", "history_frame", "make_loggers"]
 
 logger = logging.getLogger(__name__)
 
@@ -250,3 +253,23 @@ class FitResult:
     def validation_loss(self) -> float | None:
         """Return the validation loss of the parameters at the end."""
         return self.phases[-1].validation_loss if self.phases else None
+
+
+def history_frame(result: FitResult | None, folder: Path | None) -> pd.DataFrame:
+    """How a training went, as a table with a row for each reading.
+
+    Args:
+        result: What the training gave, or None.
+        folder: Run folder whose ``metrics.csv`` is read if there is no result.
+
+    Raises:
+        RuntimeError: If there is neither.
+    """
+    import pandas as pd
+
+    if result is not None:
+        return pd.DataFrame(result.history)
+    table = None if folder is None else folder / "metrics.csv"
+    if table is None or not table.is_file():
+        raise RuntimeError("no training to tell of: the model is not fitted, or its folder has no metrics.csv")
+    return pd.read_csv(table)

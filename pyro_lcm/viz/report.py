@@ -13,9 +13,9 @@ from pyro_lcm.text_files import DRAWN_BY
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #e6e6e6 }
-table { border-collapse: collapse } th, td { text-align: left; padding: .2rem 1.2rem .2rem 0 }
+table { border-collapse: collapse } th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; vertical-align: top }
 th { color: #666; font-weight: 500 } td { font-variant-numeric: tabular-nums }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px }
+pre { background: #f6f6f6; padding: .8rem; white-space: pre-wrap; font-size: 13px }
 figure { margin: 1rem 0 } img { max-width: 100%; height: auto } figcaption { color: #666; font-size: 13px }
 """
 

@@ -19,6 +19,7 @@ CALLS = {
     "train several": ["train", "train.npz", "--out", "new", "--fits", "2", *FIT],
     "check": ["check", "run", "--data", "plain.npz", "--threads", "1"],
     "encode": ["encode", "run", "--data", "plain.npz", "--out", "codes.npz", "--threads", "1"],
+    "encode a table": ["encode", "run", "--data", "plain.npz", "--out", "codes.csv", "--threads", "1"],
     "evaluate": ["evaluate", "run", "--data", "test.npz", "--dci-rows", "100", "--threads", "1"],
     "graph": ["graph", "run", "--data", "test.npz", *DRAWS],
     "graph of a table": ["graph", "--data", "table.csv", "--out", "new", *DRAWS],

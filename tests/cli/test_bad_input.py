@@ -107,7 +107,7 @@ OPTIONS = [
     (["check", "run", "--data", "test.npz", "--rows", "0"], ["rows: got 0"]),
     (["check", "run", "--data", "test.npz", "--compare", "missing"], ["missing: no such run folder"]),
     (["encode", "run", "--data", "test.npz", "--out", "train.npz"], ["train.npz exists", "--overwrite"]),
-    (["encode", "run", "--data", "test.npz", "--out", "codes.csv"], ["codes.csv", ".npz"]),
+    (["encode", "run", "--data", "test.npz", "--out", "codes.txt"], ["codes.txt", ".npz"]),
     (["do", "run", "--data", "test.npz", "--out", "g.npz"], ["--set: got none"]),
     (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z9=1"], ["z9", "z1, z2"]),
     (["do", "run", "--data", "test.npz", "--out", "g.npz", "--set", "z1"], ["--set: got 'z1'"]),

@@ -234,9 +234,9 @@ def test_demo_tells_scores_and_writes_over_its_own_folder_only(cli, tmp_path, mo
     }
     code, _, err = cli(*command)
     assert (code, "demo.json exists" in err) == (2, True)
-    (tmp_path / "runs" / "demo" / "check.json").write_text("{}")
+    (tmp_path / "runs" / "demo" / "graph.txt").write_text("{}")
     assert cli(*command, "--overwrite")[0] == 0
-    assert not (tmp_path / "runs" / "demo" / "check.json").exists()
+    assert not (tmp_path / "runs" / "demo" / "graph.txt").exists()
     (tmp_path / "runs" / "demo" / "demo.json").unlink()
     assert cli(*command, "--overwrite")[0] == 2
     assert holds_run(tmp_path / "runs" / "demo")

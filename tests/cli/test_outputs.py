@@ -9,7 +9,7 @@ import yaml
 
 from campaigns import calls
 from pyro_lcm.commands import COMMANDS
-from pyro_lcm.commands.files import refuse_existing
+from pyro_lcm.commands.files import claim_folder, is_empty, refuse_existing
 from pyro_lcm.folder_lock import FolderInUse, locked
 
 MINE = b"the user's own"
@@ -140,3 +140,15 @@ def test_the_rule(tmp_path):
 
 def test_every_command_has_calls():
     assert {name.split()[0] for name in calls.CALLS} == set(COMMANDS)
+
+
+def test_half_a_file_of_a_killed_process_does_not_fill_a_folder(tmp_path):
+    how = {"holds": "a study", "kind": "a study"}
+    (tmp_path / ".study.17.partial.yaml").write_text("dims: [2")
+    assert is_empty(tmp_path)
+    claim_folder(tmp_path, "study.yaml", {"dims": [2]}, **how)
+    assert yaml.safe_load((tmp_path / "study.yaml").read_text()) == {"dims": [2]}
+    assert not is_empty(tmp_path)
+    (tmp_path / "study.yaml").rename(tmp_path / "notes.yaml")
+    with pytest.raises(ValueError, match="something else than a study"):
+        claim_folder(tmp_path, "study.yaml", {"dims": [2]}, **how)

@@ -49,7 +49,7 @@ def _left_out(pairs):
     training, held_out, wrong = without_wrong_readings(training, held_out, seed=0)
     standardizer = fit_standardizer(training, units="whiten")
     design = choose_design(spec_of("ilcm"), training, standardizer)
-    training, held_out, unrelated = without_unrelated(training, held_out, standardizer, design.lines)
+    training, held_out, unrelated = without_unrelated(training, held_out, standardizer, design.off_lines)
     assert wrong + unrelated + len(training) + len(held_out) == len(pairs)
     return wrong, unrelated
 

@@ -1,0 +1,52 @@
+"""Lines are searched for where there may be some, and once."""
+
+import numpy as np
+import pytest
+
+import pyro_lcm.linearity
+from pyro_lcm import simulate_scaling
+from pyro_lcm.design import fit_standardizer
+from pyro_lcm.identify.directions import find_directions
+from pyro_lcm.identify.shared_subspace import shared_directions
+from pyro_lcm.linearity import judge_linearity
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """Numbers of directions that lines were searched for in."""
+    widths = []
+
+    def search(differences, **how):
+        widths.append(differences.shape[1])
+        return find_directions(differences, **how)
+
+    monkeypatch.setattr(pyro_lcm.linearity, "find_directions", search)
+    return widths
+
+
+def _judged(n=4000, **how):
+    pairs = simulate_scaling(n=n, seed=1, **how)
+    standardizer = fit_standardizer(pairs, units="whiten")
+    before, after = (standardizer.transform(side).astype(np.float64) for side in (pairs.x, pairs.x_after))
+    return judge_linearity(before, after, shared_directions(before, after)).linear
+
+
+@pytest.mark.parametrize(
+    ("how", "linear", "widths"),
+    [
+        ({"dim": 4}, True, [4]),
+        ({"dim": 4, "dim_x": 12}, True, [4]),
+        ({"dim": 4, "dim_x": 60, "observation_noise": 0.05}, True, [4]),
+        ({"dim": 4, "observation_noise": 0.001}, True, [4]),
+        ({"dim": 4, "mixing": "leaky_relu", "mechanisms": "nonlinear"}, False, [4]),
+    ],
+)
+def test_lines_are_searched_for_once_and_in_few_directions(searched, how, linear, widths):
+    assert _judged(**how) is linear
+    assert searched == widths
+
+
+def test_of_sides_that_are_the_same_the_search_says_what_is_wrong():
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    with pytest.raises(ValueError, match="expected pairs that differ"):
+        judge_linearity(x, x, None)
