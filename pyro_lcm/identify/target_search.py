@@ -33,8 +33,8 @@ _SURELY = 0.5
 """The same, surely."""
 _SLACK = 0.3
 """Nats by which a function may be below the best one and still count."""
-_LEAST = 0.02
-"""Smallest share of the pairs that are left which a variable is believed to be the target of."""
+_LEAST = 0.2
+"""Smallest part of its share of the pairs that are left which a variable is believed to be the target of."""
 _SOFTENING = 0.05
 """Features are brought to one scale; those far below this share of the largest stay small."""
 _COST = 0.8
@@ -86,12 +86,12 @@ class TargetSearch:
         """
         target, failed = target.clone(), []
         for position, number in enumerate(missing[: len(missing) - apart]):
-            unknown = int((target == UNKNOWN).sum())
+            unknown, left = int((target == UNKNOWN).sum()), len(missing) - position
             if unknown < 20 * self.dim:
                 failed += missing[position : len(missing) - apart]
                 break
-            sure, perhaps = self._next(target, len(missing) - position)
-            if int(sure.sum()) < _LEAST * unknown:
+            sure, perhaps = self._next(target, left)
+            if int(sure.sum()) < _LEAST * unknown / left:
                 failed.append(number)
                 continue
             target[perhaps] = UNSURE
@@ -123,7 +123,7 @@ class TargetSearch:
         best, chosen = -np.inf, int(found.nats.argmax())
         for start in (found.nats > found.nats.max() - _SLACK).nonzero()[:, 0].tolist():
             _, apart = two_groups((found.change[start, unknown].square() + 1e-6).log().numpy())
-            if apart > best and int(changed[start].sum()) > _LEAST * int(unknown.sum()):
+            if apart > best and int(changed[start].sum()) > _LEAST * int(unknown.sum()) / left:
                 best, chosen = apart, start
         return changed[chosen] & (size[chosen] > _SURELY), changed[chosen]
 
