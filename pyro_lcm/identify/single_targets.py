@@ -39,6 +39,10 @@ _FUNCTIONS = 4
 """Of each variable once all groups are known."""
 _ROUNDS = 3
 """How often at most groups that are missing, and functions that are faint, are looked for."""
+_ATTEMPTS = 3
+"""Searches from other starts where one has left a variable without a function."""
+_ENOUGH = 0.3
+"""Nats from which on a variable has one."""
 _FAINT = 2.0
 """Nats below which functions of a variable are looked for once more, with better targets of all."""
 _SLACK = 0.3
@@ -101,11 +105,23 @@ def find_single_targets(
     if not bool((first != second).any()):
         raise ValueError("after: got the same as before, expected some pairs that differ")
     still = unchanged(first, second)
-    search = TargetSearch(first, second, dim, seed=seed, steps=steps)
-    target = torch.full((len(first),), UNKNOWN)
+    best, lowest = None, -np.inf
+    for attempt in range(_ATTEMPTS):
+        found, worst = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
+        if best is None or worst > lowest:
+            best, lowest = found, worst
+        if lowest > _ENOUGH or dim == 1:
+            break
+    assert best is not None
+    return best
+
+
+def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[SingleTargets, float]:
+    """Targets and functions by one search, and the nats of the variable that has the fewest."""
+    target = torch.full((len(search.before),), UNKNOWN)
     if still is not None:
         target[still] = 0
-    numbers = list(range(1, dim + 1))
+    numbers = list(range(1, search.dim + 1))
     missing, found = numbers, {}
     for last in (*[False] * (_ROUNDS - 1), True):
         target, failed = search.groups(target, missing, apart=still is not None)
@@ -121,13 +137,14 @@ def find_single_targets(
     target = _inferred(target, found, places, still)
     for _ in range(_ROUNDS - 1):
         faint = [number for number in numbers if float(found[number].nats.max()) < _FAINT]
-        if not faint or dim == 1:
+        if not faint or len(numbers) == 1:
             break
         found |= {number: search.functions(target, number, _FUNCTIONS) for number in faint}
         places |= {number: _unrolled(found[number], seed) for number in faint}
         target = _inferred(target, found, places, still)
     sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
+    worst = min(float(functions.nats.max()) for functions in found.values())
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), worst
 
 
 def _inferred(
