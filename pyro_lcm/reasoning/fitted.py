@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
@@ -68,6 +69,7 @@ class FittedStructure(StructuralModel):
         self._model = _frozen(fitted.model)
         self._standardizer = _frozen(fitted.standardizer).to(fitted.device, fitted.dtype)
         self._explicit = solution is None
+        self._solution: Any = None if solution is None else self._model.solution
         self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 
     @property
@@ -84,15 +86,30 @@ class FittedStructure(StructuralModel):
         parts = torch.broadcast_tensors(*noise)
         rows = torch.stack([part.reshape(-1) for part in parts], dim=-1)
         target = torch.full((len(rows),), variable + 1, device=rows.device)
-        shift, scale = self._model.solution.coefficients(rows, target)
+        shift, scale = self._solution.coefficients(rows, target)
         return (-shift / scale).view(parts[0].shape), (1 / scale).view(parts[0].shape)
 
     def outer(self, variable: int) -> Transform | None:
         """See the base class."""
-        if self._explicit:
+        solution = self._solution
+        if self._explicit or not solution.bins:
             return None
-        solution = self._model.solution
-        return solution.spline(torch.tensor(variable, device=self.zero.device)) if solution.bins else None
+        spline: Transform = solution.spline(torch.tensor(variable, device=self.zero.device))
+        return spline
+
+    def with_solution(self, solution: SolutionFunctions) -> FittedStructure:
+        """The same structure with other solution functions, which follow a causal order too.
+
+        Args:
+            solution: of as many variables, without gradients; not copied.
+
+        Raises:
+            ValueError: if their context has a cycle.
+        """
+        other = copy.copy(self)
+        StructuralModel.__init__(other, self.names, solution.context.cpu().numpy() != 0)
+        other._solution = solution
+        return other
 
     def decode(self, world: World) -> Tensor:
         """See the base class."""
