@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -25,10 +25,9 @@ from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.discovery.arviz_compat import Container, group
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.reasoning.fitted import Fitted, Source, structural_model
-from pyro_lcm.reasoning.interventions import prior_noise
 from pyro_lcm.reasoning.parameters import DrawnStructure, ParameterPosterior
-from pyro_lcm.reasoning.programs import draw_noise
-from pyro_lcm.reasoning.structure import Action, StructuralModel, World
+from pyro_lcm.reasoning.programs import draw_noise, prior_noise
+from pyro_lcm.reasoning.structure import Action, StructuralModel
 
 Origin = Literal["graph", "parameters", "sampling"]
 """What can be drawn."""
@@ -69,6 +68,20 @@ class Uncertainty:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
 
 
+class Response(NamedTuple):
+    """N observations in one draw, in the first chain's coordinates.
+
+    Attributes:
+        causal: (N, d) causal variables.
+        x: (N, ...) observations.
+        noise: (N, d) noise encodings, those of the draw.
+    """
+
+    causal: Tensor
+    x: Tensor
+    noise: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Draw:
     """One draw of one chain: a population, the mechanisms, perhaps a graph.
@@ -91,8 +104,8 @@ class Draw:
     offset: Tensor
     slope: Tensor
 
-    def respond(self, actions: Mapping[int, Action]) -> tuple[Tensor, Tensor]:
-        """Causal variables (N, d) and x (N, ...) under an intervention, all in the first chain's coordinates.
+    def respond(self, actions: Mapping[int, Action]) -> Response:
+        """The observations under an intervention.
 
         Args:
             actions: by variable 0..d-1, what to make of its natural value, in the first chain's coordinates.
@@ -102,9 +115,11 @@ class Draw:
             world = self.scm.solve(self.noise, own)
         else:
             world = self.scm.solve_along(self.noise, own, self.graph)
-        return self._in_first(world), self.scm.decode(world)
+        own_places = self.permutation.tolist()
+        causal = (world.causal[..., own_places] - self.offset) / self.slope
+        return Response(causal, self.scm.decode(world), world.noise[..., own_places])
 
-    def set_to(self, variable: int, value: float) -> tuple[Tensor, Tensor]:
+    def set_to(self, variable: int, value: float) -> Response:
         """:meth:`respond` where one variable is set to a number."""
         return self.respond({variable: lambda natural: torch.full_like(natural, value)})
 
@@ -113,12 +128,9 @@ class Draw:
         weight = self.weight.to(values)
         return (values * weight.view(-1, *[1] * (values.dim() - 1))).sum(0)
 
-    def _in_first(self, world: World) -> Tensor:
-        return (world.causal[:, self.permutation.tolist()] - self.offset) / self.slope
-
     def _in_own_units(self, variable: int, action: Action) -> Action:
         offset, slope = self.offset[variable], self.slope[variable]
-        return lambda natural: offset + slope * action((natural - offset) / slope)
+        return lambda natural: offset + slope * action((natural - offset) / slope).to(natural)
 
 
 def draw_chains(
@@ -160,6 +172,13 @@ def draw_chains(
                 graph = None if posterior.follows_graphs else graph
             drawn.append(_in_units(scm, made, noise[draw], weight[draw], graph, permutation, offset, slope))
         yield drawn
+
+
+def draw_of(scm: StructuralModel, made: DrawnStructure | None, noise: Tensor) -> Draw:
+    """A draw of noise encodings (N, d) of a structure, with mechanisms drawn anew if there are some."""
+    dim = scm.dim
+    weight = torch.full((len(noise),), 1 / max(len(noise), 1), dtype=torch.float64, device=noise.device)
+    return _in_units(scm, made, noise, weight, None, np.arange(dim), np.zeros(dim), np.ones(dim))
 
 
 def _in_units(

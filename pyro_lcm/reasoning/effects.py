@@ -31,6 +31,9 @@ from pyro_lcm.reasoning.structure import StructuralModel
 if TYPE_CHECKING:
     import pandas as pd
 
+_OF_ONE_ORIGIN = 50
+"""Draws, at most, in which one origin of uncertainty varies."""
+
 
 def average_effects(
     source: Source,
@@ -192,8 +195,8 @@ def dose_response(
 
     def of_draw(draw: Draw) -> tuple[Tensor, Tensor | None]:
         worlds = [draw.set_to(variable, float(level)) for level in levels]
-        causal = torch.stack([draw.mean(world[0]) for world in worlds])
-        return causal, torch.stack([draw.mean(world[1].flatten(1)) for world in worlds]) if on_x else None
+        causal = torch.stack([draw.mean(world.causal) for world in worlds])
+        return causal, torch.stack([draw.mean(world.x.flatten(1)) for world in worlds]) if on_x else None
 
     found = _collect(source, x, uncertainty, of_draw)
     coordinates = {"dose": levels, "outcome": list(scm.names)}
@@ -203,7 +206,7 @@ def dose_response(
 def _contrast(draw: Draw, variable: int, low: float, high: float, on_x: bool) -> tuple[Tensor, Tensor | None]:
     """Difference of the worlds of two values: causal variables (N, d), x (N, features)."""
     raised, lowered = draw.set_to(variable, high), draw.set_to(variable, low)
-    return raised[0] - lowered[0], (raised[1] - lowered[1]).flatten(1) if on_x else None
+    return raised.causal - lowered.causal, (raised.x - lowered.x).flatten(1) if on_x else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +245,7 @@ def _collect(
         if intervals and len(origins) == 1:
             shares = {origins[0]: [part.std(0) for part in chains[0]]}
         elif intervals:
-            alone = replace(options, fits=())
+            alone = replace(options, fits=(), draws=min(options.draws, _OF_ONE_ORIGIN))
             for origin in origins:
                 chain = next(draw_chains(source, x, alone, origins=(origin,)))
                 shares[origin] = [part.std(0) for part in evaluate(chain)]

@@ -70,6 +70,7 @@ class FittedStructure(StructuralModel):
         self._standardizer = _frozen(fitted.standardizer).to(fitted.device, fitted.dtype)
         self._explicit = solution is None
         self._solution: Any = None if solution is None else self._model.solution
+        self._seen: tuple[Tensor, Tensor] | None = None
         self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 
     @property
@@ -83,10 +84,9 @@ class FittedStructure(StructuralModel):
             values = torch.stack(torch.broadcast_tensors(*causal), dim=-1)
             loc, scale = self._model.mechanisms.coefficients(values, self._model.adjacency)
             return loc[..., variable], scale[..., variable]
-        parts = torch.broadcast_tensors(*noise)
-        rows = torch.stack([part.reshape(-1) for part in parts], dim=-1)
-        target = torch.full((len(rows),), variable + 1, device=rows.device)
-        shift, scale = self._solution.coefficients(rows, target)
+        parts = torch.broadcast_tensors(*noise, *causal)
+        rows, values = (torch.stack([p.reshape(-1) for p in half], -1) for half in (parts[: self.dim], parts[self.dim :]))
+        shift, scale = self._solution.given(variable, rows, values)
         return (-shift / scale).view(parts[0].shape), (1 / scale).view(parts[0].shape)
 
     def outer(self, variable: int) -> Transform | None:
@@ -97,11 +97,14 @@ class FittedStructure(StructuralModel):
         spline: Transform = solution.spline(torch.tensor(variable, device=self.zero.device))
         return spline
 
-    def with_solution(self, solution: SolutionFunctions) -> FittedStructure:
+    def with_solution(
+        self, solution: SolutionFunctions, seen: tuple[Tensor, Tensor] | None = None
+    ) -> FittedStructure:
         """The same structure with other solution functions, which follow a causal order too.
 
         Args:
             solution: of as many variables, without gradients; not copied.
+            seen: least and largest values of x, each of its shape, to which what is decoded is cut.
 
         Raises:
             ValueError: if their context has a cycle.
@@ -109,6 +112,7 @@ class FittedStructure(StructuralModel):
         other = copy.copy(self)
         StructuralModel.__init__(other, self.names, solution.context.cpu().numpy() != 0)
         other._solution = solution
+        other._seen = seen
         return other
 
     def decode(self, world: World) -> Tensor:
@@ -119,6 +123,8 @@ class FittedStructure(StructuralModel):
         # In the number format of the data: an offset that is large against the spread leaves few digits of float32.
         parts = [self._standardizer.inverse(mean.double() if double else mean) for mean in means]
         x = torch.cat(parts)
+        if self._seen is not None:
+            x = torch.minimum(torch.maximum(x, self._seen[0].to(x)), self._seen[1].to(x))
         return x.view(*world.noise.shape[:-1], *x.shape[1:])
 
     def posterior(self, x: ArrayLike) -> tuple[Tensor, Tensor]:

@@ -114,6 +114,9 @@ class ParameterPosterior:
             codes = torch.cat([noise, after]).double().cpu().numpy()
             center = both.mean(0) - codes.mean(0) @ (slopes := _least_squares(codes, both))
             self._loadings = slopes, center
+        # A decoder that is a flow may be anything where no pair has been, and a draw's mechanisms may lead there.
+        ends = [(side.min(0).values, side.max(0).values) for side in map(self._scm.observations, (x, x_after))]
+        self._seen = torch.minimum(ends[0][0], ends[1][0]), torch.maximum(ends[0][1], ends[1][1])
         self._precision: dict[tuple[int, int], float] = {}
 
     @property
@@ -146,7 +149,7 @@ class ParameterPosterior:
         else:
             solution = copy.deepcopy(self._solution)
             self._draw_last_layers(solution, self._scm.order, rng)
-            scm = self._scm.with_solution(solution)
+            scm = self._scm.with_solution(solution, self._seen)
         noise = self.noise[:_UNIT_ROWS].to(scm.zero) @ torch.as_tensor(frame).to(scm.zero)
         own = scm.solve(noise).causal.double().cpu().numpy()
         slope = ((own - own.mean(0)) * (self.causal - self.causal.mean(0))).mean(0) / self.causal.var(0)
@@ -184,51 +187,61 @@ class ParameterPosterior:
     def _draw_last_layers(
         self, solution: SolutionFunctions, order: Sequence[int], rng: np.random.Generator | None
     ) -> None:
-        """Set the last layers of the networks, one variable after the other."""
+        """Set the last layers of the networks, one variable after the other.
+
+        Of a log scale all but a factor of what was fitted, and what is linear beside it, is held: as far out as few
+        pairs reach, the exponential of a free one is anything.
+        """
         networks, least = solution.networks, solution.min_scale
         for variable in order:
             rows = self.rows[variable]
-            causal = solution(self.noise[rows])
-            inputs = causal * solution.context[:, variable]
-            features, first_hidden = _features(solution, inputs, variable)
+            causes = solution.context[:, variable].nonzero().squeeze(1)
+            inputs = solution(self.noise[rows]) * solution.context[:, variable]
+            features = _features(solution, inputs, variable)
             response = self.redrawn[rows, variable].double().cpu().numpy()
-            output = networks.one(inputs, torch.tensor([variable], device=inputs.device)).double().cpu().numpy()
-            inner = output[:, 1].clip(-6.0, 6.0)
+            index = torch.tensor([variable], device=inputs.device)
+            inner = networks.one(inputs, index)[:, 1].double().cpu().numpy().clip(-6.0, 6.0)
             scale = least + (1 - least) * np.exp(inner)
-            mean = self._solve(variable, 0, features, first_hidden, response, scale**-2.0, None)
+            linear = len(causes) + 1
+            mean = self._solve((variable, 0), features, linear, response, scale**-2.0, None)
             # Fisher's information of log scale is 2 a row; one step of scoring from where the network is.
             slope = (1 - least) * np.exp(inner) / scale
             moved = inner + (np.square((response - features @ mean) / scale) - 1) / (2 * slope)
-            of_scale = self._solve(variable, 1, features, first_hidden, moved, 2 * slope**2, rng)
-            scale = least + (1 - least) * np.exp((features @ of_scale).clip(-6.0, 6.0))
-            of_shift = self._solve(variable, 0, features, first_hidden, response, scale**-2.0, rng)
-            drawn = torch.as_tensor(np.column_stack([of_shift, of_scale])).to(networks.affine)
-            causes = solution.context[:, variable].nonzero().squeeze(1)
-            networks.affine[variable] = 0.0
-            networks.affine[variable, causes] = drawn[: len(causes)]
-            networks.bias[variable, 0] = drawn[len(causes)]
+            shape = features[:, :linear] if len(causes) == 0 else np.column_stack([features[:, :linear], inner])
+            of_scale = self._solve((variable, 1), shape, shape.shape[1], moved, 2 * slope**2, rng)
+            scale = least + (1 - least) * np.exp((shape @ of_scale).clip(-6.0, 6.0))
+            of_shift = self._solve((variable, 0), features, linear, response, scale**-2.0, rng)
+            factor = of_scale[linear] if len(causes) else 0.0
+            networks.affine[variable, :, 1] *= factor
+            networks.bias[variable, 0, 1] *= factor
+            networks.affine[variable, causes, 1] += torch.as_tensor(of_scale[: len(causes)]).to(networks.affine)
+            networks.bias[variable, 0, 1] += float(of_scale[len(causes)])
+            networks.affine[variable, causes, 0] = torch.as_tensor(of_shift[: len(causes)]).to(networks.affine)
+            networks.bias[variable, 0, 0] = float(of_shift[len(causes)])
             if len(networks.weights):
-                networks.biases[-1][variable].zero_()
-                networks.weights[-1][variable] = drawn[first_hidden:] if len(drawn) > first_hidden else 0.0
+                networks.weights[-1][variable, :, 1] *= factor
+                networks.biases[-1][variable, 0, 1] *= factor
+                networks.biases[-1][variable, 0, 0] = 0.0
+                networks.weights[-1][variable, :, 0] = torch.as_tensor(
+                    of_shift[linear:] if len(causes) else np.zeros(1)
+                ).to(networks.affine)
 
     def _solve(
         self,
-        variable: int,
-        output: int,
+        key: tuple[int, int],
         features: Array,
         first_hidden: int,
         response: Array,
         information: Array,
         rng: np.random.Generator | None,
     ) -> Array:
-        """Weights (p,) of one output: the posterior mean, or a draw; the prior by the evidence of the first call."""
+        """Weights (p,) of an output ``key``: the posterior mean, or a draw; the prior by the evidence of the first call."""
         weighted = features * information[:, None]
         gram, moment = features.T @ weighted, weighted.T @ response
 
         def prior(precision: float) -> Array:
             return np.where(np.arange(len(moment)) < first_hidden, _WEAK, precision)
 
-        key = (variable, output)
         if key not in self._precision:
             scores = [_log_evidence(gram, moment, prior(precision)) for precision in _PRECISIONS]
             self._precision[key] = float(_PRECISIONS[int(np.argmax(scores))])
@@ -294,8 +307,8 @@ def _least_squares(features: Array, responses: Array) -> Array:
     return np.asarray(np.linalg.lstsq(centered, responses - responses.mean(0), rcond=None)[0])
 
 
-def _features(solution: SolutionFunctions, inputs: torch.Tensor, variable: int) -> tuple[Array, int]:
-    """What the outputs of one network are linear in, (rows, p), and the place of the first hidden unit among it.
+def _features(solution: SolutionFunctions, inputs: torch.Tensor, variable: int) -> Array:
+    """What the outputs of one network are linear in, (rows, p): parents, a constant, hidden units.
 
     Without parents a network is a constant, and has no hidden units to speak of.
     """
@@ -307,7 +320,7 @@ def _features(solution: SolutionFunctions, inputs: torch.Tensor, variable: int) 
         for weight, bias in zip(networks.weights[:-1], networks.biases[:-1], strict=True):
             hidden = activate(networks.activation, hidden @ weight[variable] + bias[variable])
         parts.append(hidden)
-    return torch.cat(parts, 1).double().cpu().numpy(), len(causes) + 1
+    return np.asarray(torch.cat(parts, 1).double().cpu().numpy())
 
 
 def _log_evidence(gram: Array, moment: Array, precision: Array) -> float:

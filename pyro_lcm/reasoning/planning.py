@@ -19,8 +19,9 @@ from torch import Tensor
 
 from pyro_lcm.data.pixels import like_images, unit_range
 from pyro_lcm.frames import shown_in_notebook
+from pyro_lcm.reasoning.chains import Uncertainty, draw_chains, knows_parameters
 from pyro_lcm.reasoning.fitted import Source, structural_model
-from pyro_lcm.reasoning.structure import StructuralModel
+from pyro_lcm.reasoning.structure import Action, StructuralModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ class Plan:
         loss: (N,) distance from the goal that is expected.
         x: (N, ...) observations that are expected.
         losses: for each set of targets, by their names, (N,) the least loss it can reach.
+        success: (N,) probability that the loss comes out within the one asked for, if one was; None otherwise.
     """
 
     names: tuple[str, ...]
@@ -74,6 +76,7 @@ class Plan:
     loss: NDArray[np.float64]
     x: NDArray[Any]
     losses: dict[tuple[str, ...], NDArray[np.float64]]
+    success: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         return f"Plan(n={len(self.loss)}, variables={list(self.names)}, mean loss {self.loss.mean():.3g})"
@@ -82,10 +85,11 @@ class Plan:
         return shown_in_notebook(f"Plans for {len(self.loss)} observations", self.to_dataframe())
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A row for each observation: what each variable is set to, nan where it is left alone, and ``loss``."""
+        """A row for each observation: what each variable is set to, nan where it is left alone, ``loss``, ``success``."""
         import pandas as pd
 
-        return pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
+        frame = pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
+        return frame if self.success is None else frame.assign(success=self.success)
 
     def intervention(self, row: int) -> dict[str, float]:
         """The intervention for one observation, as :func:`pyro_lcm.reasoning.intervene` takes it."""
@@ -102,6 +106,8 @@ def plan(
     at_most: int = 1,
     points: int = 33,
     zooms: int = 3,
+    within: float | None = None,
+    uncertainty: Uncertainty | None = None,
 ) -> Plan:
     """Search for the intervention that brings each observation closest to the goal.
 
@@ -113,6 +119,9 @@ def plan(
         at_most: how many variables may be set at once; doing nothing is always a choice.
         points: grid points of a range.
         zooms: how often the grid is laid anew around the best point.
+        within: the loss that counts as success.
+        uncertainty: what is drawn for the probability of it: of a fitted model with ``pairs``, without which it would
+            be far too sure of itself.
 
     Returns:
         The plan.
@@ -134,12 +143,17 @@ def plan(
     choices = {_variable(scm, name): _checked(name, options) for name, options in allowed.items()}
     if not 1 <= at_most <= max(1, len(choices)):
         raise ValueError(f"at_most: got {at_most}, expected 1 to {len(choices)}, the number allowed")
+    if (within is None) != (uncertainty is None):
+        raise ValueError("within, uncertainty: got one of them, expected both, or none")
+    if uncertainty is not None and not knows_parameters(source, uncertainty):
+        raise ValueError("uncertainty: got none of the mechanisms, expected Uncertainty(pairs=...) of a fitted model")
     if points < 3 or zooms < 0:
         raise ValueError(f"points, zooms: got {points}, {zooms}, expected at least 3 and 0")
     with torch.no_grad():
         noise = scm.posterior(x)[0]
         features = scm.decode(scm.solve(noise[:1])).numel()
-        search = _Search(scm, noise, _loss(goal, scm, noise), points, zooms, max(1, features // _FEATURES))
+        loss = _loss(goal, scm, noise)
+        search = _Search(scm, noise, loss, points, zooms, max(1, features // _FEATURES))
         found = {
             targets: search.best({i: choices[i] for i in targets})
             for size in range(at_most + 1)
@@ -149,8 +163,11 @@ def plan(
         winner = losses.argmin(0)
         values = torch.stack([value for _, value in found.values()])[winner, torch.arange(len(noise))]
         expected = scm.decode(scm.solve(noise, _actions(values.T)))
-    by_names = {tuple(scm.names[i] for i in targets): loss.numpy() for targets, (loss, _) in found.items()}
-    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names)
+        success = None
+        if within is not None and uncertainty is not None:
+            success = _success(source, x, _actions(values.T), loss, within, uncertainty)
+    by_names = {tuple(scm.names[i] for i in targets): least.numpy() for targets, (least, _) in found.items()}
+    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names, success)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +228,25 @@ class _Search:
         loss = torch.cat(losses, dim=1)
         least, at = loss.min(0)
         return least, values[at, torch.arange(len(self.noise))]
+
+
+def _success(
+    source: Source,
+    x: ArrayLike,
+    actions: Mapping[int, Action],
+    loss: Callable[[Tensor, slice], Tensor],
+    within: float,
+    options: Uncertainty,
+) -> NDArray[np.float64]:
+    """(N,) share of the draws in which the observations' own counterfactuals come within a loss of the goal."""
+    given = structural_model(source).observations(x)
+    reached = []
+    for chain in draw_chains(source, x, options):
+        for draw in chain:
+            before, after = draw.respond({}), draw.respond(actions)
+            kept = after.x + (given.to(before.x) - before.x)
+            reached.append(loss(kept.unsqueeze(0), slice(0, len(kept)))[0] <= within)
+    return np.asarray(torch.stack(reached).double().mean(0).cpu())
 
 
 def _actions(values: Tensor) -> dict[int, Callable[[Tensor], Tensor]]:
