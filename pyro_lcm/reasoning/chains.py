@@ -27,7 +27,7 @@ from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.reasoning.fitted import Fitted, Source, structural_model
 from pyro_lcm.reasoning.parameters import DrawnStructure, ParameterPosterior
 from pyro_lcm.reasoning.programs import draw_noise, prior_noise
-from pyro_lcm.reasoning.structure import Action, StructuralModel
+from pyro_lcm.reasoning.structure import Action, StructuralModel, World
 
 Origin = Literal["graph", "parameters", "sampling"]
 """What can be drawn."""
@@ -110,27 +110,35 @@ class Draw:
         Args:
             actions: by variable 0..d-1, what to make of its natural value, in the first chain's coordinates.
         """
-        own = {int(self.permutation[i]): self._in_own_units(i, action) for i, action in actions.items()}
-        if self.graph is None or not own:
-            world = self.scm.solve(self.noise, own)
-        else:
-            world = self.scm.solve_along(self.noise, own, self.graph)
-        own_places = self.permutation.tolist()
-        causal = (world.causal[..., own_places] - self.offset) / self.slope
-        return Response(causal, self.scm.decode(world), world.noise[..., own_places])
+        world = self._solve(actions)
+        return Response(self._in_first(world), self.scm.decode(world), world.noise[..., self.permutation.tolist()])
 
-    def set_to(self, variable: int, value: float) -> Response:
-        """:meth:`respond` where one variable is set to a number."""
-        return self.respond({variable: lambda natural: torch.full_like(natural, value)})
+    def causal(self, actions: Mapping[int, Action]) -> Tensor:
+        """The causal variables of :meth:`respond` alone; nothing is decoded."""
+        return self._in_first(self._solve(actions))
 
     def mean(self, values: Tensor) -> Tensor:
         """Weighted mean of (N, ...) values over the observations."""
         weight = self.weight.to(values)
         return (values * weight.view(-1, *[1] * (values.dim() - 1))).sum(0)
 
+    def _solve(self, actions: Mapping[int, Action]) -> World:
+        own = {int(self.permutation[i]): self._in_own_units(i, action) for i, action in actions.items()}
+        if self.graph is None or not own:
+            return self.scm.solve(self.noise, own)
+        return self.scm.solve_along(self.noise, own, self.graph)
+
+    def _in_first(self, world: World) -> Tensor:
+        return (world.causal[..., self.permutation.tolist()] - self.offset) / self.slope
+
     def _in_own_units(self, variable: int, action: Action) -> Action:
         offset, slope = self.offset[variable], self.slope[variable]
         return lambda natural: offset + slope * action((natural - offset) / slope).to(natural)
+
+
+def set_to(variable: int, value: float) -> dict[int, Action]:
+    """The intervention that sets one variable, 0..d-1, to a number."""
+    return {variable: lambda natural: torch.full_like(natural, value)}
 
 
 def draw_chains(

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.discovery.arviz_compat import Container, group, group_names, make_container
-from pyro_lcm.reasoning.chains import Draw, Uncertainty, draw_chains, knows_parameters, varied
+from pyro_lcm.reasoning.chains import Draw, Uncertainty, draw_chains, knows_parameters, set_to, varied
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import StructuralModel
 
@@ -194,9 +194,11 @@ def dose_response(
         raise ValueError(f"doses: got shape {levels.shape}, expected (K,) finite numbers")
 
     def of_draw(draw: Draw) -> tuple[Tensor, Tensor | None]:
-        worlds = [draw.set_to(variable, float(level)) for level in levels]
+        if not on_x:
+            return torch.stack([draw.mean(draw.causal(set_to(variable, float(level)))) for level in levels]), None
+        worlds = [draw.respond(set_to(variable, float(level))) for level in levels]
         causal = torch.stack([draw.mean(world.causal) for world in worlds])
-        return causal, torch.stack([draw.mean(world.x.flatten(1)) for world in worlds]) if on_x else None
+        return causal, torch.stack([draw.mean(world.x.flatten(1)) for world in worlds])
 
     found = _collect(source, x, uncertainty, of_draw)
     coordinates = {"dose": levels, "outcome": list(scm.names)}
@@ -205,8 +207,10 @@ def dose_response(
 
 def _contrast(draw: Draw, variable: int, low: float, high: float, on_x: bool) -> tuple[Tensor, Tensor | None]:
     """Difference of the worlds of two values: causal variables (N, d), x (N, features)."""
-    raised, lowered = draw.set_to(variable, high), draw.set_to(variable, low)
-    return raised.causal - lowered.causal, (raised.x - lowered.x).flatten(1) if on_x else None
+    if not on_x:
+        return draw.causal(set_to(variable, high)) - draw.causal(set_to(variable, low)), None
+    raised, lowered = (draw.respond(set_to(variable, value)) for value in (high, low))
+    return raised.causal - lowered.causal, (raised.x - lowered.x).flatten(1)
 
 
 @dataclass(frozen=True, eq=False)
