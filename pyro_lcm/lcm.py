@@ -646,17 +646,17 @@ class LatentCausalModel:
         at_most: int = 1,
         points: int = 33,
         zooms: int = 3,
-        within: float | None = None,
         uncertainty: Uncertainty | None = None,
     ) -> Plan:
         """The intervention, from an allowed set, that brings each observation closest to a goal.
 
-        With ``within``, the loss that counts as success, and ``uncertainty`` it has the probability that it succeeds.
+        With ``uncertainty`` it tells the probability that it succeeds (:meth:`~pyro_lcm.reasoning.Plan.success`).
 
         See :func:`pyro_lcm.reasoning.plan`.
         """
-        options = {"at_most": at_most, "points": points, "zooms": zooms}
-        return planning.plan(self, x, goal, allowed, **options, within=within, uncertainty=uncertainty)
+        return planning.plan(
+            self, x, goal, allowed, at_most=at_most, points=points, zooms=zooms, uncertainty=uncertainty
+        )
 
     # ------------------------------------------------------------------ exchange
 

@@ -68,7 +68,7 @@ class Plan:
         loss: (N,) distance from the goal that is expected.
         x: (N, ...) observations that are expected.
         losses: for each set of targets, by their names, (N,) the least loss it can reach.
-        success: (N,) probability that the loss comes out within the one asked for, if one was; None otherwise.
+        drawn: (draws, N) losses of this intervention under all that is not known, if it was drawn; None otherwise.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ class Plan:
     loss: NDArray[np.float64]
     x: NDArray[Any]
     losses: dict[tuple[str, ...], NDArray[np.float64]]
-    success: NDArray[np.float64] | None = None
+    drawn: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         return f"Plan(n={len(self.loss)}, variables={list(self.names)}, mean loss {self.loss.mean():.3g})"
@@ -85,11 +85,27 @@ class Plan:
         return shown_in_notebook(f"Plans for {len(self.loss)} observations", self.to_dataframe())
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A row for each observation: what each variable is set to, nan where it is left alone, ``loss``, ``success``."""
+        """A row for each observation: what each variable is set to, nan where it is left alone, and ``loss``.
+
+        Where it was drawn, its 5 % and 95 % quantiles too, ``loss_low`` and ``loss_high``.
+        """
         import pandas as pd
 
         frame = pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
-        return frame if self.success is None else frame.assign(success=self.success)
+        if self.drawn is None:
+            return frame
+        low, high = np.quantile(self.drawn, (0.05, 0.95), axis=0)
+        return frame.assign(loss_low=low, loss_high=high)
+
+    def success(self, within: float) -> NDArray[np.float64]:
+        """Probability (N,) that the loss comes out within a number.
+
+        Raises:
+            ValueError: if the plan was made without ``uncertainty``.
+        """
+        if self.drawn is None:
+            raise ValueError("within: asked of a plan without draws, expected one made with uncertainty=...")
+        return np.asarray((self.drawn <= within).mean(0))
 
     def intervention(self, row: int) -> dict[str, float]:
         """The intervention for one observation, as :func:`pyro_lcm.reasoning.intervene` takes it."""
@@ -106,7 +122,6 @@ def plan(
     at_most: int = 1,
     points: int = 33,
     zooms: int = 3,
-    within: float | None = None,
     uncertainty: Uncertainty | None = None,
 ) -> Plan:
     """Search for the intervention that brings each observation closest to the goal.
@@ -119,9 +134,8 @@ def plan(
         at_most: how many variables may be set at once; doing nothing is always a choice.
         points: grid points of a range.
         zooms: how often the grid is laid anew around the best point.
-        within: the loss that counts as success.
-        uncertainty: what is drawn for the probability of it: of a fitted model with ``pairs``, without which it would
-            be far too sure of itself.
+        uncertainty: what to draw for the probability that it succeeds (:meth:`Plan.success`): of a fitted model with
+            ``pairs``, without which it would be far too sure of itself.
 
     Returns:
         The plan.
@@ -143,8 +157,6 @@ def plan(
     choices = {_variable(scm, name): _checked(name, options) for name, options in allowed.items()}
     if not 1 <= at_most <= max(1, len(choices)):
         raise ValueError(f"at_most: got {at_most}, expected 1 to {len(choices)}, the number allowed")
-    if (within is None) != (uncertainty is None):
-        raise ValueError("within, uncertainty: got one of them, expected both, or none")
     if uncertainty is not None and not knows_parameters(source, uncertainty):
         raise ValueError("uncertainty: got none of the mechanisms, expected Uncertainty(pairs=...) of a fitted model")
     if points < 3 or zooms < 0:
@@ -163,11 +175,9 @@ def plan(
         winner = losses.argmin(0)
         values = torch.stack([value for _, value in found.values()])[winner, torch.arange(len(noise))]
         expected = scm.decode(scm.solve(noise, _actions(values.T)))
-        success = None
-        if within is not None and uncertainty is not None:
-            success = _success(source, x, _actions(values.T), loss, within, uncertainty)
+        drawn = None if uncertainty is None else _drawn(source, x, _actions(values.T), loss, uncertainty)
     by_names = {tuple(scm.names[i] for i in targets): least.numpy() for targets, (least, _) in found.items()}
-    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names, success)
+    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names, drawn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,23 +240,22 @@ class _Search:
         return least, values[at, torch.arange(len(self.noise))]
 
 
-def _success(
+def _drawn(
     source: Source,
     x: ArrayLike,
     actions: Mapping[int, Action],
     loss: Callable[[Tensor, slice], Tensor],
-    within: float,
     options: Uncertainty,
 ) -> NDArray[np.float64]:
-    """(N,) share of the draws in which the observations' own counterfactuals come within a loss of the goal."""
+    """(draws, N) losses of the observations' own counterfactuals."""
     given = structural_model(source).observations(x)
-    reached = []
+    losses = []
     for chain in draw_chains(source, x, options):
         for draw in chain:
             before, after = draw.respond({}), draw.respond(actions)
             kept = after.x + (given.to(before.x) - before.x)
-            reached.append(loss(kept.unsqueeze(0), slice(0, len(kept)))[0] <= within)
-    return np.asarray(torch.stack(reached).double().mean(0).cpu())
+            losses.append(loss(kept.unsqueeze(0), slice(0, len(kept)))[0].double().cpu())
+    return np.asarray(torch.stack(losses))
 
 
 def _actions(values: Tensor) -> dict[int, Callable[[Tensor], Tensor]]:
