@@ -109,14 +109,15 @@ class ParameterPosterior:
                 raise ValueError(
                     f"pairs: {len(rows)} have {self._scm.names[i]} as their target, expected at least {least} of them"
                 )
+        seen = [self._scm.observations(side) for side in (x, x_after)]
         if self._linear:
-            both = np.concatenate([np.asarray(side, dtype=np.float64).reshape(len(pairs), -1) for side in (x, x_after)])
-            codes = torch.cat([noise, after]).double().cpu().numpy()
-            center = both.mean(0) - codes.mean(0) @ (slopes := _least_squares(codes, both))
-            self._loadings = slopes, center
+            codes, redrawn = (part.double().cpu().numpy() for part in (noise, self.redrawn))
+            table = np.hstack([codes, redrawn, np.ones((len(codes), 1))])
+            self._sums = [table[rows].T @ table[rows] for rows in self.rows]
+            values = torch.cat(seen).double().cpu().numpy()
+            self._loadings = _least_squares(torch.cat([noise, after]).double().cpu().numpy(), values)
         # A decoder that is a flow may be anything where no pair has been, and a draw's mechanisms may lead there.
-        ends = [(side.min(0).values, side.max(0).values) for side in map(self._scm.observations, (x, x_after))]
-        self._seen = torch.minimum(ends[0][0], ends[1][0]), torch.maximum(ends[0][1], ends[1][1])
+        self._seen = torch.cat(seen).min(0).values, torch.cat(seen).max(0).values
         self._precision: dict[tuple[int, int], float] = {}
 
     @property
@@ -162,21 +163,25 @@ class ParameterPosterior:
 
         Where the target is i, differences of the encoder's codes are on a line, which is the axis of i but for the
         error of the encoder: e~ - e = (e'~_i - e'_i) a_i. The regression on their own component says how far off it is.
+        All of them need sums over pairs alone, of codes before and after and 1.
         """
         dim = self._scm.dim
-        codes, codes_after = (part.double().cpu().numpy() for part in (self.noise, self.redrawn))
         axes = np.eye(dim)
-        for variable, rows in enumerate(self.rows):
-            axes[variable] = draw_direction((codes_after - codes)[rows], variable, rng)
+        difference = np.vstack([-np.eye(dim), np.eye(dim), np.zeros((1, dim))])
+        for variable, sums in enumerate(self._sums):
+            scatter = difference.T @ sums @ difference
+            axes[variable] = draw_direction(scatter, len(self.rows[variable]), variable, rng)
         frame = np.linalg.inv(axes)
-        noise, redrawn = codes @ frame, codes_after @ frame
         coefficients, intercepts, scales = np.zeros((dim, dim)), np.zeros(dim), np.ones(dim)
-        causal = np.zeros_like(noise)
+        weights = np.zeros((2 * dim + 1, dim))  # causal variables before, as sums of codes before, codes after, and 1
+        one = np.eye(2 * dim + 1)[:, -1:]
         for variable in topological_order(parents).tolist():
-            causes, rows = np.flatnonzero(parents[:, variable]), self.rows[variable]
-            design = np.column_stack([causal[:, causes], np.ones(len(noise))])
-            found, scale = draw_regression(design[rows], redrawn[rows, variable], rng)
-            causal[:, variable] = (noise[:, variable] - design @ found) / scale
+            causes, own = np.flatnonzero(parents[:, variable]), frame[:, variable]
+            design = np.hstack([weights[:, causes], one])
+            response = np.concatenate([np.zeros(dim), own, [0.0]])
+            moments = np.column_stack([design, response]).T @ self._sums[variable] @ np.column_stack([design, response])
+            found, scale = draw_regression(moments, len(self.rows[variable]), rng)
+            weights[:, variable] = (np.concatenate([own, np.zeros(dim), [0.0]]) - design @ found) / scale
             # e_i = shift + scale z_i, so z_i = -shift / scale + e_i / scale
             coefficients[causes, variable], intercepts[variable] = -found[:-1] / scale, -found[-1] / scale
             scales[variable] = 1 / scale
@@ -252,59 +257,60 @@ class ParameterPosterior:
         return np.asarray(mean + np.linalg.solve(root.T, rng.standard_normal(len(mean))))
 
 
-def draw_regression(design: Array, response: Array, rng: np.random.Generator | None) -> tuple[Array, float]:
+def draw_regression(moments: Array, rows: int, rng: np.random.Generator | None) -> tuple[Array, float]:
     """Draw from the posterior of a linear regression under the prior p(coefficients, log sd) ~ 1.
 
     Args:
-        design: (N, p), of full rank, N > p.
-        response: (N,).
+        moments: (p + 1, p + 1) sums over rows of the products of p features and, last, the response.
+        rows: how many there are, more than p.
         rng: source of randomness; None for least squares and the usual estimate of the standard deviation.
 
     Returns:
         Coefficients (p,) and the standard deviation of what is left.
 
     Example:
-        >>> design = np.column_stack([[0.0, 1.0, 2.0, 3.0], np.ones(4)])
-        >>> coefficients, sd = draw_regression(design, np.array([1.0, 3.0, 5.0, 7.0]), None)
-        >>> coefficients.round(6).tolist()
+        >>> table = np.column_stack([[0.0, 1.0, 2.0, 3.0], np.ones(4), [1.0, 3.0, 5.0, 7.0]])
+        >>> draw_regression(table.T @ table, 4, None)[0].round(6).tolist()
         [2.0, 1.0]
     """
-    basis, upper = np.linalg.qr(design)
-    projected = basis.T @ response
-    freedom = len(response) - design.shape[1]
-    squares = float(np.square(response - basis @ projected).sum())
+    root = np.linalg.cholesky(moments[:-1, :-1])
+    half = np.linalg.solve(root, moments[:-1, -1])
+    squares = max(float(moments[-1, -1] - half @ half), 0.0)
+    freedom = rows - len(half)
     if rng is None:
-        return np.asarray(np.linalg.solve(upper, projected)), float(np.sqrt(squares / freedom))
+        return np.asarray(np.linalg.solve(root.T, half)), float(np.sqrt(squares / freedom))
     sd = float(np.sqrt(squares / rng.chisquare(freedom)))
-    return np.asarray(np.linalg.solve(upper, projected + sd * rng.standard_normal(len(projected)))), sd
+    return np.asarray(np.linalg.solve(root.T, half + sd * rng.standard_normal(len(half)))), sd
 
 
-def draw_direction(differences: Array, variable: int, rng: np.random.Generator | None) -> Array:
+def draw_direction(scatter: Array, rows: int, variable: int, rng: np.random.Generator | None) -> Array:
     """Draw the line through 0 on which differences lie, (d,), of component 1 for the given variable.
 
     Args:
-        differences: (N, d).
+        scatter: (d, d) sums over rows of products of the differences' components.
+        rows: how many there are.
         variable: 0..d-1.
         rng: source of randomness; None for least squares.
 
     Example:
-        >>> draw_direction(np.array([[1.0, 0.5], [-2.0, -1.0]]), 0, None).tolist()
+        >>> differences = np.array([[1.0, 0.5], [-2.0, -1.0]])
+        >>> draw_direction(differences.T @ differences, 2, 0, None).tolist()
         [1.0, 0.5]
     """
-    own = differences[:, variable]
-    squares = float(own @ own)
-    line = np.asarray(own @ differences) / squares
+    squares = scatter[variable, variable]
+    line = scatter[variable] / squares
     if rng is None:
-        return line
-    rest = differences - np.outer(own, line)
-    values, vectors = np.linalg.eigh(rest.T @ rest / (len(own) - 1) / squares)
+        return np.asarray(line)
+    rest = (scatter - squares * np.outer(line, line)) / (rows - 1) / squares
+    values, vectors = np.linalg.eigh((rest + rest.T) / 2)
     return np.asarray(line + vectors @ (np.sqrt(values.clip(min=0)) * rng.standard_normal(len(values))))
 
 
-def _least_squares(features: Array, responses: Array) -> Array:
-    """Slopes (p, q) of responses (N, q) on features (N, p), an intercept beside."""
-    centered = features - features.mean(0)
-    return np.asarray(np.linalg.lstsq(centered, responses - responses.mean(0), rcond=None)[0])
+def _least_squares(features: Array, responses: Array) -> tuple[Array, Array]:
+    """Slopes (p, q) and intercepts (q,) of responses (N, q) on features (N, p)."""
+    center = features.mean(0)
+    slopes = np.linalg.lstsq(features - center, responses - responses.mean(0), rcond=None)[0]
+    return np.asarray(slopes), np.asarray(responses.mean(0) - center @ slopes)
 
 
 def _features(solution: SolutionFunctions, inputs: torch.Tensor, variable: int) -> Array:
