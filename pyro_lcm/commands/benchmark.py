@@ -1,4 +1,4 @@
-"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, one from pixels, of violations, or of coverage."""
+"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, from pixels, of violations, or of coverage."""
 
 from __future__ import annotations
 
@@ -204,7 +204,10 @@ def _study(options: Options, folder: Path) -> int:
     failed = [path for path, row in finished.items() if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
-    written = [folder / f"{options.study}.csv", *(() if kinds or options.study == "coverage" else (folder / "figures",))]
+    written = [
+        folder / f"{options.study}.csv",
+        *(() if kinds or options.study == "coverage" else (folder / "figures",)),
+    ]
     if images:
         shown = _images_to_show(folder, options.circuit)
         written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))

@@ -65,7 +65,8 @@ class Options:
             causal_before, x_before. For a single image, an image file (.png); for images, a folder of these. Beside
             it come the effects as a table, with their errors, and two figures.
         pairs: Pairs file by which the mechanisms are drawn for the errors of the effects, of the system that the run
-            was fitted to; by default that of --data, if it is one. Without any there are no errors.
+            was fitted to; by default that of --data, if it is one. Without any there are no errors, nor of a fit in
+            which not all is linear.
         draws: Draws that the errors are from, at least 2: of mechanisms, of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
@@ -201,6 +202,8 @@ def _mechanisms(model: LatentCausalModel, options: Options) -> tuple[list[DrawnS
     Raises:
         ValueError: If pairs were given from which none can be drawn.
     """
+    if not model.fitted.linear:
+        return None, "which only fits in which all is linear have"
     path = options.data if options.pairs is None else options.pairs
     if options.pairs is None and load_observations(path, mmap=True, images=options.images) is not None:
         return None, "which take pairs of the system (--pairs)"
@@ -243,7 +246,9 @@ def _errors(
                 weight = rng.exponential(size=len(x))
                 seed = int(rng.integers(2**31))
                 total[draw] += weight.sum()
-                for part, change in zip(sums, _changes(scm, mechanisms[draw], values, x, seed, len(sums) > 1), strict=True):
+                for part, change in zip(
+                    sums, _changes(scm, mechanisms[draw], values, x, seed, len(sums) > 1), strict=True
+                ):
                     part[draw] += weight @ change
                 bar.update(len(x))
     errors = [(part / total).std(axis=0, ddof=1) for part in sums]

@@ -55,8 +55,8 @@ def graph_posterior(
 ) -> Container:
     """Infer the posterior over graphs of observed (or decoded) variables.
 
-    The prior of a score by name is one of standardised variables: each has the mean 0 and the standard deviation 1 in the
-    rows without an intervention (:meth:`~pyro_lcm.discovery.GraphData.in_own_units`), so that units do not matter.
+    The prior of a score by name is one of standardised variables: each has mean 0 and standard deviation 1 in the rows
+    without an intervention (:meth:`~pyro_lcm.discovery.GraphData.in_own_units`), so that units do not matter.
     Effects are in the units of the data all the same; ``log_score`` and ``log_evidence`` are of standardised rows.
 
     Peak memory is that of the engine (see `exact_posterior`, `mcmc_posterior`, `variational_posterior`) plus 16
@@ -102,7 +102,9 @@ def graph_posterior(
         1.0
     """
     rows = data if isinstance(data, GraphData) else GraphData(data)
-    scored, unit = rows.in_own_units() if standardize and isinstance(score, str) else (rows, np.ones(rows.num_variables))
+    scored, unit = (
+        rows.in_own_units() if standardize and isinstance(score, str) else (rows, np.ones(rows.num_variables))
+    )
     scorer = graph_score(score, scored)
     knowledge = GraphPrior() if prior is None else prior
     result = draw_graphs(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -43,7 +43,8 @@ class Uncertainty:
         rows: without observations, the size of the population that each draw averages over.
         seed: of all draws.
         pairs: of the system that the model was fitted to, by which the parameters of its mechanisms are drawn. Without
-            them effects of a fitted model are shown without intervals, which would be far too narrow.
+            them effects of a fitted model are shown without intervals, which would be far too narrow; with them so are
+            those of fits that are not linear (:func:`are_intervals`).
         posterior: ArviZ container of a posterior over the graph of the model's variables; in each draw effects travel
             along the edges of a graph drawn from it. None leaves them to the mechanisms.
         fits: further fits of the same data, one chain each.
@@ -208,9 +209,15 @@ def _in_units(
     return Draw(scm, noise, weight, graph, permutation, *units)
 
 
-def knows_parameters(source: Source, options: Uncertainty) -> bool:
-    """Whether draws hold all that is not known of the mechanisms: they are given, or drawn by pairs."""
-    return isinstance(source, StructuralModel) or options.pairs is not None
+def are_intervals(source: Source, options: Uncertainty) -> bool:
+    """Whether the spread of draws is an interval: mechanisms are known, or linear and drawn by pairs.
+
+    Draws of networks hold their last layers alone, not how far the encoder and the layers below are off: of nine
+    effects of four nonlinear systems their 90 % intervals held five.
+    """
+    if isinstance(source, StructuralModel):
+        return True
+    return options.pairs is not None and all(fit.fitted.linear for fit in (source, *options.fits))
 
 
 def varied(source: Source, options: Uncertainty) -> tuple[Origin, ...]:

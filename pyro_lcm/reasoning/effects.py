@@ -6,9 +6,9 @@ The effect of a cause i between two values is a contrast of two interventions wi
 
 for y any causal variable or x (Pearl, Causality, 2009, section 7.1; Imbens and Rubin, 2015, chapter 1).
 
-Of a fitted model draws are intervals only if they hold its parameters (``Uncertainty(pairs=...)``); without them only
-means are shown. The container's group ``constant_data`` says how much each origin of the spread has in it: standard
-deviations over draws in which it alone varies.
+Of a fitted model draws are intervals only if they hold all of its parameters, as they do where all is linear
+(``Uncertainty(pairs=...)``); elsewhere only means are shown. The container's group ``constant_data`` says how much each
+origin of the spread has in it: standard deviations over draws in which it alone varies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.discovery.arviz_compat import Container, group, group_names, make_container
-from pyro_lcm.reasoning.chains import Draw, Uncertainty, draw_chains, knows_parameters, set_to, varied
+from pyro_lcm.reasoning.chains import Draw, Uncertainty, are_intervals, draw_chains, set_to, varied
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import StructuralModel
 
@@ -244,7 +244,7 @@ def _collect(
 
     with torch.no_grad():
         chains = [evaluate(chain) for chain in draw_chains(source, x, options)]
-        intervals, origins = knows_parameters(source, options), varied(source, options)
+        intervals, origins = are_intervals(source, options), varied(source, options)
         shares: dict[str, list[NDArray[Any]]] = {}
         if intervals and len(origins) == 1:
             shares = {origins[0]: [part.std(0) for part in chains[0]]}

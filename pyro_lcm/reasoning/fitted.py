@@ -85,7 +85,9 @@ class FittedStructure(StructuralModel):
             loc, scale = self._model.mechanisms.coefficients(values, self._model.adjacency)
             return loc[..., variable], scale[..., variable]
         parts = torch.broadcast_tensors(*noise, *causal)
-        rows, values = (torch.stack([p.reshape(-1) for p in half], -1) for half in (parts[: self.dim], parts[self.dim :]))
+        rows, values = (
+            torch.stack([p.reshape(-1) for p in half], -1) for half in (parts[: self.dim], parts[self.dim :])
+        )
         shift, scale = self._solution.given(variable, rows, values)
         return (-shift / scale).view(parts[0].shape), (1 / scale).view(parts[0].shape)
 
@@ -97,9 +99,7 @@ class FittedStructure(StructuralModel):
         spline: Transform = solution.spline(torch.tensor(variable, device=self.zero.device))
         return spline
 
-    def with_solution(
-        self, solution: SolutionFunctions, seen: tuple[Tensor, Tensor] | None = None
-    ) -> FittedStructure:
+    def with_solution(self, solution: SolutionFunctions, seen: tuple[Tensor, Tensor] | None = None) -> FittedStructure:
         """The same structure with other solution functions, which follow a causal order too.
 
         Args:

@@ -1,6 +1,6 @@
 """A structural model in which all is linear: mechanisms with constant scales, and the map to x.
 
-    z_i = b_i + sum_k c_ki z_k + s_i e_i,      x = a + e A,      e_i ~ N(0, 1).
+z_i = b_i + sum_k c_ki z_k + s_i e_i,      x = a + e A,      e_i ~ N(0, 1).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pyro.distributions import Normal
 from torch import Tensor
 from torch.distributions import Distribution
 

@@ -112,6 +112,7 @@ class ParameterPosterior:
         seen = [self._scm.observations(side) for side in (x, x_after)]
         if self._linear:
             codes, redrawn = (part.double().cpu().numpy() for part in (noise, self.redrawn))
+            self._codes = codes
             table = np.hstack([codes, redrawn, np.ones((len(codes), 1))])
             self._sums = [table[rows].T @ table[rows] for rows in self.rows]
             values = torch.cat(seen).double().cpu().numpy()
@@ -143,22 +144,20 @@ class ParameterPosterior:
         Returns:
             The draw.
         """
-        scm: StructuralModel
-        frame = np.eye(self._scm.dim)
         if self._linear:
-            scm, frame = self._draw_linear(self.graph if graph is None else np.asarray(graph, dtype=np.int8), rng)
-        else:
-            solution = copy.deepcopy(self._solution)
-            self._draw_last_layers(solution, self._scm.order, rng)
-            scm = self._scm.with_solution(solution, self._seen)
-        noise = self.noise[:_UNIT_ROWS].to(scm.zero) @ torch.as_tensor(frame).to(scm.zero)
-        own = scm.solve(noise).causal.double().cpu().numpy()
-        slope = ((own - own.mean(0)) * (self.causal - self.causal.mean(0))).mean(0) / self.causal.var(0)
-        return DrawnStructure(scm, frame, own.mean(0) - slope * self.causal.mean(0), slope)
+            return self._draw_linear(self.graph if graph is None else np.asarray(graph, dtype=np.int8), rng)
+        solution = copy.deepcopy(self._solution)
+        self._draw_last_layers(solution, self._scm.order, rng)
+        scm = self._scm.with_solution(solution, self._seen)
+        own = scm.solve(self.noise[:_UNIT_ROWS]).causal.double().cpu().numpy()
+        return DrawnStructure(scm, np.eye(self._scm.dim), *self._units(own))
 
-    def _draw_linear(
-        self, parents: NDArray[np.int8], rng: np.random.Generator | None
-    ) -> tuple[LinearStructure, Array]:
+    def _units(self, own: Array) -> tuple[Array, Array]:
+        """Offsets and slopes that bring the fitted causal variables to a draw's own ones of the same rows, (rows, d)."""
+        slope = ((own - own.mean(0)) * (self.causal - self.causal.mean(0))).mean(0) / self.causal.var(0)
+        return own.mean(0) - slope * self.causal.mean(0), slope
+
+    def _draw_linear(self, parents: NDArray[np.int8], rng: np.random.Generator | None) -> DrawnStructure:
         """Regressions all the way: the directions in which noise encodings move, then mechanisms, causes first.
 
         Where the target is i, differences of the encoder's codes are on a line, which is the axis of i but for the
@@ -187,7 +186,8 @@ class ParameterPosterior:
             scales[variable] = 1 / scale
         loadings, center = axes @ self._loadings[0], self._loadings[1]
         scm = LinearStructure(coefficients, intercepts, scales, loadings, center, parents, self._scm.names)
-        return scm, frame
+        own = self._codes[:_UNIT_ROWS] @ weights[:dim] + weights[-1]
+        return DrawnStructure(scm, frame, *self._units(own))
 
     def _draw_last_layers(
         self, solution: SolutionFunctions, order: Sequence[int], rng: np.random.Generator | None
@@ -240,7 +240,7 @@ class ParameterPosterior:
         information: Array,
         rng: np.random.Generator | None,
     ) -> Array:
-        """Weights (p,) of an output ``key``: the posterior mean, or a draw; the prior by the evidence of the first call."""
+        """Weights (p,) of an output ``key``: their posterior mean, or a draw; the prior is by the evidence at first."""
         weighted = features * information[:, None]
         gram, moment = features.T @ weighted, weighted.T @ response
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pyro_lcm.data.pixels import like_images, unit_range
 from pyro_lcm.frames import shown_in_notebook
-from pyro_lcm.reasoning.chains import Uncertainty, draw_chains, knows_parameters
+from pyro_lcm.reasoning.chains import Uncertainty, are_intervals, draw_chains
 from pyro_lcm.reasoning.fitted import Source, structural_model
 from pyro_lcm.reasoning.structure import Action, StructuralModel
 
@@ -134,14 +134,14 @@ def plan(
         at_most: how many variables may be set at once; doing nothing is always a choice.
         points: grid points of a range.
         zooms: how often the grid is laid anew around the best point.
-        uncertainty: what to draw for the probability that it succeeds (:meth:`Plan.success`): of a fitted model with
-            ``pairs``, without which it would be far too sure of itself.
+        uncertainty: what to draw for the probability that it succeeds (:meth:`Plan.success`): of a linear fit with
+            ``pairs``; of others it would be far too sure of itself.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: if names, goal or numbers do not fit.
+        ValueError: if names, goal or numbers do not fit, or draws do not hold all that is unknown.
 
     Example:
         >>> from pyro_lcm.data import ScalingSystem
@@ -157,8 +157,11 @@ def plan(
     choices = {_variable(scm, name): _checked(name, options) for name, options in allowed.items()}
     if not 1 <= at_most <= max(1, len(choices)):
         raise ValueError(f"at_most: got {at_most}, expected 1 to {len(choices)}, the number allowed")
-    if uncertainty is not None and not knows_parameters(source, uncertainty):
-        raise ValueError("uncertainty: got none of the mechanisms, expected Uncertainty(pairs=...) of a fitted model")
+    if uncertainty is not None and not are_intervals(source, uncertainty):
+        raise ValueError(
+            "uncertainty: got draws that do not hold all that is unknown, expected Uncertainty(pairs=...) of a fit in"
+            " which all is linear"
+        )
     if points < 3 or zooms < 0:
         raise ValueError(f"points, zooms: got {points}, {zooms}, expected at least 3 and 0")
     with torch.no_grad():

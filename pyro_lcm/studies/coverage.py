@@ -167,7 +167,8 @@ def _of_model(job: CoverageJob) -> dict[str, Any]:
     intervals = _intervals("effect", drawn["effect"].values[0], causal, apart=True)
     if "effect_x" in drawn:
         intervals += _intervals("effect on x", drawn["effect_x"].values[0], x)
-        intervals += _plans(job, system, model, answers, known)
+        if job.kind == "linear":  # of others no probability is told
+            intervals += _plans(job, system, model, answers, known)
     return {"intervals": intervals, "problem": int(not model.check(pairs[:_CHECKED]).ok)}
 
 
@@ -196,7 +197,9 @@ def _intervals(quantity: str, draws: NDArray[Any], truth: Array, *, apart: bool 
 def write_coverage(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the table of intervals."""
     cells = [
-        [*(row[name] for name in COLUMNS[:4]), *interval, row["problem"]] for row in rows for interval in row["intervals"]
+        [*(row[name] for name in COLUMNS[:4]), *interval, row["problem"]]
+        for row in rows
+        for interval in row["intervals"]
     ]
     write_csv(folder / "coverage.csv", COLUMNS, cells)
 
@@ -216,7 +219,7 @@ def by_quantity(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], lis
     for kind, dim, n in groups:
         mine = [row for row in rows if (row["kind"], row["dim"], row["n"]) == (kind, dim, n)]
         for quantity in dict.fromkeys(interval[0] for row in mine for interval in row["intervals"]):
-            cells.append((kind, str(dim), str(n), quantity, *_summary(mine, quantity)))
+            cells += [(kind, str(dim), str(n), quantity, *_summary(mine, quantity))]
     header = ("kind", "d", "n", "quantity", "systems", "intervals", "hold", "error", "width", "off by", "exact")
     return header, cells
 

@@ -123,7 +123,7 @@ class TrueAnswers:
         return causal, np.stack(x)[np.argsort(self.own)]
 
     def outcomes(self, z: Array, values: Array) -> Array:
-        """(N, D) what x becomes of true variables (N, d) when the model's are set to values (N, d), nan leaves alone."""
+        """(N, D) what x becomes of true variables (N, d) when the model's are set to values (N, d), but where nan."""
         actions = {}
         for i, own in enumerate(self.own):
             wanted = torch.as_tensor(np.array([self.true_value(i, value) for value in values[:, own]]))

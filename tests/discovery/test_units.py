@@ -29,7 +29,7 @@ def test_any_column_in_any_unit(score, targets):
             scaled = CHAIN.copy()
             scaled[:, column] *= factor
             np.testing.assert_allclose(probabilities(scaled, targets, score=score), expected, atol=1e-9)
-    np.testing.assert_allclose(probabilities(CHAIN + [0, 0, 50.0], targets, score=score), expected, atol=1e-7)
+    np.testing.assert_allclose(probabilities(CHAIN + np.array([0, 0, 50.0]), targets, score=score), expected, atol=1e-7)
 
 
 def test_a_chain_in_thousandths_has_no_edge_across():
