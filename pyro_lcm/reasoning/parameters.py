@@ -153,7 +153,7 @@ class ParameterPosterior:
         return DrawnStructure(scm, np.eye(self._scm.dim), *self._units(own))
 
     def _units(self, own: Array) -> tuple[Array, Array]:
-        """Offsets and slopes that bring the fitted causal variables to a draw's own ones of the same rows, (rows, d)."""
+        """Offsets and slopes from the fitted causal variables to a draw's own ones of the same rows, (rows, d)."""
         slope = ((own - own.mean(0)) * (self.causal - self.causal.mean(0))).mean(0) / self.causal.var(0)
         return own.mean(0) - slope * self.causal.mean(0), slope
 
