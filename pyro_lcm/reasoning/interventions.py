@@ -220,8 +220,10 @@ def _drawn(source: Source, x: ArrayLike, values: Values, options: Uncertainty) -
                 before, after = draw.respond({}), draw.respond(actions)
                 seen = given.to(before.x)
                 outcomes.append((after.x + (seen - before.x), after.causal, after.noise, before.causal, seen))
-    parts = (torch.stack(part) for part in list(zip(*outcomes, strict=True))[:-1])
-    return Outcome(*(part.cpu().numpy() for part in parts), given.cpu().numpy())
+    after_x, causal, noise, natural = (
+        torch.stack(part).cpu().numpy() for part in list(zip(*outcomes, strict=True))[:4]
+    )
+    return Outcome(after_x, causal, noise, natural, given.cpu().numpy())
 
 
 def _pairs(values: Values) -> list[tuple[str, Value]]:

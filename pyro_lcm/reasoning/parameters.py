@@ -170,7 +170,7 @@ class ParameterPosterior:
         for variable, sums in enumerate(self._sums):
             scatter = difference.T @ sums @ difference
             axes[variable] = draw_direction(scatter, len(self.rows[variable]), variable, rng)
-        frame = np.linalg.inv(axes)
+        frame: Array = np.asarray(np.linalg.inv(axes), dtype=np.float64)
         coefficients, intercepts, scales = np.zeros((dim, dim)), np.zeros(dim), np.ones(dim)
         weights = np.zeros((2 * dim + 1, dim))  # causal variables before, as sums of codes before, codes after, and 1
         one = np.eye(2 * dim + 1)[:, -1:]

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.mechanisms import LinearMechanisms
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import GraphData, graph_posterior
 from pyro_lcm.discovery.arviz_compat import group
+from pyro_lcm.discovery.effects import total_effects
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.planning import Range
@@ -148,8 +150,10 @@ def _of_table(job: CoverageJob) -> dict[str, Any]:
     )
     effect = group(posterior, "posterior")["effect"].transpose("chain", "draw", "cause", "outcome").values
     draws = effect.reshape(-1, job.dim, job.dim).astype(np.float64)
-    direct = np.asarray(system.program.mechanisms.weights) * system.program.adjacency
-    truth = np.linalg.inv(np.eye(job.dim) - direct)
+    mechanisms = system.program.mechanisms
+    if not isinstance(mechanisms, LinearMechanisms):
+        raise ValueError(f"mechanisms: got {type(mechanisms).__name__}, expected linear ones")
+    truth = total_effects(np.asarray(mechanisms.weights)[None])[0]
     return {"intervals": _intervals("table effect", draws, truth, apart=True)}
 
 
