@@ -560,7 +560,15 @@ class LatentCausalModel:
         """
         return interventions.intervene(self, values, x=x, n=n, seed=seed)
 
-    def counterfactual(self, x: ArrayLike, values: Values, *, draws: int | None = None, seed: int = 0) -> Outcome:
+    def counterfactual(
+        self,
+        x: ArrayLike,
+        values: Values,
+        *,
+        draws: int | None = None,
+        seed: int = 0,
+        uncertainty: Uncertainty | None = None,
+    ) -> Outcome:
         """What these very observations would have been; what the decoder leaves unexplained of x is kept too.
 
         Args:
@@ -568,6 +576,7 @@ class LatentCausalModel:
             values: as in :meth:`intervene`.
             draws: draws of the guide that carry the uncertainty of the abduction; None takes its mean.
             seed: of the draws.
+            uncertainty: what else to draw, mechanisms, graphs and fits, in place of ``draws`` and ``seed``.
 
         Returns:
             The outcome, of N rows, or of (draws, N) if draws were asked for.
@@ -575,7 +584,7 @@ class LatentCausalModel:
         Raises:
             ValueError: as :meth:`intervene`.
         """
-        return interventions.counterfactual(self, x, values, draws=draws, seed=seed)
+        return interventions.counterfactual(self, x, values, draws=draws, seed=seed, uncertainty=uncertainty)
 
     def edit(self, x: ArrayLike, values: Values, *, effects: bool = True) -> Outcome:
         """Change some causal variables of observations, with their effects on others or without.
@@ -642,12 +651,17 @@ class LatentCausalModel:
         at_most: int = 1,
         points: int = 33,
         zooms: int = 3,
+        uncertainty: Uncertainty | None = None,
     ) -> Plan:
         """The intervention, from an allowed set, that brings each observation closest to a goal.
 
+        With ``uncertainty`` it tells the probability that it succeeds (:meth:`~pyro_lcm.reasoning.Plan.success`).
+
         See :func:`pyro_lcm.reasoning.plan`.
         """
-        return planning.plan(self, x, goal, allowed, at_most=at_most, points=points, zooms=zooms)
+        return planning.plan(
+            self, x, goal, allowed, at_most=at_most, points=points, zooms=zooms, uncertainty=uncertainty
+        )
 
     # ------------------------------------------------------------------ exchange
 

@@ -156,6 +156,18 @@ class SolutionFunctions(nn.Module):
             return shift, scale
         return self._split(self.networks(noise * self.context.T[variable], variable))
 
+    def given(self, variable: int, noise: Tensor, causal: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and scale (rows,) of one solution function, where causal variables are known too.
+
+        Args:
+            variable: 0..d-1.
+            noise: (rows, d) noise encodings.
+            causal: (rows, d) causal variables, of which those that the function sees matter.
+        """
+        resolved, context = self.resolved[:, variable], self.context[:, variable]
+        inputs = torch.lerp(noise, causal, resolved) * context
+        return self._split(self.networks.one(inputs, torch.tensor([variable], device=noise.device)))
+
     def all_coefficients(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of every variable's solution function.
 

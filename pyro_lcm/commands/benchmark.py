@@ -1,4 +1,4 @@
-"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, one from pixels, or one of violations."""
+"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, from pixels, of violations, or of coverage."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ from pyro_lcm.folder_lock import locked
 from pyro_lcm.jobs import run_jobs
 from pyro_lcm.studies import circuit
 from pyro_lcm.studies.circuit import CircuitJob, CircuitSetting, run_circuit_job
+from pyro_lcm.studies.coverage import (
+    CoverageJob,
+    CoverageSetting,
+    by_quantity,
+    coverage_jobs,
+    run_coverage_job,
+    write_coverage,
+)
 from pyro_lcm.studies.results import medians, read_result, write_results
 from pyro_lcm.studies.study import (
     DATA_SETS,
@@ -54,7 +62,7 @@ class Options:
     Args:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
             causalcircuit, from rendered images to scores and pictures; violations, what a check says of pairs that keep
-            to the assumptions or break one.
+            to the assumptions or break one; coverage, how often 90 % intervals of effects and plans hold the truth.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
         data_seeds: Seeds of the systems, by default 0 1 2; of violations those of the fits, too.
@@ -66,11 +74,12 @@ class Options:
             of sets alone.
         processes: Runs at a time, each with one thread; by default all cores.
         circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
+        coverage: Of the study coverage, which takes of the other settings dims, data_seeds and the budget.
         violations: Of the study violations, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
     """
 
-    study: Literal["scaling", "models", "causalcircuit", "violations"]
+    study: Literal["scaling", "models", "causalcircuit", "violations", "coverage"]
     out: str
     dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] | None = None
@@ -79,6 +88,7 @@ class Options:
     data: tuple[DataSet, ...] | None = None
     processes: int | None = None
     circuit: CircuitSetting = field(default_factory=CircuitSetting)
+    coverage: CoverageSetting = field(default_factory=CoverageSetting)
     violations: ViolationSetting = field(default_factory=ViolationSetting)
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
@@ -87,6 +97,7 @@ class Options:
         for name, made, default in (
             ("circuit", images, CircuitSetting()),
             ("violations", kinds, ViolationSetting()),
+            ("coverage", self.study == "coverage", CoverageSetting()),
         ):
             if not made and getattr(self, name) != default:
                 raise ValueError(f"{name}: got options of it, expected none for the study {self.study}")
@@ -94,8 +105,10 @@ class Options:
             self._refuse("circuit", dims="", data="", data_seeds=", see circuit.image_seed")
         if kinds:
             self._refuse("violations", dims="", data="", model_seeds=", see data_seeds")
+        if self.study == "coverage":
+            self._refuse("coverage", data="", model_seeds=", see data_seeds", methods="")
         for name, value in (
-            ("dims", (4,) if models or images or kinds else (2, 4, 8)),
+            ("dims", (4,) if models or images or kinds else (3, 4) if self.study == "coverage" else (2, 4, 8)),
             ("data_seeds", (0, 1, 2)),
             ("model_seeds", (0,) if images or kinds else (0, 1)),
             ("methods", METHODS if models else circuit.METHODS if images else ("ilcm",)),
@@ -148,6 +161,8 @@ def _study(options: Options, folder: Path) -> int:
         made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
         if options.circuit.images is not None:
             circuit.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
+    elif options.study == "coverage":
+        made = options.coverage.made() | {"budget": made["budget"]}
     elif kinds:
         made = options.violations.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
@@ -178,16 +193,21 @@ def _study(options: Options, folder: Path) -> int:
         rows = list(finished.values())
         if rows and kinds:
             write_violations(folder, rows)
+        elif rows and options.study == "coverage":
+            write_coverage(folder, rows)
         elif rows:
             write_results(folder, rows, options.study)
-    scores = table(*(by_kind if kinds else medians)(rows))
+    scores = table(*(by_kind if kinds else by_quantity if options.study == "coverage" else medians)(rows))
     say(scores)
     if kinds:
         say(errors_of_check(rows).to_text())
     failed = [path for path, row in finished.items() if row["error"]]
     for path in failed:
         say(f"FAILED: {path}")
-    written = [folder / f"{options.study}.csv", *(() if kinds else (folder / "figures",))]
+    written = [
+        folder / f"{options.study}.csv",
+        *(() if kinds or options.study == "coverage" else (folder / "figures",)),
+    ]
     if images:
         shown = _images_to_show(folder, options.circuit)
         written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
@@ -196,7 +216,7 @@ def _study(options: Options, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | ViolationJob]:
+def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | ViolationJob | CoverageJob]:
     """All runs."""
     methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
     if options.study == "causalcircuit":
@@ -212,6 +232,9 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | Violati
             dci_rows=setting.dci_rows,
             budget=setting.budget,
         )
+    if options.study == "coverage":
+        seeds, budget = options.data_seeds or (), setting.budget
+        return coverage_jobs(folder, options.coverage, options.dims or (), seeds, budget=budget)
     return study_jobs(
         folder,
         setting,
@@ -224,9 +247,11 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | Violati
     )
 
 
-def _run_job(job: Job | CircuitJob | ViolationJob) -> None:
+def _run_job(job: Job | CircuitJob | ViolationJob | CoverageJob) -> None:
     if isinstance(job, CircuitJob):
         run_circuit_job(job)
+    elif isinstance(job, CoverageJob):
+        run_coverage_job(job)
     elif isinstance(job, ViolationJob):
         run_violation_job(job)
     else:

@@ -27,9 +27,10 @@ from pyro_lcm.data.pixels import is_image_shape
 from pyro_lcm.data.sources import sides
 from pyro_lcm.data.tables import is_table, write_frame
 from pyro_lcm.lcm import LatentCausalModel, Outcome
+from pyro_lcm.reasoning.chains import draw_of
 from pyro_lcm.reasoning.fitted import structural_model
-from pyro_lcm.reasoning.interventions import counterfactual
 from pyro_lcm.reasoning.interventions import parse_values as parse_actions
+from pyro_lcm.reasoning.parameters import DrawnStructure, ParameterPosterior
 from pyro_lcm.reasoning.programs import draw_noise
 from pyro_lcm.reasoning.structure import StructuralModel
 from pyro_lcm.text_files import write_csv
@@ -49,6 +50,8 @@ _BYTES = 2**24
 """Observations, and bytes of them, that are read and intervened upon at a time."""
 _FEW = 64
 """Features of x whose effects are listed at most."""
+_PAIRS = 50_000
+"""Pairs, at most, by which mechanisms are drawn."""
 _SHOWN = 6
 """Images in the figure."""
 
@@ -67,7 +70,10 @@ class Options:
             of x and each variable. For a single image, an image file (.png); for images, a folder of these. Beside it
             come the effects as a table, with their errors, and two figures. Features have the names of the table that
             the run was trained on, or x1, x2, ...
-        draws: Draws that the errors of the effects are from, at least 2: of the guide, and of observations.
+        pairs: Pairs file by which the mechanisms are drawn for the errors of the effects, of the system that the run
+            was fitted to; by default that of --data, if it is one. Without any there are no errors, nor of a fit in
+            which not all is linear.
+        draws: Draws that the errors are from, at least 2: of mechanisms, of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
         images: See there.
@@ -78,6 +84,7 @@ class Options:
     run: str
     data: str
     out: str | None = None
+    pairs: str | None = None
     set: tuple[str, ...] = field(default=(), metadata=REPEATED)
     draws: int = 20
     seed: int = 0
@@ -104,7 +111,8 @@ def run(options: Options) -> int:
     refuse_existing([*(files or [out]), effects_file, *figures], options.overwrite)
     with torch_threads(options.resources.threads), named(options.data):
         result = _intervene(model, values, seen, files)
-        errors, errors_x = _errors(model, values, seen, options)
+        mechanisms, without = _mechanisms(model, options)
+        errors, errors_x = _errors(model, mechanisms, values, seen, options)
     effects = _effects(model.names, result.before, result.causal, errors)
     if is_image_shape(seen.shape[1:]):
         shown = np.stack([side[:_SHOWN] for side in (result.x_before, result.x)])
@@ -126,7 +134,11 @@ def run(options: Options) -> int:
     rows = [(name, *("-" if np.isnan(number) else f"{number:.3f}" for number in numbers)) for name, *numbers in effects]
     say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(seen)}:")
     say(table(header, rows))
-    say(f"error: standard deviation of the mean change over {options.draws} draws of the guide and of observations")
+    if without is None:
+        drawn = "mechanisms, of the guide and of observations"
+        say(f"error: standard deviation of the mean change over {options.draws} draws of {drawn}")
+    else:
+        say(f"no errors of the effects, {without}")
     say(f"wrote {', '.join(map(str, (out, effects_file, *figures)))}")
     return 0
 
@@ -209,17 +221,45 @@ def _intervene(model: LatentCausalModel, values: dict[str, float], seen: Rows, f
     return Outcome(*(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
+def _mechanisms(model: LatentCausalModel, options: Options) -> tuple[list[DrawnStructure] | None, str | None]:
+    """Draws of the mechanisms by pairs; or None, and why there are none.
+
+    Raises:
+        ValueError: If pairs were given from which none can be drawn.
+    """
+    if not model.fitted.linear:
+        return None, "which only fits in which all is linear have"
+    path = options.data if options.pairs is None else options.pairs
+    if options.pairs is None and load_observations(path, mmap=True, images=options.images) is not None:
+        return None, "which take pairs of the system (--pairs)"
+    pairs = load_pairs(path, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    try:
+        posterior = ParameterPosterior(model, pairs[:_PAIRS])
+    except ValueError as error:
+        if options.pairs is not None:
+            raise
+        return None, f"which take more than --data has: {error}"
+    rng = np.random.default_rng(options.seed)
+    return [posterior.draw(rng) for _ in range(options.draws)], None
+
+
 def _errors(
-    model: LatentCausalModel, values: dict[str, float], seen: Rows, options: Options
+    model: LatentCausalModel,
+    mechanisms: list[DrawnStructure] | None,
+    values: dict[str, float],
+    seen: Rows,
+    options: Options,
 ) -> tuple[Array, Array | None]:
-    """Standard deviations (d,), (features,) of the mean changes over draws of the guide and of observations.
+    """Standard deviations (d,), (features,) of the mean changes over draws of mechanisms, guide and observations.
 
     Each draw weighs the observations anew (the Bayesian bootstrap; Rubin, Annals of Statistics 1981). Of many features,
-    as images have, there are none, and nothing is decoded.
+    as images have, there are none, and nothing is decoded; without draws of the mechanisms all are nan.
     """
     rng = np.random.default_rng(options.seed)
     features = math.prod(seen.shape[1:])
     scm = structural_model(model)
+    if mechanisms is None:
+        return np.full(model.dim_z, np.nan), np.full(features, np.nan) if features <= _FEW else None
     total = np.zeros((options.draws, 1))
     sums = [
         np.zeros((options.draws, size)) for size in ((model.dim_z, features) if features <= _FEW else (model.dim_z,))
@@ -231,7 +271,9 @@ def _errors(
                 weight = rng.exponential(size=len(x))
                 seed = int(rng.integers(2**31))
                 total[draw] += weight.sum()
-                for part, change in zip(sums, _changes(scm, values, x, seed, len(sums) > 1), strict=True):
+                for part, change in zip(
+                    sums, _changes(scm, mechanisms[draw], values, x, seed, len(sums) > 1), strict=True
+                ):
                     part[draw] += weight @ change
                 bar.update(len(x))
     errors = [(part / total).std(axis=0, ddof=1) for part in sums]
@@ -239,16 +281,16 @@ def _errors(
 
 
 def _changes(
-    scm: StructuralModel, values: dict[str, float], x: NDArray[Any], seed: int, on_x: bool
+    scm: StructuralModel, made: DrawnStructure, values: dict[str, float], x: NDArray[Any], seed: int, on_x: bool
 ) -> list[NDArray[Any]]:
-    """What one draw of the guide changes: causal variables (N, d), and x (N, features) if asked for."""
-    if on_x:
-        found = counterfactual(scm, x, values, draws=1, seed=seed)
-        return [(found.causal - found.before)[0], (found.x[0] - found.x_before).reshape(len(x), -1)]
+    """What one draw changes: causal variables (N, d), and x (N, features) if asked for."""
     with torch.no_grad():
-        noise = draw_noise(scm, x, 1, seed)[0]
-        changed = scm.solve(noise, parse_actions(values, scm, (len(x),))).causal
-        return [(changed - scm.solve(noise).causal).cpu().numpy()]
+        draw = draw_of(scm, made, draw_noise(scm, x, 1, seed)[0])
+        actions = parse_actions(values, scm, (len(x),))
+        if on_x:
+            before, after = draw.respond({}), draw.respond(actions)
+            return [(after.causal - before.causal).cpu().numpy(), (after.x - before.x).flatten(1).cpu().numpy()]
+        return [(draw.causal(actions) - draw.causal({})).cpu().numpy()]
 
 
 def _effects(

@@ -48,7 +48,8 @@ class Options:
         drop: Columns to leave out, with commas between (tables only).
         only: Rows to take, as column=value (tables only).
         log: Whether to take logarithms (tables only).
-        standardize: Whether to standardise each variable (tables only).
+        standardize: Whether to give each variable the standard deviation 1, so that effects are in these units; the
+            probabilities of graphs do not depend on units (tables only).
         truth: CSV file of the true edges, cause and effect in the first two columns (tables only).
         score: Local score; auto is bge for tables, and for a run bge or nonlinear as suits it. With method exact the
             log evidence is shown: of two scores of the same table, the larger one speaks for its score.

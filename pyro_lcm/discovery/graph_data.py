@@ -161,6 +161,31 @@ class GraphData:
             raise ValueError(f"values: {constant} constant over {len(kept)} rows, expected some variation")
         return replace(self, values=(self.values - kept.mean(axis=0)) / scale)
 
+    def in_own_units(self) -> tuple[GraphData, FloatArray]:
+        """Give every variable the mean 0 and the standard deviation 1, so that units do not matter.
+
+        They are taken over the rows without an intervention, where there are two at least, so that the size of an
+        intervention stays visible; over all rows of a variable that is constant in these; and a variable that is
+        constant in all keeps its unit.
+
+        Returns:
+            New data, and (d,) the standard deviations that one of its units is.
+
+        Example:
+            >>> data, scale = GraphData(np.array([[0.0, 1000.0], [2.0, 3000.0]])).in_own_units()
+            >>> data.values.tolist(), scale.tolist()
+            ([[-1.0, -1.0], [1.0, 1.0]], [1.0, 1000.0])
+        """
+        untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
+        rows = self.values[untouched] if untouched.sum() >= 2 else self.values
+        if not len(rows):
+            return self, np.ones(self.num_variables)
+        mean, scale = _mean_and_scale(rows)
+        overall = _mean_and_scale(self.values)
+        mean, scale = (np.where(scale > 0, own, of_all) for own, of_all in zip((mean, scale), overall, strict=True))
+        scale = np.where(scale > 0, scale, 1.0)
+        return replace(self, values=(self.values - mean) / scale), scale
+
     def row_groups(self, child: int) -> list[tuple[IntArray, FloatArray]]:
         """Rows that share the parameters of one mechanism of a variable.
 
@@ -180,6 +205,13 @@ class GraphData:
         groups += [known & (regimes == label) for label in np.unique(regimes[known])]
         kept = [np.flatnonzero(group & (weight > 0)) for group in groups]
         return [(index, weight[index]) for index in kept]
+
+
+def _mean_and_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations (d,), these 0 of what is constant to rounding."""
+    mean = rows.mean(axis=0)
+    scale = (rows - mean).std(axis=0)
+    return mean, np.where(scale > 1e-12 * np.abs(rows).max(axis=0), scale, 0.0)
 
 
 def _as_targets(targets: ArrayLike | None, rows: int, names: tuple[str, ...]) -> BoolArray | None:

@@ -130,9 +130,7 @@ def latent_graph_posterior(
         mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(data)
         effects.append(causal_effects(mechanisms, part.adjacency, rng))
         parts.append(part)
-    return to_container(
-        combine_draws(parts, "chain"), data=data, prior=knowledge, effect=np.concatenate(effects), seed=seed
-    )
+    return to_container(combine_draws(parts, "chain"), data=data, prior=knowledge, effect=np.concatenate(effects))
 
 
 def _score(fit: LatentRows, targets: NDArray[np.int64], data: GraphData, score: ScoreName) -> LocalScore:

@@ -11,6 +11,8 @@ from pyro_lcm.reasoning.fitted import FittedStructure, structural_model
 from pyro_lcm.reasoning.graphs import causal_graph, edge_list, edge_probabilities, mutilated, to_dot
 from pyro_lcm.reasoning.interventions import Outcome, Shift, counterfactual, edit, intervene
 from pyro_lcm.reasoning.known import KnownStructure
+from pyro_lcm.reasoning.linear import LinearStructure
+from pyro_lcm.reasoning.parameters import ParameterPosterior
 from pyro_lcm.reasoning.planning import Plan, Range, plan
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram, density_program, noise_draws, program
 from pyro_lcm.reasoning.structure import StructuralModel, World
@@ -19,7 +21,9 @@ __all__ = [
     "DensityProgram",
     "FittedStructure",
     "KnownStructure",
+    "LinearStructure",
     "Outcome",
+    "ParameterPosterior",
     "Plan",
     "Range",
     "SCMProgram",

@@ -52,8 +52,13 @@ def to_dowhy(source: Source) -> Any:
 def _given(scm: StructuralModel, variable: int, parents: list[int], values: Columns) -> Mechanism:
     """A mechanism given (N, parents) values of its parents."""
     causal = torch.zeros(len(values), scm.dim).to(scm.zero)
-    causal[:, parents] = torch.as_tensor(np.asarray(values, dtype=np.float64)).to(causal)
+    causal[:, parents] = _tensor(values, scm)
     return scm.mechanism(variable, causal)
+
+
+def _tensor(values: Columns, scm: StructuralModel) -> Tensor:
+    """DoWhy's columns are views of its own arrays, of any strides, negative ones included, which torch refuses."""
+    return torch.as_tensor(np.array(values, dtype=np.float64, order="C")).to(scm.zero)
 
 
 def _column(values: Tensor) -> Columns:
@@ -81,12 +86,12 @@ def _mechanism_class() -> Any:
         def evaluate(self, parent_samples: Columns, noise_samples: Columns) -> Columns:
             """Values (N, 1) of the variable."""
             mechanism = _given(self.scm, self.variable, self.parents, parent_samples)
-            return _column(mechanism.causal(torch.as_tensor(noise_samples.reshape(-1)).to(self.scm.zero)))
+            return _column(mechanism.causal(_tensor(noise_samples.reshape(-1), self.scm)))
 
         def estimate_noise(self, target_samples: Columns, parent_samples: Columns) -> Columns:
             """Noise encodings (N, 1) of values (N, 1)."""
             mechanism = _given(self.scm, self.variable, self.parents, parent_samples)
-            return _column(mechanism.noise(torch.as_tensor(target_samples.reshape(-1)).to(self.scm.zero)))
+            return _column(mechanism.noise(_tensor(target_samples.reshape(-1), self.scm)))
 
         def clone(self) -> Any:
             """The same mechanism."""
@@ -111,7 +116,7 @@ def _root_class() -> Any:
             """(N, 1) draws, by numpy's global generator as everywhere in DoWhy."""
             mechanism = _given(self.scm, self.variable, [], np.zeros((num_samples, 0)))
             noise = np.random.normal(size=num_samples)  # noqa: NPY002
-            return _column(mechanism.causal(torch.as_tensor(noise).to(self.scm.zero)))
+            return _column(mechanism.causal(_tensor(noise, self.scm)))
 
         def clone(self) -> Any:
             """The same distribution."""

@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
@@ -68,6 +69,8 @@ class FittedStructure(StructuralModel):
         self._model = _frozen(fitted.model)
         self._standardizer = _frozen(fitted.standardizer).to(fitted.device, fitted.dtype)
         self._explicit = solution is None
+        self._solution: Any = None if solution is None else self._model.solution
+        self._seen: tuple[Tensor, Tensor] | None = None
         self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 
     @property
@@ -81,18 +84,36 @@ class FittedStructure(StructuralModel):
             values = torch.stack(torch.broadcast_tensors(*causal), dim=-1)
             loc, scale = self._model.mechanisms.coefficients(values, self._model.adjacency)
             return loc[..., variable], scale[..., variable]
-        parts = torch.broadcast_tensors(*noise)
-        rows = torch.stack([part.reshape(-1) for part in parts], dim=-1)
-        target = torch.full((len(rows),), variable + 1, device=rows.device)
-        shift, scale = self._model.solution.coefficients(rows, target)
+        parts = torch.broadcast_tensors(*noise, *causal)
+        rows, values = (
+            torch.stack([p.reshape(-1) for p in half], -1) for half in (parts[: self.dim], parts[self.dim :])
+        )
+        shift, scale = self._solution.given(variable, rows, values)
         return (-shift / scale).view(parts[0].shape), (1 / scale).view(parts[0].shape)
 
     def outer(self, variable: int) -> Transform | None:
         """See the base class."""
-        if self._explicit:
+        solution = self._solution
+        if self._explicit or not solution.bins:
             return None
-        solution = self._model.solution
-        return solution.spline(torch.tensor(variable, device=self.zero.device)) if solution.bins else None
+        spline: Transform = solution.spline(torch.tensor(variable, device=self.zero.device))
+        return spline
+
+    def with_solution(self, solution: SolutionFunctions, seen: tuple[Tensor, Tensor] | None = None) -> FittedStructure:
+        """The same structure with other solution functions, which follow a causal order too.
+
+        Args:
+            solution: of as many variables, without gradients; not copied.
+            seen: least and largest values of x, each of its shape, to which what is decoded is cut.
+
+        Raises:
+            ValueError: if their context has a cycle.
+        """
+        other = copy.copy(self)
+        StructuralModel.__init__(other, self.names, solution.context.cpu().numpy() != 0)
+        other._solution = solution
+        other._seen = seen
+        return other
 
     def decode(self, world: World) -> Tensor:
         """See the base class."""
@@ -102,6 +123,8 @@ class FittedStructure(StructuralModel):
         # In the number format of the data: an offset that is large against the spread leaves few digits of float32.
         parts = [self._standardizer.inverse(mean.double() if double else mean) for mean in means]
         x = torch.cat(parts)
+        if self._seen is not None:
+            x = torch.minimum(torch.maximum(x, self._seen[0].to(x)), self._seen[1].to(x))
         return x.view(*world.noise.shape[:-1], *x.shape[1:])
 
     def posterior(self, x: ArrayLike) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pyro_lcm.reasoning.chains import Uncertainty, draw_chains
 from pyro_lcm.reasoning.fitted import Source, structural_model
-from pyro_lcm.reasoning.programs import draw_noise
+from pyro_lcm.reasoning.programs import draw_noise, prior_noise
 from pyro_lcm.reasoning.structure import Action, StructuralModel
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -112,6 +113,7 @@ def counterfactual(
     *,
     draws: int | None = None,
     seed: int = 0,
+    uncertainty: Uncertainty | None = None,
 ) -> Outcome:
     """What these very observations would have been, had causal variables been set.
 
@@ -124,13 +126,19 @@ def counterfactual(
         values: as in :func:`intervene`.
         draws: draws of the guide that carry the uncertainty of the abduction; None takes its mean.
         seed: of the draws.
+        uncertainty: what else to draw, mechanisms by pairs, graphs and fits
+            (:class:`~pyro_lcm.reasoning.chains.Uncertainty`), in place of ``draws`` and ``seed``.
 
     Returns:
-        The outcome, of N rows, or of (draws, N) if draws were asked for.
+        The outcome, of N rows, or of (draws, N) if draws were asked for, those of all fits one after the other.
 
     Raises:
         ValueError: as :func:`intervene`.
     """
+    if uncertainty is not None:
+        if draws is not None:
+            raise ValueError(f"draws: got {draws} beside uncertainty, expected its draws alone")
+        return _drawn(source, x, values, uncertainty)
     scm = structural_model(source)
     noise = scm.posterior(x)[0] if draws is None else draw_noise(scm, x, draws, seed)
     return _outcome(scm, noise, values, x, keep_residual=True)
@@ -186,12 +194,6 @@ def parse_values(values: Values, scm: StructuralModel, shape: tuple[int, ...]) -
     return actions
 
 
-def prior_noise(scm: StructuralModel, n: int, seed: int) -> Tensor:
-    """A population: (n, d) draws of the noise encodings from N(0, 1)."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, scm.dim, generator=generator, dtype=scm.zero.dtype).to(scm.zero.device)
-
-
 def _outcome(
     scm: StructuralModel, noise: Tensor, values: Values, x: ArrayLike | None, *, keep_residual: bool
 ) -> Outcome:
@@ -204,6 +206,24 @@ def _outcome(
             decoded = decoded + (given - scm.decode(before))
     tensors = (decoded, after.causal, after.noise, before.causal, given)
     return Outcome(*(tensor.cpu().numpy() for tensor in tensors))
+
+
+def _drawn(source: Source, x: ArrayLike, values: Values, options: Uncertainty) -> Outcome:
+    """The outcome of (draws, N), in the units of the first fit."""
+    scm = structural_model(source)
+    given = scm.observations(x)
+    actions = parse_values(values, scm, (len(given),))
+    outcomes = []
+    with torch.no_grad():
+        for chain in draw_chains(source, x, options):
+            for draw in chain:
+                before, after = draw.respond({}), draw.respond(actions)
+                seen = given.to(before.x)
+                outcomes.append((after.x + (seen - before.x), after.causal, after.noise, before.causal, seen))
+    after_x, causal, noise, natural = (
+        torch.stack(part).cpu().numpy() for part in list(zip(*outcomes, strict=True))[:4]
+    )
+    return Outcome(after_x, causal, noise, natural, given.cpu().numpy())
 
 
 def _pairs(values: Values) -> list[tuple[str, Value]]:

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from pyro_lcm.data.pixels import like_images, unit_range
 from pyro_lcm.frames import shown_in_notebook
+from pyro_lcm.reasoning.chains import Uncertainty, are_intervals, draw_chains
 from pyro_lcm.reasoning.fitted import Source, structural_model
-from pyro_lcm.reasoning.structure import StructuralModel
+from pyro_lcm.reasoning.structure import Action, StructuralModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ class Plan:
         loss: (N,) distance from the goal that is expected.
         x: (N, ...) observations that are expected.
         losses: for each set of targets, by their names, (N,) the least loss it can reach.
+        drawn: (draws, N) losses of this intervention under all that is not known, if it was drawn; None otherwise.
     """
 
     names: tuple[str, ...]
@@ -74,6 +76,7 @@ class Plan:
     loss: NDArray[np.float64]
     x: NDArray[Any]
     losses: dict[tuple[str, ...], NDArray[np.float64]]
+    drawn: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         return f"Plan(n={len(self.loss)}, variables={list(self.names)}, mean loss {self.loss.mean():.3g})"
@@ -82,10 +85,27 @@ class Plan:
         return shown_in_notebook(f"Plans for {len(self.loss)} observations", self.to_dataframe())
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A row for each observation: what each variable is set to, nan where it is left alone, and ``loss``."""
+        """A row for each observation: what each variable is set to, nan where it is left alone, and ``loss``.
+
+        Where it was drawn, its 5 % and 95 % quantiles too, ``loss_low`` and ``loss_high``.
+        """
         import pandas as pd
 
-        return pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
+        frame = pd.DataFrame(self.values, columns=list(self.names)).assign(loss=self.loss)
+        if self.drawn is None:
+            return frame
+        low, high = np.quantile(self.drawn, (0.05, 0.95), axis=0)
+        return frame.assign(loss_low=low, loss_high=high)
+
+    def success(self, within: float) -> NDArray[np.float64]:
+        """Probability (N,) that the loss comes out within a number.
+
+        Raises:
+            ValueError: if the plan was made without ``uncertainty``.
+        """
+        if self.drawn is None:
+            raise ValueError("within: asked of a plan without draws, expected one made with uncertainty=...")
+        return np.asarray((self.drawn <= within).mean(0))
 
     def intervention(self, row: int) -> dict[str, float]:
         """The intervention for one observation, as :func:`pyro_lcm.reasoning.intervene` takes it."""
@@ -102,6 +122,7 @@ def plan(
     at_most: int = 1,
     points: int = 33,
     zooms: int = 3,
+    uncertainty: Uncertainty | None = None,
 ) -> Plan:
     """Search for the intervention that brings each observation closest to the goal.
 
@@ -113,12 +134,14 @@ def plan(
         at_most: how many variables may be set at once; doing nothing is always a choice.
         points: grid points of a range.
         zooms: how often the grid is laid anew around the best point.
+        uncertainty: what to draw for the probability that it succeeds (:meth:`Plan.success`): of a linear fit with
+            ``pairs``; of others it would be far too sure of itself.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: if names, goal or numbers do not fit.
+        ValueError: if names, goal or numbers do not fit, or draws do not hold all that is unknown.
 
     Example:
         >>> from pyro_lcm.data import ScalingSystem
@@ -134,12 +157,18 @@ def plan(
     choices = {_variable(scm, name): _checked(name, options) for name, options in allowed.items()}
     if not 1 <= at_most <= max(1, len(choices)):
         raise ValueError(f"at_most: got {at_most}, expected 1 to {len(choices)}, the number allowed")
+    if uncertainty is not None and not are_intervals(source, uncertainty):
+        raise ValueError(
+            "uncertainty: got draws that do not hold all that is unknown, expected Uncertainty(pairs=...) of a fit in"
+            " which all is linear"
+        )
     if points < 3 or zooms < 0:
         raise ValueError(f"points, zooms: got {points}, {zooms}, expected at least 3 and 0")
     with torch.no_grad():
         noise = scm.posterior(x)[0]
         features = scm.decode(scm.solve(noise[:1])).numel()
-        search = _Search(scm, noise, _loss(goal, scm, noise), points, zooms, max(1, features // _FEATURES))
+        loss = _loss(goal, scm, noise)
+        search = _Search(scm, noise, loss, points, zooms, max(1, features // _FEATURES))
         found = {
             targets: search.best({i: choices[i] for i in targets})
             for size in range(at_most + 1)
@@ -149,8 +178,9 @@ def plan(
         winner = losses.argmin(0)
         values = torch.stack([value for _, value in found.values()])[winner, torch.arange(len(noise))]
         expected = scm.decode(scm.solve(noise, _actions(values.T)))
-    by_names = {tuple(scm.names[i] for i in targets): loss.numpy() for targets, (loss, _) in found.items()}
-    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names)
+        drawn = None if uncertainty is None else _drawn(source, x, _actions(values.T), loss, uncertainty)
+    by_names = {tuple(scm.names[i] for i in targets): least.numpy() for targets, (least, _) in found.items()}
+    return Plan(scm.names, values.numpy(), losses.min(0).values.numpy(), expected.cpu().numpy(), by_names, drawn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +241,24 @@ class _Search:
         loss = torch.cat(losses, dim=1)
         least, at = loss.min(0)
         return least, values[at, torch.arange(len(self.noise))]
+
+
+def _drawn(
+    source: Source,
+    x: ArrayLike,
+    actions: Mapping[int, Action],
+    loss: Callable[[Tensor, slice], Tensor],
+    options: Uncertainty,
+) -> NDArray[np.float64]:
+    """(draws, N) losses of the observations' own counterfactuals."""
+    given = structural_model(source).observations(x)
+    losses = []
+    for chain in draw_chains(source, x, options):
+        for draw in chain:
+            before, after = draw.respond({}), draw.respond(actions)
+            kept = after.x + (given.to(before.x) - before.x)
+            losses.append(loss(kept.unsqueeze(0), slice(0, len(kept)))[0].double().cpu())
+    return np.asarray(torch.stack(losses))
 
 
 def _actions(values: Tensor) -> dict[int, Callable[[Tensor], Tensor]]:

@@ -73,6 +73,12 @@ def draw_noise(scm: StructuralModel, x: ArrayLike, draws: int, seed: int) -> Ten
     return mean + sd * standard
 
 
+def prior_noise(scm: StructuralModel, n: int, seed: int) -> Tensor:
+    """A population: (n, d) draws of the noise encodings from N(0, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, scm.dim, generator=generator, dtype=scm.zero.dtype).to(scm.zero.device)
+
+
 def noise_site(name: str) -> str:
     """Name of the noise site of a variable."""
     return f"noise_{name}"

@@ -56,7 +56,7 @@ def test_groups_and_dimensions(container, data):
 
 
 def test_values_agree_with_the_engine(container, data):
-    score = BGeScore(data)
+    score = BGeScore(data.in_own_units()[0])
     posterior, stats = group(container, "posterior"), group(container, "sample_stats")
     adjacency = posterior["adjacency"].values
     np.testing.assert_allclose(posterior["log_score"], score.total(adjacency))

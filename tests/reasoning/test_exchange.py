@@ -5,8 +5,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from pyro_lcm.causal.dag import ancestors, from_networkx, random_dag, to_networkx
+from pyro_lcm.data.mechanisms import LinearMechanisms
 from pyro_lcm.discovery.arviz_compat import make_container
-from pyro_lcm.reasoning import causal_graph, edge_list, edge_probabilities, intervene, mutilated, to_dot, to_dowhy
+from pyro_lcm.reasoning import (
+    KnownStructure,
+    causal_graph,
+    edge_list,
+    edge_probabilities,
+    intervene,
+    mutilated,
+    to_dot,
+    to_dowhy,
+)
 
 NAMES = ["a", "b", "c"]
 ADJACENCY = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
@@ -54,6 +65,59 @@ def test_wrong_arguments_raise(posterior):
         causal_graph([[0, 1], [0, 0]], ["a", "b"], posterior=posterior)
     with pytest.raises(ValueError, match="expected 'adjacency'"):
         edge_probabilities(make_container({"posterior": xr.Dataset({"other": ("chain", [1.0])})}, {}))
+
+
+def test_columns_of_any_strides_are_taken():
+    """DoWhy hands over views, of columns in reverse order too: what [[0,0,0],[1,0,0],[1,1,0]] made it do."""
+    from pyro_lcm.reasoning.dowhy_gcm import _given
+
+    adjacency = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0]])
+    scm = KnownStructure(LinearMechanisms(adjacency, np.random.default_rng(0)), adjacency)
+    values = np.random.default_rng(1).normal(size=(4, 2))
+    for view in (values[:, ::-1], values[::-1], values.T[::-1].T, np.asfortranarray(values)):
+        expected = view @ scm.mechanisms.weights[[1, 2], 0].numpy()
+        np.testing.assert_allclose(_given(scm, 0, [1, 2], view).location, expected)
+
+
+def random_structures(number):
+    rng = np.random.default_rng(2)
+    for _ in range(number):
+        adjacency = random_dag(int(rng.integers(1, 7)), float(rng.uniform()), rng)
+        yield adjacency, KnownStructure(LinearMechanisms(adjacency, rng), adjacency)
+
+
+def test_graphs_come_back_from_networkx():
+    for adjacency, scm in random_structures(200):
+        graph = causal_graph(adjacency, scm.names)
+        np.testing.assert_array_equal(from_networkx(graph, scm.names), adjacency)
+        assert set(edge_list(graph)) == {(scm.names[i], scm.names[j]) for i, j in np.argwhere(adjacency)}
+        pairs = {(scm.names[i], scm.names[j]) for i, j in np.argwhere(ancestors(adjacency))}
+        assert set(nx.transitive_closure_dag(graph).edges) == pairs
+        shuffled = list(np.random.default_rng(0).permutation(scm.names))
+        assert nx.utils.graphs_equal(nx.DiGraph(to_networkx(from_networkx(graph, shuffled), shuffled)), graph)
+
+
+@pytest.mark.filterwarnings("ignore")  # of DoWhy and what it imports
+def test_dowhy_takes_random_graphs():
+    pytest.importorskip("dowhy", reason="needs the extra `dowhy`")
+    import pandas as pd
+    from dowhy import gcm
+
+    for adjacency, scm in random_structures(200):
+        z = np.random.default_rng(0).normal(size=(5, scm.dim))
+        name = scm.names[-1]
+        expected = intervene(scm, {name: 0.5}, x=z).causal
+        frame = pd.DataFrame(z, columns=scm.names)
+        found = gcm.counterfactual_samples(to_dowhy(scm), {name: lambda natural: 0.5}, observed_data=frame)
+        np.testing.assert_allclose(found[list(scm.names)], expected, atol=1e-9, err_msg=str(adjacency))
+
+
+@pytest.mark.filterwarnings("ignore")  # of pgmpy and what it imports
+def test_pgmpy_takes_random_graphs():
+    pgmpy = pytest.importorskip("pgmpy.base", reason="pgmpy is not installed")
+    for adjacency, scm in random_structures(200):
+        dag = pgmpy.DAG(edge_list(causal_graph(adjacency, scm.names)))
+        assert {tuple(edge) for edge in dag.edges()} == set(edge_list(causal_graph(adjacency, scm.names)))
 
 
 @pytest.mark.filterwarnings("ignore")  # of DoWhy and what it imports

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyro_lcm.reasoning import Range, intervene, plan
+from pyro_lcm.reasoning import Range, Uncertainty, intervene, plan
 
 Z = np.random.default_rng(4).normal(size=(8, 3))
 ANY = Range(-3.0, 3.0)
@@ -42,6 +42,23 @@ def test_nothing_is_done_where_nothing_helps(linear):
 def test_a_loss_of_ones_own(linear):
     found = plan(linear[0], Z, lambda x: (x[:, 2] - 1.0).square(), {"c": ANY, "a": [0.0]}, at_most=2)
     np.testing.assert_allclose(found.x[:, 2], 1.0, atol=1e-2)
+
+
+def test_the_probability_of_success_is_what_is_known_of_the_outcome(linear, fitted, system, observations):
+    sure = plan(linear[0], Z, np.zeros(3), {"a": ANY}, uncertainty=Uncertainty(draws=3))
+    np.testing.assert_allclose(sure.drawn, np.broadcast_to(sure.loss, (3, 8)), rtol=1e-5)
+    assert sure.success(float(sure.loss.max()) * 1.001).tolist() == [1.0] * 8
+    assert sure.success(0.0).tolist() == [0.0] * 8
+    goal, pairs = observations[1], system.sample(400, seed=3)
+    unsure = plan(fitted, observations[:4], goal, {"a": ANY, "b": ANY}, uncertainty=Uncertainty(draws=80, pairs=pairs))
+    assert ((unsure.success(-1.0) == 0) & (unsure.success(1e9) == 1)).all()
+    table = unsure.to_dataframe()
+    assert (table["loss_low"] <= table["loss_high"]).all()
+    np.testing.assert_allclose(unsure.success(float(np.median(unsure.drawn[:, 0])))[0], 0.5)
+    with pytest.raises(ValueError, match=r"uncertainty: got draws that do not hold .* expected Uncertainty\(pairs"):
+        plan(fitted, observations[:4], goal, {"a": ANY}, uncertainty=Uncertainty(draws=2))
+    with pytest.raises(ValueError, match="within: asked of a plan without draws"):
+        plan(linear[0], Z, Z, {"a": ANY}).success(1.0)
 
 
 @pytest.mark.parametrize(
