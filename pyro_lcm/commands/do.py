@@ -229,10 +229,10 @@ def _mechanisms(model: LatentCausalModel, options: Options) -> tuple[list[DrawnS
     """
     if not model.fitted.linear:
         return None, "which only fits in which all is linear have"
-    path = options.data if options.pairs is None else options.pairs
-    if options.pairs is None and load_observations(path, mmap=True, images=options.images) is not None:
+    given = options if options.pairs is None else replace(options, data=options.pairs)
+    if options.pairs is None and load_observations(given.data, mmap=True, images=options.images) is not None:
         return None, "which take pairs of the system (--pairs)"
-    pairs = load_pairs(path, mmap=options.resources.mmap, images=options.images, tables=options.tables)
+    pairs = pairs_for(model, given)
     try:
         posterior = ParameterPosterior(model, pairs[:_PAIRS])
     except ValueError as error:

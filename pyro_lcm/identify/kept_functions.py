@@ -193,8 +193,8 @@ def _lines(x: Tensor, changes: Sequence[Tensor], starts: int) -> tuple[Tensor, T
     turn = vectors / (values.clamp(min=0) + _SOFTENING * values.mean() + _LEAST).sqrt() @ vectors.T
     turn *= (total.diagonal().sum() / (turn @ total @ turn).diagonal().sum()).sqrt()  # features keep their scale
     variance, lines = torch.linalg.eigh(turn @ total @ turn)
-    starts = torch.arange(starts) // 2 % len(variance)
-    best = (lines / variance.clamp(min=_LEAST).sqrt()).flip(1).T[starts]
+    order = torch.arange(starts) // 2 % len(variance)
+    best = (lines / variance.clamp(min=_LEAST).sqrt()).flip(1).T[order]
     return turn.to(x), best.to(x)
 
 

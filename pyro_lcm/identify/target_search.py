@@ -84,7 +84,8 @@ class TargetSearch:
             (N,) the same with the new groups, and ``UNSURE``; and the numbers of the groups that were not found, with
             that of what is left where there are such.
         """
-        target, failed = target.clone(), []
+        target = target.clone()
+        failed: list[int] = []
         for position, number in enumerate(missing[: len(missing) - apart]):
             unknown, left = int((target == UNKNOWN).sum()), len(missing) - position
             if unknown < 20 * self.dim:
