@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import torch
 
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import check_known_targets
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.fitting import check_out, check_target_numbers, train_fitted
+from pyro_lcm.images.end_to_end import end_to_end as all_at_once
+from pyro_lcm.images.end_to_end import image_source, joined, settle
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.process_state import ready_to_train
@@ -31,6 +33,7 @@ from pyro_lcm.registry import spec_of
 from pyro_lcm.training.driver import Precision, check_seed
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.sources import TensorSource
 
 __all__ = ["fine_tune_pairs"]
 
@@ -50,6 +53,7 @@ def fine_tune_pairs(
     progress: bool | None,
     resume: bool,
     loggers: Sequence[Any],
+    end_to_end: bool = False,
 ) -> tuple[FittedModel, FitResult, dict[str, Any]]:
     """Train a copy of a fitted model further.
 
@@ -67,6 +71,8 @@ def fine_tune_pairs(
         progress: whether to show a progress bar.
         resume: whether to go on with the run in ``out``.
         loggers: Lightning Fabric loggers.
+        end_to_end: whether to train a model of images with its code, by the ELBO of the images
+            (:mod:`pyro_lcm.images.end_to_end`).
 
     Returns:
         The model, how the training went, and the configuration that its run folder records.
@@ -90,29 +96,45 @@ def fine_tune_pairs(
         check_known_targets(spec_of(architecture.model), training)
     check_target_numbers(training, start.dim_z)
     units = copy.deepcopy(start.standardizer).to("cpu")
-    within: Any = units
-    if isinstance(units, ImageUnits):
-        coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=device)
-        training, held_out, within = coded.training, coded.held_out, units.codes
-        assert isinstance(within, Standardizer)
+    if end_to_end and not isinstance(units, ImageUnits):
+        raise ValueError(f"end_to_end: got True for observations of shape {tuple(units.shape)}, expected it for images")
     # Together: a decoder may be the inverse of the guide's encoder.
     model, guide = copy.deepcopy((start.model, start.guide))
-    fitted = FittedModel(RecipeObjective(model, guide), within, start.names, architecture)
-    result, config = train_fitted(
-        fitted,
-        training,
-        held_out,
-        tuple(phases) if phases is not None else fine_tune(_recipe(start), budget, own=architecture is None),
-        units=units,
-        seed=seed,
-        out=out,
-        device=device,
-        precision=precision or ("64-true" if start.dtype == torch.float64 else "32-true"),
-        progress=progress,
-        resume=resume,
-        loggers=loggers,
-        facts={"started_from": _hash(start)},
-    )
+    within: Any = units
+    sources: tuple[TensorSource, TensorSource] | None = None
+    with ExitStack() as held:
+        if isinstance(units, ImageUnits):
+            within = units.codes
+            if end_to_end:
+                sources = image_source(units.code, training), image_source(units.code, held_out)
+                model, guide = model.cpu(), guide.cpu()
+                held.enter_context(joined(units, model, guide, sources[0]))
+            else:
+                coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=device)
+                training, held_out = coded.training, coded.held_out
+        if phases is None and end_to_end:
+            phases = all_at_once(budget)
+        elif phases is None:
+            phases = fine_tune(_recipe(start), budget, own=architecture is None)
+        fitted = FittedModel(RecipeObjective(model, guide), within, start.names, architecture)
+        result, config = train_fitted(
+            fitted,
+            training,
+            held_out,
+            tuple(phases),
+            units=units,
+            seed=seed,
+            out=out,
+            device=device,
+            precision=precision or ("64-true" if start.dtype == torch.float64 else "32-true"),
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
+            sources=sources,
+            facts={"started_from": _hash(start)},
+        )
+        if sources is not None:
+            settle(guide, sources[0])
     if isinstance(units, ImageUnits):
         fitted = replace(fitted, standardizer=units.to(fitted.device))
     return fitted, result, config

@@ -206,6 +206,7 @@ class LatentCausalModel:
         progress: bool | None = None,
         resume: bool = False,
         loggers: Sequence[Any] = (),
+        end_to_end: bool = False,
     ) -> LatentCausalModel:
         """Train a fitted or loaded model further, on other pairs or for longer.
 
@@ -225,6 +226,8 @@ class LatentCausalModel:
             progress: as :meth:`fit` takes it.
             resume: whether to go on with the run in ``out`` that was cut off; it begins with the same model.
             loggers: as :meth:`fit` takes them.
+            end_to_end: whether to train, of a model of images, the networks of their code together with all others, by
+                the ELBO of the images; otherwise the code stays as it is.
 
         Returns:
             The model itself; it stays as it was if something goes wrong.
@@ -247,6 +250,7 @@ class LatentCausalModel:
             progress=progress,
             resume=resume,
             loggers=loggers,
+            end_to_end=end_to_end,
         )
         self._write(out)
         return self
