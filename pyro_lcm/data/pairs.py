@@ -21,7 +21,7 @@ from pyro_lcm.data.checks import KEYS, check_arrays
 from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import as_rows
-from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file
+from pyro_lcm.data.loading import holds_image_files, open_image_pairs, read_pairs_file, split_of_circuit
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
 from pyro_lcm.data.tables import TARGET, is_image_table, is_table, pairs_of_frame, read_frame
 from pyro_lcm.frames import shown_in_notebook
@@ -129,7 +129,8 @@ class InterventionPairs:
         Args:
             path: An .npz file with ``x``, ``x_after`` and optionally the truth (names as in the constructor),
                 or a folder of .npy files with these names; other keys are ignored, with a warning in the log. Or
-                image files, as in :meth:`from_files`; or a table of numbers, as in :meth:`from_table`.
+                image files, as in :meth:`from_files`; a table of numbers, as in :meth:`from_table`; or CausalCircuit
+                in its published layout: the folder of the shards to train on, or its ``val.npz`` or ``test.npz``.
             mmap: Whether to map the arrays into memory rather than read them, for data larger than memory. An
                 .npz file must then be uncompressed, as :meth:`save` writes it, and its checksums are not looked at.
                 Image files are never all read, and tables always.
@@ -155,6 +156,11 @@ class InterventionPairs:
             if layout is not None:
                 raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
             return cls.from_files(path, size=size)
+        if (found := split_of_circuit(Path(path))) is not None:
+            from pyro_lcm.data.causal_circuit.reader import CausalCircuit
+
+            pairs = CausalCircuit(*found).pairs()
+            return pairs if size is None else pairs.resized(size)
         arrays = read_pairs_file(Path(path), mmap=mmap, layout=layout)
         pairs = cls._of_checked(Columns(arrays, mapped=mmap))
         return pairs if size is None else pairs.resized(size)
