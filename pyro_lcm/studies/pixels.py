@@ -38,7 +38,7 @@ from pyro_lcm.viz.scaling import score_by_data
 from pyro_lcm.viz.style import save_figure
 
 METHODS: tuple[Method, ...] = ("ilcm", "dvae", "beta_vae", "ada_gvae")
-OBJECTS3D, CIRCUIT = "objects3d", "causalcircuit"
+OBJECTS3D, CIRCUIT = "objects3d", "causal_circuit"
 IN_SPACE = (OBJECTS3D, CIRCUIT)
 """Scenes that MuJoCo renders, the extra ``sim``."""
 SCENES = (*SHAPES, *IN_SPACE)
@@ -70,13 +70,13 @@ class PixelSetting:
     """What the runs of the study of scenes share.
 
     Args:
-        scenes: Scenes by their names, those of shapes, objects3d and causalcircuit; by default all that can be rendered
-            here.
+        scenes: Scenes by their names: those of shapes, objects3d and causal_circuit; by default all that can be
+            rendered here.
         n: Pairs to train on.
         n_test: Pairs to score and to check on.
         size: Width and height of images.
-        edge_probability: Probability of each edge; causalcircuit has a graph of its own.
-        circuit: Folder of a set of causalcircuit in the published layout, with the splits train and test, in the place
+        edge_probability: Probability of each edge; causal_circuit has a graph of its own.
+        circuit: Folder of a set of causal_circuit in the published layout, with the splits train and test, in the place
             of a simulated one.
     """
 

@@ -89,15 +89,15 @@ def test_a_code_that_failed_is_told_by_its_runs(study, tmp_path):
     assert [row["error"] for row in _rows(other)] == ["pairs: too few"] * 2
 
 
-def test_a_given_set_of_causalcircuit_is_one_more_scene(tmp_path):
+def test_a_given_set_of_causal_circuit_is_one_more_scene(tmp_path):
     arrays = read_arrays(next(tiny_set().folder.glob("train*.npz")), mmap=False)
     write_arrays(tmp_path / "set" / "train-0.npz", {key: value[:80] for key, value in arrays.items()})
     write_arrays(tmp_path / "set" / "test.npz", {key: value[80:130] for key, value in arrays.items()})
     command = ["benchmark", "pixels", f"--out={tmp_path / 'study'}", "--processes=1", "--data-seeds", "0"]
-    command += ["--pixels.scenes", "causalcircuit", f"--pixels.circuit={tmp_path / 'set'}", "--methods", "beta_vae"]
+    command += ["--pixels.scenes", "causal_circuit", f"--pixels.circuit={tmp_path / 'set'}", "--methods", "beta_vae"]
     assert main([*command, "--dci-rows=50", *FEW]) == 0
     (row,) = _rows(tmp_path / "study")
-    assert (row["scene"], row["dim"], row["error"]) == ("causalcircuit", "4", "")
+    assert (row["scene"], row["dim"], row["error"]) == ("causal_circuit", "4", "")
     assert np.isfinite(float(row["mcc"]))
 
 
@@ -111,7 +111,7 @@ def test_a_given_set_of_causalcircuit_is_one_more_scene(tmp_path):
         (["--pixels.size=8"], "size: got 8, expected 16 to 512 pixels"),
         (["--pixels.scenes", "cubes"], "scenes: got 'cubes', expected some of discs"),
         (["--pixels.scenes", "discs", "discs"], "scenes: got ['discs', 'discs'], expected different ones"),
-        (["--pixels.scenes", "causalcircuit", "--pixels.size=100"], "size: got 100, expected one of 64, 128, 512"),
+        (["--pixels.scenes", "causal_circuit", "--pixels.size=100"], "size: got 100, expected one of 64, 128, 512"),
         (["--pixels.circuit=nowhere"], "--pixels.circuit: nowhere"),
     ],
 )
