@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.design import check_known_targets
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.fitting import check_out, check_target_numbers, train_fitted
+from pyro_lcm.images.end_to_end import EndToEndObjective, image_source, joined, with_causal
 from pyro_lcm.images.end_to_end import end_to_end as all_at_once
-from pyro_lcm.images.end_to_end import image_source, joined, settle
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.process_state import ready_to_train
@@ -109,14 +110,16 @@ def fine_tune_pairs(
                 sources = image_source(units.code, training), image_source(units.code, held_out)
                 model, guide = model.cpu(), guide.cpu()
                 held.enter_context(joined(units, model, guide, sources[0]))
+                sources = with_causal(model, guide, sources[0]), with_causal(model, guide, sources[1])
             else:
                 coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=device)
                 training, held_out = coded.training, coded.held_out
         if phases is None and end_to_end:
-            phases = all_at_once(budget)
+            phases = all_at_once(budget, solution=solution_of(model) is not None)
         elif phases is None:
             phases = fine_tune(_recipe(start), budget, own=architecture is None)
-        fitted = FittedModel(RecipeObjective(model, guide), within, start.names, architecture)
+        objective = EndToEndObjective(model, guide) if end_to_end else RecipeObjective(model, guide)
+        fitted = FittedModel(objective, within, start.names, architecture)
         result, config = train_fitted(
             fitted,
             training,
@@ -133,8 +136,6 @@ def fine_tune_pairs(
             sources=sources,
             facts={"started_from": _hash(start)},
         )
-        if sources is not None:
-            settle(guide, sources[0])
     if isinstance(units, ImageUnits):
         fitted = replace(fitted, standardizer=units.to(fitted.device))
     return fitted, result, config

@@ -12,12 +12,15 @@ components, so that the density of all D pixels,
     log p(x | e) = -(s^2 |v - g|^2 + r^2) / (2 sigma^2) - D / 2 log(2 pi sigma^2),
 
 takes no pixel: a step costs what one of vectors does.
+
+As encodings move, causal variables have to stay what they were found to be: the solution functions are held to those of
+the fit, as they were to readouts while they were found (:mod:`pyro_lcm.recipes.objective`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -25,28 +28,43 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.reduction import image_sides
 from pyro_lcm.images.units import ImageUnits
-from pyro_lcm.nn.invertible import FlowEncoder
+from pyro_lcm.nn.invertible import MIN_TOLERANCE, FlowEncoder
+from pyro_lcm.nn.recall import both
 from pyro_lcm.nn.vectors import observation
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.encodings import encode_sides
-from pyro_lcm.recipes.objective import HARD
+from pyro_lcm.recipes.objective import HARD, RecipeObjective
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import TensorSource
 
-__all__ = ["PixelDecoder", "PixelEncoder", "Pixels", "end_to_end", "image_source", "joined", "settle"]
+__all__ = [
+    "EndToEndObjective",
+    "PixelDecoder",
+    "PixelEncoder",
+    "Pixels",
+    "end_to_end",
+    "image_source",
+    "joined",
+    "with_causal",
+]
 
 NAME = "end to end"
 """What the log calls the phase."""
+RATE = 3e-5
+"""Learning rate of all networks at the start."""
 _MIN_SD = 1e-3
 """Lower bound of the standard deviation of a pixel, whose range is 1."""
 _ROWS = 1000
 """Images that the standard deviation of a pixel begins with."""
+_HELD = 100.0
+"""Nats that a squared distance of one standard deviation to the causal variables of the fit costs."""
 
 
 class Pixels(TorchDistribution):
@@ -129,6 +147,34 @@ class PixelDecoder(nn.Module):
         return Pixels(painted.reshape(*noise.shape[:-1], -1), self.sd, self.image_code)
 
 
+class EndToEndObjective(RecipeObjective):
+    """Negative ELBO per pair of images, and how far causal variables are from those that the fit has found."""
+
+    def forward(
+        self, tensors: Mapping[str, Tensor], *, size: int, index: Tensor, **settings: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch; beside ``x`` and ``x_after`` it may have ``causal`` and ``causal_after``, (pairs, d)."""
+        loss, metrics = super().forward(tensors, size=size, index=index, **settings)
+        if "causal" not in tensors:
+            return loss, metrics
+        found = both(tensors["causal"], tensors["causal_after"])
+        with torch.no_grad():
+            noise = self.guide.encoder(both(tensors["x"], tensors["x_after"]))[0]
+        error = (self.model.solution(noise) - found).square().sum(-1).mean()
+        return loss + _HELD * error, metrics | {"causal_moved": error.detach()}
+
+
+@torch.no_grad()
+def with_causal(model: Any, guide: Any, source: TensorSource) -> TensorSource:
+    """Images with the causal variables of a model with solution functions beside them; within :func:`joined`."""
+    if solution_of(model) is None:
+        return source
+    tensors = source.batch(torch.arange(len(source)))
+    before, after = encode_sides(guide.encoder, tensors)
+    causal = {"causal": model.causal(before), "causal_after": model.causal(after)}
+    return TensorSource({**tensors, **causal})
+
+
 @torch.no_grad()
 def image_source(code: ImageCode, pairs: InterventionPairs) -> TensorSource:
     """Pairs of images as components and the length of what these leave, ``x`` and ``x_after``, (N, k + 1) each.
@@ -146,6 +192,8 @@ def image_source(code: ImageCode, pairs: InterventionPairs) -> TensorSource:
 def joined(units: ImageUnits, model: Any, guide: Any, source: TensorSource) -> Iterator[None]:
     """Make, in place, programs of codes into programs of images for a while; all parts stay shared.
 
+    The spread of posteriors given all pixels is another number than the tolerance of programs of codes, which returns.
+
     Args:
         units: between images and codes; its networks are trained too meanwhile.
         model: of standardised codes, with a ``decoder``.
@@ -154,6 +202,7 @@ def joined(units: ImageUnits, model: Any, guide: Any, source: TensorSource) -> I
     """
     code, codes = units.code, units.codes
     encoder, decoder = guide.encoder, model.decoder
+    tolerance = encoder.tolerance.detach() if isinstance(encoder, FlowEncoder) else None
     code.requires_grad_(True)
     guide.encoder, model.decoder = PixelEncoder(code, codes, encoder), PixelDecoder(code, codes, decoder)
     try:
@@ -164,36 +213,25 @@ def joined(units: ImageUnits, model: Any, guide: Any, source: TensorSource) -> I
     finally:
         guide.encoder, model.decoder = encoder, decoder
         code.requires_grad_(False).eval()
+        if isinstance(encoder, FlowEncoder) and tolerance is not None:
+            encoder.set_tolerance(float(tolerance) - MIN_TOLERANCE)
 
 
-def end_to_end(budget: Budget | None = None) -> tuple[Phase, ...]:
-    """The phase that trains all networks of a model of images.
+def end_to_end(budget: Budget | None = None, *, solution: bool = True) -> tuple[Phase, ...]:
+    """The phases that train all networks of a model of images.
+
+    The first trains all of them at once. Encodings move faster than solution functions, which are steep, can follow, so
+    that these go on by themselves to the end.
 
     Args:
-        budget: ``refine`` and ``batch_size`` of it count.
+        budget: ``refine``, of each phase, and ``batch_size`` of it count.
+        solution: whether the model has solution functions.
     """
     b = Budget() if budget is None else budget
-    rate = Cosine(1e-4, 1e-6)
-    return (Phase(NAME, b.refine, rate, b.batch_size, HARD, gradient_clip=1000.0, keep="best"),)
-
-
-@torch.no_grad()
-def settle(guide: Any, source: TensorSource) -> None:
-    """Let the guide tolerate what untouched components have come to be off by; within :func:`joined`.
-
-    The most probable target alone was trained with, which tells nothing of how probable it is; and the tolerance of
-    programs of codes is another number than the spread of posteriors given all pixels.
-
-    Args:
-        guide: the guide, whose targets are told by a ``target_encoder`` if it infers any.
-        source: the images.
-    """
-    told_by = getattr(guide, "target_encoder", None)
-    if told_by is None:
-        return
-    place = told_by.log_tolerance
-    tensors = {name: part.to(place.device) for name, part in source.batch(torch.arange(len(source))).items()}
-    before, after = encode_sides(guide.encoder, {name: tensors[name].to(place) for name in ("x", "x_after")})
-    told_by.fit(after - before, tensors.get("targets"))
-    if isinstance(guide.encoder.encoder, FlowEncoder):
-        guide.encoder.encoder.set_tolerance(float(told_by.tolerance_of_codes()))
+    shared: dict[str, Any] = {"gradient_clip": 1000.0, "keep": "best"}
+    phases = [Phase(NAME, b.refine, Cosine(RATE, RATE / 100), b.batch_size, HARD, **shared)]
+    if solution:
+        rate = Cosine(1e-3, 1e-5)
+        frozen = ("model.decoder", "guide")
+        phases.append(Phase("solutions follow", b.refine, rate, b.batch_size, HARD, freeze=frozen, **shared))
+    return tuple(phases)
