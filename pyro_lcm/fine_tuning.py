@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.design import check_known_targets, check_target_numbers
 from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.fitting import train_fitted
+from pyro_lcm.images.end_to_end import EndToEndObjective, image_source, joined, with_causal
+from pyro_lcm.images.end_to_end import end_to_end as all_at_once
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.process_state import ready_to_train
@@ -26,6 +29,7 @@ from pyro_lcm.recipes.own import identify_own
 from pyro_lcm.registry import spec_of
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.training.sources import DataSource
 
 __all__ = ["fine_tune_pairs"]
 
@@ -37,6 +41,7 @@ def fine_tune_pairs(
     how: FitOptions,
     *,
     validation: InterventionPairs | float,
+    end_to_end: bool = False,
 ) -> tuple[FittedModel, FitResult, dict[str, Any]]:
     """Train a copy of a fitted model further.
 
@@ -46,6 +51,8 @@ def fine_tune_pairs(
         how: the options of the fit: of its budget ``refine`` steps of ``batch_size`` pairs; hooks of its phases may set
             parameters anew.
         validation: held-out pairs, or the fraction of the pairs to hold out.
+        end_to_end: whether to train a model of images with its code, by the ELBO of the images
+            (:mod:`pyro_lcm.images.end_to_end`).
 
     Returns:
         The model, how the training went, and the configuration that its run folder records.
@@ -65,23 +72,40 @@ def fine_tune_pairs(
         check_known_targets(spec_of(architecture.model), training)
     check_target_numbers(training, start.dim_z)
     units = copy.deepcopy(start.standardizer).to("cpu")
-    within: Any = units
-    if isinstance(units, ImageUnits):
-        coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=how.device)
-        training, held_out, within = coded.training, coded.held_out, units.codes
-        assert isinstance(within, Standardizer)
+    if end_to_end and not isinstance(units, ImageUnits):
+        raise ValueError(f"end_to_end: got True for observations of shape {tuple(units.shape)}, expected it for images")
     # Together: a decoder may be the inverse of the guide's encoder.
     model, guide = copy.deepcopy((start.model, start.guide))
-    fitted = FittedModel(RecipeObjective(model, guide), within, start.names, architecture)
-    result, config = train_fitted(
-        fitted,
-        training,
-        held_out,
-        fine_tune(_recipe(start), how.budget, own=architecture is None) if how.phases is None else tuple(how.phases),
-        how,
-        units=units,
-        facts={"started_from": _hash(start)},
-    )
+    within: Any = units
+    sources: tuple[DataSource, DataSource] | None = None
+    phases = how.phases
+    with ExitStack() as held:
+        if isinstance(units, ImageUnits):
+            within = units.codes
+            if end_to_end:
+                images = image_source(units.code, training), image_source(units.code, held_out)
+                model, guide = model.cpu(), guide.cpu()
+                held.enter_context(joined(units, model, guide, images[0]))
+                sources = with_causal(model, guide, images[0]), with_causal(model, guide, images[1])
+            else:
+                coded = code_pairs(units.code, training, held_out, mode=units.codes.mode, device=how.device)
+                training, held_out = coded.training, coded.held_out
+        if phases is None and end_to_end:
+            phases = all_at_once(how.budget, solution=solution_of(model) is not None)
+        elif phases is None:
+            phases = fine_tune(_recipe(start), how.budget, own=architecture is None)
+        objective = EndToEndObjective(model, guide) if end_to_end else RecipeObjective(model, guide)
+        fitted = FittedModel(objective, within, start.names, architecture)
+        result, config = train_fitted(
+            fitted,
+            training,
+            held_out,
+            tuple(phases),
+            how,
+            units=units,
+            sources=sources,
+            facts={"started_from": _hash(start)},
+        )
     if isinstance(units, ImageUnits):
         fitted = replace(fitted, standardizer=units.to(fitted.device))
     return fitted, result, config

@@ -133,7 +133,7 @@ def fit_pairs(
         recipe if how.phases is None else tuple(how.phases),
         how,
         units=standardizer if coded is None else coded.units,
-        coded=coded,
+        sources=None if coded is None else coded.sources(double=how.precision == "64-true"),
         facts={"left_out": left_out} if any(left_out.values()) else None,
     )
     fitted = fitted if coded is None else replace(fitted, standardizer=coded.units.to(fitted.device))
@@ -148,7 +148,7 @@ def train_fitted(
     how: FitOptions,
     *,
     units: Units,
-    coded: CodedPairs | None = None,
+    sources: tuple[DataSource, DataSource] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> tuple[FitResult, dict[str, Any]]:
     """Train the parameters of a model in place.
@@ -160,7 +160,8 @@ def train_fitted(
         recipe: the phases.
         how: the options of the fit; its budget and phases are not looked at.
         units: between the data and the model; of images, code and standardiser together.
-        coded: of images, whose features come with the codes; None for pairs of vectors.
+        sources: what is trained on and what validates, where it is more, or another view, than the pairs in the units
+            of the fitted model.
         facts: plain values that a run has to share too if it is to be gone on with.
 
     Returns:
@@ -179,12 +180,9 @@ def train_fitted(
     }
     precision = how.precision or ("64-true" if fitted.dtype == torch.float64 else "32-true")
     double = precision == "64-true"
-    source: DataSource
-    validation_source: DataSource
-    if coded is None:
-        source, validation_source = (fitted.source(part, double=double) for part in (training, held_out))
-    else:
-        source, validation_source = coded.sources(double=double)
+    if sources is None:
+        sources = fitted.source(training, double=double), fitted.source(held_out, double=double)
+    source, validation_source = sources
     # Pyro and torch check every value of every distribution otherwise, which takes a third of a step; the
     # driver notices what is not finite.
     with pyro.validation_enabled(False):

@@ -204,6 +204,7 @@ class LatentCausalModel:
         progress: bool | None = None,
         resume: bool = False,
         loggers: Sequence[Any] = (),
+        end_to_end: bool = False,
     ) -> LatentCausalModel:
         """Train a fitted or loaded model further, on other pairs or for longer.
 
@@ -223,6 +224,8 @@ class LatentCausalModel:
             progress: see :meth:`fit`.
             resume: see :meth:`fit`; the run has to have begun with the same model.
             loggers: see :meth:`fit`.
+            end_to_end: whether to train, of a model of images, the networks of their code together with all others, by
+                the ELBO of the images; otherwise the code stays as it is.
 
         Returns:
             The model itself; it stays as it was if something goes wrong.
@@ -248,6 +251,7 @@ class LatentCausalModel:
                 loggers=loggers,
             ),
             validation=validation,
+            end_to_end=end_to_end,
         )
         self._config["features"] = list(features or pairs.features)
         self._write(out)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from pyro_lcm.commands import benchmark_pixels
 from pyro_lcm.commands.console import CommandFailed, busy, progress_bar, say, table
 from pyro_lcm.commands.files import claim_folder
 from pyro_lcm.commands.parsing import INLINED
@@ -18,6 +19,7 @@ from pyro_lcm.data.causal_circuit import CausalCircuit
 from pyro_lcm.folder_lock import locked
 from pyro_lcm.jobs import run_jobs
 from pyro_lcm.studies import circuit
+from pyro_lcm.studies import pixels as scenes
 from pyro_lcm.studies.circuit import CircuitJob, CircuitSetting, run_circuit_job
 from pyro_lcm.studies.coverage import (
     CoverageJob,
@@ -27,6 +29,7 @@ from pyro_lcm.studies.coverage import (
     run_coverage_job,
     write_coverage,
 )
+from pyro_lcm.studies.pixels import PixelJob, PixelSetting, by_scene, pixel_jobs, run_pixel_job, write_pixels
 from pyro_lcm.studies.results import medians, read_result, write_results
 from pyro_lcm.studies.study import (
     DATA_SETS,
@@ -61,25 +64,29 @@ class Options:
 
     Args:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
-            causalcircuit, from rendered images to scores and pictures; violations, what a check says of pairs that keep
-            to the assumptions or break one; coverage, how often 90 % intervals of effects and plans hold the truth.
+            pixels, all of some models on scenes of images; causalcircuit, from rendered images to scores and pictures;
+            violations, what a check says of pairs that keep to the assumptions or break one; coverage, how often 90 %
+            intervals of effects and plans hold the truth.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
-        data_seeds: Seeds of the systems, by default 0 1 2; of violations those of the fits, too.
+        data_seeds: Seeds of the systems, by default 0 1 2, and 0 1 for pixels; of pixels and violations those of the
+            fits, too.
         model_seeds: Seeds of the fits, by default 0 1, and 0 for causalcircuit.
-        methods: Models to compare; by default ilcm for scaling and violations, all for models, and ilcm dvae beta_vae
-            for causalcircuit. true_noise scores the true noise encodings, which an ideal dVAE finds.
+        methods: Models to compare; by default ilcm for scaling and violations, all for models, ilcm dvae beta_vae for
+            causalcircuit, and ada_gvae beside these for pixels. true_noise scores the true noise encodings, which an
+            ideal dVAE finds.
         data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
             interventions with known targets, with unknown ones, and on unknown sets of variables, the last for models
             of sets alone.
         processes: Runs at a time, each with one thread; by default all cores.
         circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
         coverage: Of the study coverage, which takes of the other settings dims, data_seeds and the budget.
+        pixels: Of the study pixels, which takes of the other settings dci_rows and the budget.
         violations: Of the study violations, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
     """
 
-    study: Literal["scaling", "models", "causalcircuit", "violations", "coverage"]
+    study: Literal["scaling", "models", "pixels", "causalcircuit", "violations", "coverage"]
     out: str
     dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] | None = None
@@ -89,13 +96,17 @@ class Options:
     processes: int | None = None
     circuit: CircuitSetting = field(default_factory=CircuitSetting)
     coverage: CoverageSetting = field(default_factory=CoverageSetting)
+    pixels: PixelSetting = field(default_factory=PixelSetting)
     violations: ViolationSetting = field(default_factory=ViolationSetting)
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        models, images, kinds = (self.study == name for name in ("models", "causalcircuit", "violations"))
+        models, pixels, images, kinds = (
+            self.study == name for name in ("models", "pixels", "causalcircuit", "violations")
+        )
         for name, made, default in (
             ("circuit", images, CircuitSetting()),
+            ("pixels", pixels, PixelSetting()),
             ("violations", kinds, ViolationSetting()),
             ("coverage", self.study == "coverage", CoverageSetting()),
         ):
@@ -103,15 +114,18 @@ class Options:
                 raise ValueError(f"{name}: got options of it, expected none for the study {self.study}")
         if images:
             self._refuse("circuit", dims="", data="", data_seeds=", see circuit.image_seed")
-        if kinds:
-            self._refuse("violations", dims="", data="", model_seeds=", see data_seeds")
+        for own in ("pixels", "violations"):
+            if self.study == own:
+                self._refuse(own, dims="", data="", model_seeds=", see data_seeds")
         if self.study == "coverage":
             self._refuse("coverage", data="", model_seeds=", see data_seeds", methods="")
+        alone = {"pixels": scenes.METHODS, "causalcircuit": circuit.METHODS, "models": METHODS}
+        usual = {"scaling": (2, 4, 8), "coverage": (3, 4)}
         for name, value in (
-            ("dims", (4,) if models or images or kinds else (3, 4) if self.study == "coverage" else (2, 4, 8)),
-            ("data_seeds", (0, 1, 2)),
-            ("model_seeds", (0,) if images or kinds else (0, 1)),
-            ("methods", METHODS if models else circuit.METHODS if images else ("ilcm",)),
+            ("dims", usual.get(self.study, (4,))),
+            ("data_seeds", (0, 1) if pixels else (0, 1, 2)),
+            ("model_seeds", (0, 1) if self.study in ("scaling", "models", "coverage") else (0,)),
+            ("methods", alone.get(self.study, ("ilcm",))),
             ("data", DATA_SETS if models else ("scaling",)),
         ):
             if getattr(self, name) is None:
@@ -155,7 +169,7 @@ def run(options: Options) -> int:
 
 
 def _study(options: Options, folder: Path) -> int:
-    images, kinds = options.study == "causalcircuit", options.study == "violations"
+    images, kinds, pixels = (options.study == name for name in ("causalcircuit", "violations", "pixels"))
     made = asdict(options.setting)
     if images:
         made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
@@ -163,8 +177,11 @@ def _study(options: Options, folder: Path) -> int:
             circuit.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
     elif options.study == "coverage":
         made = options.coverage.made() | {"budget": made["budget"]}
-    elif kinds:
-        made = options.violations.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
+    elif kinds or pixels:
+        own = options.violations if kinds else options.pixels
+        made = own.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
+    if pixels:
+        benchmark_pixels.check_given(options.pixels)
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
     processes = options.processes or available_cores()
     if images:
@@ -173,6 +190,11 @@ def _study(options: Options, folder: Path) -> int:
     waiting = [job for job in jobs if not job.done]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
     try:
+        if pixels:
+            with torch_threads(1):
+                benchmark_pixels.prepare(
+                    [job for job in waiting if isinstance(job, PixelJob)], options.pixels, processes
+                )
         with torch_threads(1), progress_bar(len(waiting), "runs", "run") as bar:
 
             def tell(name: str) -> None:
@@ -195,9 +217,12 @@ def _study(options: Options, folder: Path) -> int:
             write_violations(folder, rows)
         elif rows and options.study == "coverage":
             write_coverage(folder, rows)
+        elif rows and pixels:
+            write_pixels(folder, rows)
         elif rows:
             write_results(folder, rows, options.study)
-    scores = table(*(by_kind if kinds else by_quantity if options.study == "coverage" else medians)(rows))
+    kept = {"violations": by_kind, "coverage": by_quantity, "pixels": by_scene}.get(options.study, medians)
+    scores = table(*kept(rows))
     say(scores)
     if kinds:
         say(errors_of_check(rows).to_text())
@@ -212,16 +237,30 @@ def _study(options: Options, folder: Path) -> int:
         shown = _images_to_show(folder, options.circuit)
         written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
         say(f"peak memory of a process: {circuit.peak_memory_gb():.1f} GB")
+    if pixels:
+        sound = [path for path, row in finished.items() if not row["error"]]
+        every = [job for job in jobs if isinstance(job, PixelJob)]
+        written.append(benchmark_pixels.report(folder, options.pixels, every, sound, scores))
     say(f"wrote {', '.join(map(str, written))}")
     return 1 if failed else 0
 
 
-def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | ViolationJob | CoverageJob]:
+def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | PixelJob | ViolationJob | CoverageJob]:
     """All runs."""
     methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
     if options.study == "causalcircuit":
         return circuit.circuit_jobs(
             folder, options.circuit, methods, model_seeds, dci_rows=setting.dci_rows, budget=setting.budget
+        )
+    if options.study == "pixels":
+        return pixel_jobs(
+            folder,
+            options.pixels,
+            benchmark_pixels.available_scenes(options.pixels),
+            methods,
+            options.data_seeds or (),
+            dci_rows=setting.dci_rows,
+            budget=setting.budget,
         )
     if options.study == "violations":
         return violation_jobs(
@@ -247,11 +286,13 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | Violati
     )
 
 
-def _run_job(job: Job | CircuitJob | ViolationJob | CoverageJob) -> None:
+def _run_job(job: Job | CircuitJob | PixelJob | ViolationJob | CoverageJob) -> None:
     if isinstance(job, CircuitJob):
         run_circuit_job(job)
     elif isinstance(job, CoverageJob):
         run_coverage_job(job)
+    elif isinstance(job, PixelJob):
+        run_pixel_job(job)
     elif isinstance(job, ViolationJob):
         run_violation_job(job)
     else:

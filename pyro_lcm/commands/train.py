@@ -154,7 +154,8 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
             with untouched_by_bad_input(path):
                 if options.start is not None:
                     precision = None if options.precision == "32-true" else options.precision  # that of the run
-                    model = LatentCausalModel.load(options.start).fine_tune(training, precision=precision, **how)
+                    start = LatentCausalModel.load(options.start)
+                    model = start.fine_tune(training, precision=precision, end_to_end=options.end_to_end, **how)
                 else:
                     model = LatentCausalModel(
                         options.model, dim_z=dim_z, names=options.names, options=options.networks.given()

@@ -70,6 +70,8 @@ class Options:
         names: Names of the causal variables, in the order found; z1, z2, ... by default.
         start: Run folder of a fit to go on from with these pairs: its model, its standardiser, its names and its graph
             are kept, and --budget.refine steps are taken.
+        end_to_end: Whether to train, beside --start of a run of images, the networks of its code together with all
+            others, by the ELBO of the images.
         seed: Seed of everything random, at least 0.
         validation: Pairs file to hold out; by default a tenth of the data, of at most 10000 pairs.
         known_targets: Whether to use the intervention targets in the data.
@@ -94,6 +96,7 @@ class Options:
     candidates: tuple[int, ...] | None = field(default=None, metadata=CHOICE)
     names: tuple[str, ...] | None = None
     start: str | None = None
+    end_to_end: bool = False
     seed: int = 0
     validation: str | None = None
     known_targets: bool = False
@@ -118,6 +121,8 @@ class Options:
             raise ValueError(f"fits: got {self.fits} with --dim-z auto, expected 1; fit again with the number chosen")
         if self.candidates is not None and self.dim_z != "auto":
             raise ValueError("candidates: got some without --dim-z auto, expected them with it")
+        if self.end_to_end and self.start is None:
+            raise ValueError("end_to_end: got True without --start, expected the run of images to begin with")
         if self.start is not None:
             self._refuse_what_a_start_decides()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyro_lcm.data.averaging import AveragedImages
 from pyro_lcm.data.checks import KEYS, check_arrays
@@ -29,6 +29,28 @@ def holds_image_files(path: Path) -> bool:
     if not path.is_dir():
         return path.suffix.lower() == ".csv" and path.exists()
     return not any(path.glob("*.npy")) and ((path / TABLE).is_file() or bool(image_files_in(path)))
+
+
+def split_of_circuit(path: Path) -> tuple[Path, Literal["train", "val", "test"]] | None:
+    """The set and the split of it that a path is, if it is CausalCircuit in its published layout; None otherwise.
+
+    Args:
+        path: A folder of shards, of which those to train on are meant, or the file of a split.
+    """
+    if path.is_dir():
+        shards = any(_is_shard(path / name) for name in ("train-0.npz", "train.npz"))
+        return (path, "train") if shards else None
+    for split in ("train", "val", "test"):
+        if path.name == f"{split}.npz" and _is_shard(path):
+            return path.parent, split
+    return None
+
+
+def _is_shard(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"imgs.npy", "intervention_labels.npy"} <= set(archive.namelist())
 
 
 def holds_observations(path: Path) -> bool:

@@ -87,6 +87,13 @@ class ImageCode(nn.Module):
         """Components (B, k) of (B, C, H, W) images, of total variance 1."""
         return (images.flatten(1) - self.mean) @ self.basis / self.scale
 
+    def project_all(self, images: Tensor) -> Tensor:
+        """Components of (B, C, H, W) images, and the length of what these leave of each, (B, k + 1), in one unit."""
+        components = self.project(images)
+        length = ((images.flatten(1) - self.mean) / self.scale).square().sum(-1)
+        left = (length - components.square().sum(-1)).clamp(min=0).sqrt()
+        return torch.cat([components, left.unsqueeze(-1)], -1)
+
     def raw_code(self, components: Tensor) -> Tensor:
         """What the encoder makes of (B, k) components, in its own units, (B, dim)."""
         code: Tensor = self.encoder(components * self.whitening)
@@ -100,9 +107,14 @@ class ImageCode(nn.Module):
         """Codes (B, dim) of (B, k) components."""
         return (self.raw_code(components) - self.shift) / self.spread
 
+    def painted(self, code: Tensor) -> Tensor:
+        """Components (B, k) that (B, dim) codes are painted with."""
+        components: Tensor = self.decoder(code * self.spread + self.shift)
+        return components
+
     def decode(self, code: Tensor) -> Tensor:
         """Images (B, C, H, W) from 0 to 1 of (B, dim) codes."""
-        flat = self.decoder(code * self.spread + self.shift) * self.scale @ self.basis.T + self.mean
+        flat = self.painted(code) * self.scale @ self.basis.T + self.mean
         return flat.clamp(0, 1).reshape(-1, *self.shape)
 
     def to_config(self) -> dict[str, Any]:

@@ -1,189 +1,237 @@
-"""End to end from pixels: the reduction and the latent causal model of its codes as one model and guide of images.
+"""All networks of a model of images at once, by the evidence lower bound of the images themselves.
 
-    encoder   e = m(standardised code(x))                      decoder   x = paint(code(e)) + noise of each channel
+    encoder   e = m(standardised code(x))          decoder   x = paint(code(e)) + sigma eta,   eta ~ N(0, 1) a pixel
 
-The two parts are the pretraining, phases of the same driver; their composition keeps the contract of models and guides,
-so that the evidence lower bound of whole images trains all networks together from where the parts have left them.
+A fit finds them one after the other: the code, then flow, guide and solution functions of codes. Joined they keep the
+contract of models and guides (Brehmer, de Haan, Lippe, Cohen, NeurIPS 2022, arXiv 2203.16437, section 4), so that the
+same objective trains them together from where the fit has left them.
+
+An image enters as its components v and the length r of what these leave of it. Painted is mean + s P' g, within the
+components, so that the density of all D pixels,
+
+    log p(x | e) = -(s^2 |v - g|^2 + r^2) / (2 sigma^2) - D / 2 log(2 pi sigma^2),
+
+takes no pixel: a step costs what one of vectors does.
+
+As encodings move, causal variables have to stay what they were found to be: the solution functions are held to those of
+the fit, as they were to readouts while they were found (:mod:`pyro_lcm.recipes.objective`).
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
+from pyro_lcm.causal.abilities import solution_of
+from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.fitted import FittedModel
-from pyro_lcm.guides.ilcm import ILCMGuide
-from pyro_lcm.images.reduction import ImagePairs, ImageReduction, shrink
-from pyro_lcm.models.ilcm import ILCM
+from pyro_lcm.images.code import ImageCode
+from pyro_lcm.images.reduction import image_sides
+from pyro_lcm.images.units import ImageUnits
+from pyro_lcm.nn.invertible import MIN_TOLERANCE, FlowEncoder
+from pyro_lcm.nn.recall import both
 from pyro_lcm.nn.vectors import observation
-from pyro_lcm.training.driver import fit
-from pyro_lcm.training.logs import FitResult
-from pyro_lcm.training.objective import PairObjective
+from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.encodings import encode_sides
+from pyro_lcm.recipes.objective import HARD, RecipeObjective
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
+from pyro_lcm.training.sources import TensorSource
 
-__all__ = ["PixelDecoder", "PixelEncoder", "fit_end_to_end", "on_pixels"]
+__all__ = [
+    "EndToEndObjective",
+    "PixelDecoder",
+    "PixelEncoder",
+    "Pixels",
+    "end_to_end",
+    "image_source",
+    "joined",
+    "with_causal",
+]
+
+NAME = "end to end"
+"""What the log calls the phase."""
+RATE = 3e-5
+"""Learning rate of all networks at the start."""
+_MIN_SD = 1e-3
+"""Lower bound of the standard deviation of a pixel, whose range is 1."""
+_ROWS = 1000
+"""Images that the standard deviation of a pixel begins with."""
+_HELD = 100.0
+"""Nats that a squared distance of one standard deviation to the causal variables of the fit costs."""
+
+
+class Pixels(TorchDistribution):
+    """The density of all pixels of images, of their components and of what these leave, (..., k + 1).
+
+    Args:
+        painted: (..., k) components of the mean.
+        sd: standard deviation of a pixel, a scalar.
+        code: whose components they are.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, painted: Tensor, sd: Tensor, code: ImageCode) -> None:
+        self.painted, self.sd = painted, sd
+        self.unit, self.pixels = code.scale, math.prod(code.shape)
+        event_shape = torch.Size([painted.shape[-1] + 1])
+        super().__init__(painted.shape[:-1], event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """Components (..., k + 1) of the mean, of which these leave nothing."""
+        return nn.functional.pad(self.painted, (0, 1))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density (...) of images, (..., k + 1)."""
+        error = (value - self.mean).square().sum(-1) * self.unit.square()
+        return -error / (2 * self.sd.square()) - self.pixels * (self.sd.log() + 0.5 * math.log(2 * math.pi))
 
 
 class PixelEncoder(nn.Module):
-    """Mean and standard deviation of q(e | x) for images: reduce, standardise, encode.
+    """Mean and standard deviation of q(e | x), from components: code, standardise, encode.
 
     Args:
-        reduction: from images to codes.
-        standardizer: of codes.
+        code: from components to codes.
+        codes: standardises codes.
         encoder: from standardised codes to mean and standard deviation.
     """
 
-    def __init__(self, reduction: ImageReduction, standardizer: Standardizer, encoder: nn.Module) -> None:
+    def __init__(self, code: ImageCode, codes: Standardizer, encoder: nn.Module) -> None:
         super().__init__()
-        self.reduction, self.standardizer, self.encoder = reduction, standardizer, encoder
+        self.image_code, self.codes, self.encoder = code, codes, encoder
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, each (B, d), for (B, 3, size, size) images."""
-        mean, sd = self.encoder(self.standardizer(self.reduction.encode(images)))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, each (..., d), of (..., k + 1) images."""
+        mean, sd = self.encoder(self.codes(self.image_code.code_of(x[..., :-1])))
         return mean, sd
 
 
 class PixelDecoder(nn.Module):
-    """Mean and standard deviation of p(x | e) for images of 64 pixels: decode to codes, paint.
+    """p(x | e) of all pixels: decode to codes, paint.
 
     Args:
+        code: paints codes.
+        codes: standardises codes.
         decoder: from noise encodings to standardised codes.
-        standardizer: of codes.
-        reduction: paints codes.
-        min_sd: lower bound of the standard deviation of a pixel, whose range is 1.
     """
 
-    def __init__(
-        self, decoder: nn.Module, standardizer: Standardizer, reduction: ImageReduction, *, min_sd: float = 0.01
-    ) -> None:
+    def __init__(self, code: ImageCode, codes: Standardizer, decoder: nn.Module) -> None:
         super().__init__()
-        self.decoder, self.standardizer, self.reduction = decoder, standardizer, reduction
-        self.log_sd = nn.Parameter(torch.full((3, 1, 1), 0.05).log())
-        self.min_sd = min_sd
+        self.image_code, self.codes, self.decoder = code, codes, decoder
+        self.log_sd = nn.Parameter(torch.tensor(0.05).log())
 
-    def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, each (..., 3, 64, 64), for (..., d) noise encodings."""
+    @property
+    def sd(self) -> Tensor:
+        """Standard deviation of a pixel."""
+        return self.log_sd.exp() + _MIN_SD
+
+    @torch.no_grad()
+    def set_sd(self, noise: Tensor, x: Tensor) -> None:
+        """Begin with what painting leaves unexplained of images, (N, k + 1), with noise encodings (N, d)."""
+        error = (self(noise).mean - x).square().sum(-1).mean() * self.image_code.scale.square()
+        left = (error / math.prod(self.image_code.shape)).sqrt()
+        self.log_sd.copy_((left - _MIN_SD).clamp(min=0.1 * _MIN_SD).log())
+
+    def forward(self, noise: Tensor) -> Pixels:
+        """p(x | e), event shape (k + 1,), for (..., d) noise encodings."""
         rows = noise.reshape(-1, noise.shape[-1])
-        codes = observation(self.decoder(rows), rows).mean
-        painted = self.reduction.decode(self.standardizer.inverse(codes))
-        mean = painted.reshape(*noise.shape[:-1], *painted.shape[1:])
-        return mean, (self.log_sd.exp() + self.min_sd).expand_as(mean)
+        painted = self.image_code.painted(self.codes.inverse(observation(self.decoder(rows), rows).mean))
+        return Pixels(painted.reshape(*noise.shape[:-1], -1), self.sd, self.image_code)
 
 
-def on_pixels(fitted: FittedModel, reduction: ImageReduction) -> tuple[ILCM, ILCMGuide]:
-    """A model and a guide of images from the parts; all parameters are copies.
+class EndToEndObjective(RecipeObjective):
+    """Negative ELBO per pair of images, and how far causal variables are from those that the fit has found."""
+
+    def forward(
+        self, tensors: Mapping[str, Tensor], *, size: int, index: Tensor, **settings: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch; beside ``x`` and ``x_after`` it may have ``causal`` and ``causal_after``, (pairs, d)."""
+        loss, metrics = super().forward(tensors, size=size, index=index, **settings)
+        if "causal" not in tensors:
+            return loss, metrics
+        found = both(tensors["causal"], tensors["causal_after"])
+        with torch.no_grad():
+            noise = self.guide.encoder(both(tensors["x"], tensors["x_after"]))[0]
+        error = (self.model.solution(noise) - found).square().sum(-1).mean()
+        return loss + _HELD * error, metrics | {"causal_moved": error.detach()}
+
+
+@torch.no_grad()
+def with_causal(model: Any, guide: Any, source: TensorSource) -> TensorSource:
+    """Images with the causal variables of a model with solution functions beside them; within :func:`joined`."""
+    if solution_of(model) is None:
+        return source
+    tensors = source.batch(torch.arange(len(source)))
+    before, after = encode_sides(guide.encoder, tensors)
+    causal = {"causal": model.causal(before), "causal_after": model.causal(after)}
+    return TensorSource({**tensors, **causal})
+
+
+@torch.no_grad()
+def image_source(code: ImageCode, pairs: InterventionPairs) -> TensorSource:
+    """Pairs of images as components and the length of what these leave, ``x`` and ``x_after``, (N, k + 1) each.
+
+    With ``targets`` where they are known. Images are read some at a time.
+    """
+    sides = [code.project_all(side.to(code.basis)).cpu() for side in image_sides(pairs)]
+    tensors = {"x": torch.cat(sides[::2]), "x_after": torch.cat(sides[1::2])}
+    if pairs.known_targets is not None:
+        tensors["targets"] = torch.as_tensor(pairs.known_targets)
+    return TensorSource(tensors)
+
+
+@contextmanager
+def joined(units: ImageUnits, model: Any, guide: Any, source: TensorSource) -> Iterator[None]:
+    """Make, in place, programs of codes into programs of images for a while; all parts stay shared.
+
+    The spread of posteriors given all pixels is another number than the tolerance of programs of codes, which returns.
 
     Args:
-        fitted: an implicit model fitted to codes, ``LatentCausalModel.fitted``.
-        reduction: that made the codes.
-
-    Returns:
-        The programs, on the CPU and in single precision, with the contract of :class:`pyro_lcm.models.ilcm.ILCM`.
-
-    Raises:
-        ValueError: if the model is another one, or was fitted to something else than these codes.
+        units: between images and codes; its networks are trained too meanwhile.
+        model: of standardised codes, with a ``decoder``.
+        guide: its guide, with an ``encoder``.
+        source: the images, for the standard deviation of a pixel to begin with.
     """
-    if type(fitted.model) is not ILCM:  # the dVAE is one, with other densities
-        raise ValueError(f"fitted: got a model of the kind {type(fitted.model).__name__}, expected ILCM")
-    if not isinstance(fitted.standardizer, Standardizer) or fitted.standardizer.shape != (reduction.dim,):
-        raise ValueError(f"fitted: got a model of {fitted.standardizer.shape} numbers, expected ({reduction.dim},)")
-    reduction, standardizer, model, guide = copy.deepcopy(
-        (reduction, fitted.standardizer, fitted.model, fitted.guide)
-    )  # together, so that encoder and decoder go on sharing the reduction
-    for part in (reduction, standardizer, model, guide):  # a fit may have left some of them on a GPU
-        part.cpu().float()
-    encoder = PixelEncoder(reduction, standardizer, guide.encoder)
-    decoder = PixelDecoder(model.decoder, standardizer, reduction)
-    joined = ILCM(model.dim_z, decoder, model.solution, model.target_prior)
-    return joined, ILCMGuide(model.dim_z, encoder, guide.target_encoder, redrawn_dist=joined.redrawn_dist)
+    code, codes = units.code, units.codes
+    encoder, decoder = guide.encoder, model.decoder
+    tolerance = encoder.tolerance.detach() if isinstance(encoder, FlowEncoder) else None
+    code.requires_grad_(True)
+    guide.encoder, model.decoder = PixelEncoder(code, codes, encoder), PixelDecoder(code, codes, decoder)
+    try:
+        with torch.no_grad():
+            x = source.batch(torch.arange(min(_ROWS, len(source))))["x"]
+            model.decoder.set_sd(guide.encoder(x)[0], x)
+        yield
+    finally:
+        guide.encoder, model.decoder = encoder, decoder
+        code.requires_grad_(False).eval()
+        if isinstance(encoder, FlowEncoder) and tolerance is not None:
+            encoder.set_tolerance(float(tolerance) - MIN_TOLERANCE)
 
 
-def fit_end_to_end(
-    fitted: FittedModel,
-    reduction: ImageReduction,
-    images: ImagePairs,
-    *,
-    steps: int = 500,
-    batch_size: int = 64,
-    learning_rate: float = 1e-4,
-    seed: int = 0,
-    out: str | Path | None = None,
-    resume: bool = False,
-    device: str = "auto",
-    progress: bool | None = None,
-) -> tuple[ILCM, ILCMGuide, FitResult]:
-    """Train all networks on images, by the ELBO with hard targets.
+def end_to_end(budget: Budget | None = None, *, solution: bool = True) -> tuple[Phase, ...]:
+    """The phases that train all networks of a model of images.
+
+    The first trains all of them at once. Encodings move faster than solution functions, which are steep, can follow, so
+    that these go on by themselves to the end.
 
     Args:
-        fitted: an implicit model fitted to codes, ``LatentCausalModel.fitted``.
-        reduction: that made the codes.
-        images: training pairs; larger ones are averaged to 64 pixels.
-        steps: of the optimizer.
-        batch_size: pairs in a step.
-        learning_rate: at the start.
-        seed: of everything random.
-        out: folder for checkpoints; None writes nothing.
-        resume: whether to go on from the checkpoint in ``out``.
-        device: as for :meth:`pyro_lcm.LatentCausalModel.fit`.
-        progress: whether to show a progress bar; by default on a terminal.
-
-    Returns:
-        The model and the guide, on the CPU, and how the training went.
-
-    Raises:
-        ValueError: as :func:`on_pixels`, or if a number is out of range.
+        budget: ``refine``, of each phase, and ``batch_size`` of it count.
+        solution: whether the model has solution functions.
     """
-    model, guide = on_pixels(fitted, reduction)
-    source = _Averaged(images)
-    with torch.no_grad():  # the standard deviation of a pixel is what the parts leave unexplained
-        x = source.batch(np.arange(min(len(images), 256)))["x"]
-        left = (model.x_dist(guide.encode(x).mean).mean - x).square().mean((0, 2, 3)).sqrt()
-        decoder: Any = model.decoder
-        decoder.log_sd.copy_((left - decoder.min_sd).clamp(min=0.1 * decoder.min_sd).log()[:, None, None])
-    rate = Cosine(learning_rate, learning_rate / 100)
-    phase = Phase("end to end", steps, rate, batch_size, {"hypotheses": 1}, gradient_clip=1000.0)
-    result = fit(
-        PairObjective(model, guide),
-        source,
-        [phase],
-        seed=seed,
-        out=out,
-        resume=resume,
-        device=device,
-        progress=progress,
-        facts={"parts": _digest(model, guide)},
-    )
-    return model.cpu().eval(), guide.cpu().eval(), result
-
-
-def _digest(*modules: nn.Module) -> str:
-    """A hash of all parameters and buffers: a run that is gone on with has to have begun at the same parts."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-class _Averaged:
-    """Pairs of images at the size that a reduction paints."""
-
-    def __init__(self, images: ImagePairs) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, index: NDArray[np.int64] | Tensor) -> Mapping[str, Tensor]:
-        return {name: shrink(side) for name, side in self.images.batch(np.asarray(index)).items()}
+    b = Budget() if budget is None else budget
+    shared: dict[str, Any] = {"gradient_clip": 1000.0, "keep": "best"}
+    phases = [Phase(NAME, b.refine, Cosine(RATE, RATE / 100), b.batch_size, HARD, **shared)]
+    if solution:
+        rate = Cosine(1e-3, 1e-5)
+        frozen = ("model.decoder", "guide")
+        phases.append(Phase("solutions follow", b.refine, rate, b.batch_size, HARD, freeze=frozen, **shared))
+    return tuple(phases)

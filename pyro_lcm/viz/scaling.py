@@ -1,4 +1,4 @@
-"""Figures of the scaling study: a score against the number of causal variables, a line for each method."""
+"""Figures of studies: a score against the number of causal variables, by method, or by data set and method."""
 
 from __future__ import annotations
 
@@ -95,4 +95,41 @@ def score_by_method(rows: Sequence[Mapping[str, object]], score: str, *, label: 
             axes.set_xlabel(label)
         panels[0].set_yticks(range(len(methods)), methods)
         panels[0].invert_yaxis()
+    return figure
+
+
+def score_by_data(rows: Sequence[Mapping[str, object]], score: str, *, label: str) -> Figure | None:
+    """Draw a score in [0, 1] of every run as a dot and medians as bars, data sets downwards, methods beside each other.
+
+    Args:
+        rows: Runs, with ``data``, ``method`` and the score; those without the score are left out.
+        score: Key of the score.
+        label: Of the axis.
+
+    Returns:
+        The figure; None if no run has the score.
+    """
+    known = [row for row in rows if isinstance(row.get(score), int | float)]
+    if not known:
+        return None
+    methods = list(dict.fromkeys(str(row["method"]) for row in known))
+    sets = list(dict.fromkeys(str(row["data"]) for row in known))
+    height = 0.8 / len(methods)
+    with style():
+        figure = new_figure(4.6, 0.16 * len(methods) * len(sets) + 0.9)
+        axes = figure.subplots()
+        for number, method in enumerate(methods):
+            colour = CYCLE[number % len(CYCLE)]
+            for place, data in enumerate(sets):
+                values = [float(str(r[score])) for r in known if (r["data"], r["method"]) == (data, method)]
+                at = place + height * (number - (len(methods) - 1) / 2)
+                if values:
+                    axes.barh(at, float(np.median(values)), height=0.9 * height, color=colour, alpha=0.3)
+                    axes.plot(values, [at] * len(values), ".", markersize=3.5, color=colour)
+            axes.barh(0, 0, color=colour, alpha=0.3, label=method)
+        axes.set_xlim(0.0, 1.03)
+        axes.set_xlabel(label)
+        axes.set_yticks(range(len(sets)), sets)
+        axes.invert_yaxis()
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

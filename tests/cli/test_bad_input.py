@@ -146,6 +146,8 @@ OPTIONS = [
     (["graph", "--data", "test.npz", "--out", "new"], ["test.npz: not a CSV"]),
     (["graph", "--data", "ragged.csv", "--out", "new"], ["row 2 has 1 cells, expected 2"]),
     (["graph", "run", "--data", "test.npz", "--targets", "kind"], ["--targets", "table only"]),
+    (["train", "train.npz", "--out", "new", "--end-to-end"], ["end_to_end: got True without --start"]),
+    (["train", "train.npz", "--out", "new", "--start", "run", "--end-to-end"], ["expected it for images"]),
     (["benchmark", "scaling", "--out", "new", "--dims", "0"], ["dims: got [0]"]),
     (["benchmark", "scaling", "--out", "new", "--methods", "gan"], ["--methods", "gan"]),
     (["benchmark", "scaling", "--out", "run"], ["holds something else than a study"]),

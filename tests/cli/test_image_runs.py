@@ -49,6 +49,15 @@ def test_each_command_reads_images(cli, place):
     assert (place / "run" / "edges.csv").is_file()
 
 
+def test_a_run_goes_on_end_to_end(cli, place):
+    options = ["--device", "cpu", "--threads", "1", "--budget.refine", "40", "--budget.batch-size", "32"]
+    command = ["train", "set/train", "--start", "run", "--end-to-end", "--out", "on", *options]
+    assert cli(*command)[0] == 0
+    old, new = (LatentCausalModel.load(name).fitted.standardizer.code for name in ("run", "on"))
+    assert not (old.encoder[0].weight == new.encoder[0].weight).all()
+    assert "end to end" in (place / "on" / "metrics.csv").read_text()
+
+
 def test_do_paints_what_it_was_given(cli, place):
     lcm = LatentCausalModel.load("run")
     do = ["do", "run", "--set", "z2=1", "--draws", "2", "--threads", "1"]

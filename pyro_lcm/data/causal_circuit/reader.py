@@ -20,6 +20,7 @@ from torch import Tensor
 from pyro_lcm.data.causal_circuit.layout import KEYS, Split, check_shard, decode_jpeg, shard_files
 from pyro_lcm.data.causal_circuit.program import ADJACENCY
 from pyro_lcm.data.files import read_arrays
+from pyro_lcm.data.lazy import LazyRows
 from pyro_lcm.data.pairs import InterventionPairs
 
 
@@ -77,17 +78,21 @@ class CausalCircuit:
         rows = np.asarray(index, dtype=np.int64).reshape(-1)
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             raise IndexError(f"index: got {rows.min()} to {rows.max()}, expected 0 to {len(self) - 1}")
-        result = np.empty((len(rows), 2, self.image_size, self.image_size, 3), dtype=np.uint8)
+        return self.decoded(rows, (0, 1))
+
+    def decoded(self, rows: NDArray[np.int64], sides: Sequence[int]) -> NDArray[np.uint8]:
+        """Images (B, sides, size, size, 3) of pairs (B,) that are in range; side 0 is before, 1 after."""
+        result = np.empty((len(rows), len(sides), self.image_size, self.image_size, 3), dtype=np.uint8)
 
         def fill(place: int) -> None:
-            for side in (0, 1):
+            for at, side in enumerate(sides):
                 image = self._decode(int(rows[place]), side)
                 if image.shape != result.shape[2:]:
                     raise ValueError(
                         f"{self._name(int(rows[place]), side)}: got shape {image.shape}, expected "
                         f"{result.shape[2:]} as the first image"
                     )
-                result[place, side] = image
+                result[place, at] = image
 
         if self._workers == 1 or len(rows) < 16:
             for place in range(len(rows)):
@@ -116,6 +121,16 @@ class CausalCircuit:
             found |= {"noise": noise[:, 0], "noise_after": noise[:, 1]}
         return found | {"adjacency": ADJACENCY}
 
+    def pairs(self) -> InterventionPairs:
+        """The pairs as data like any other: images that are decoded when they are asked for, and the truth.
+
+        >>> from pyro_lcm.data.causal_circuit import tiny_set
+        >>> pairs = tiny_set().pairs()
+        >>> pairs.image_shape, pairs[:2].x.shape
+        ((3, 64, 64), (2, 3, 64, 64))
+        """
+        return InterventionPairs(_Side(self, 0), _Side(self, 1), **self.truth())
+
     def with_vectors(self, x: ArrayLike, x_after: ArrayLike) -> InterventionPairs:
         """Pairs of vectors that images were reduced to, with the truth of this split.
 
@@ -142,6 +157,17 @@ class CausalCircuit:
             return decode_jpeg(bytes(self._shards[shard]["imgs"][place, side]))
         except ValueError as error:
             raise ValueError(f"{self._name(row, side)}: {error}") from error
+
+
+class _Side(LazyRows):
+    """Images of one side of all pairs, channels first."""
+
+    def __init__(self, circuit: CausalCircuit, side: int) -> None:
+        super().__init__(len(circuit), (3, circuit.image_size, circuit.image_size), np.dtype(np.uint8))
+        self._circuit, self._side = circuit, side
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return np.moveaxis(self._circuit.decoded(rows, (self._side,))[:, 0], -1, 1)
 
 
 def _open(path: Path) -> dict[str, NDArray[Any]]:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
+from pyro_lcm.data import InterventionPairs
 from pyro_lcm.data.causal_circuit import CausalCircuit, layout, program, tiny_set
 from pyro_lcm.data.causal_circuit.tiny import FOLDER
 
@@ -32,6 +33,19 @@ def test_batches_are_images_in_order_and_hold_no_truth():
     np.testing.assert_allclose(batch["x_after"].permute(0, 2, 3, 1) * 255, decoded[:, 1], atol=1e-4)
     many = images.images(np.arange(40))
     np.testing.assert_array_equal(many[5], decoded[0])
+
+
+def test_the_layout_is_read_as_pairs_of_images_like_any_other(tmp_path, arrays):
+    np.savez(tmp_path / "train-0.npz", **arrays)
+    np.savez(tmp_path / "test.npz", **{key: value[:8] for key, value in arrays.items()})
+    pairs, test = InterventionPairs.load(tmp_path), InterventionPairs.load(tmp_path / "test.npz")
+    assert (len(pairs), len(test), pairs.image_shape) == (20, 8, (3, 64, 64))
+    decoded = CausalCircuit(tmp_path).images(np.arange(20))
+    np.testing.assert_array_equal(pairs[3:18].x, np.moveaxis(decoded[3:18, 0], -1, 1))
+    np.testing.assert_array_equal(test.x_after, np.moveaxis(decoded[:8, 1], -1, 1))
+    np.testing.assert_array_equal(pairs.noise_after, arrays["epsilon"][:, 1])
+    np.testing.assert_array_equal(test.targets, arrays["intervention_labels"][:8])
+    assert InterventionPairs.load(tmp_path, size=32).image_shape == (3, 32, 32)
 
 
 def test_pairs_without_an_intervention_show_the_same_image_twice():
