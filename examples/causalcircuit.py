@@ -31,7 +31,7 @@ def main() -> None:
     images = CausalCircuit(options.data) if options.data else tiny_set()
     print(images)
     reduction, _ = fit_reduction(images, dim=4, steps=options.steps, seed=options.seed)
-    pairs = images.with_vectors(*reduce_images(reduction, images))
+    pairs = lcm.InterventionPairs(*reduce_images(reduction, images), **images.truth())
     training, test = pairs.split((0.8, 0.2), seed=options.seed)
 
     budget = Budget(fit=options.steps, refine=options.steps // 3, solutions=options.steps // 3)

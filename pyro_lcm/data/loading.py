@@ -124,6 +124,10 @@ def read_columns(
         if layout is not None:
             raise ValueError(f"layout: got {layout!r} for image files, expected it for arrays only")
         return open_image_pairs(path)
+    if (circuit := split_of_circuit(path)) is not None:
+        from pyro_lcm.data.causal_circuit.reader import CausalCircuit
+
+        return CausalCircuit(*circuit).columns()
     return Columns(read_pairs_file(path, mmap=mmap, layout=layout), mapped=mmap)
 
 

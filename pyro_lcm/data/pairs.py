@@ -22,7 +22,7 @@ from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.image_files import listed
 from pyro_lcm.data.lazy import Rows, as_rows
-from pyro_lcm.data.loading import open_image_pairs, read_columns, split_of_circuit, table_columns
+from pyro_lcm.data.loading import open_image_pairs, read_columns, table_columns
 from pyro_lcm.data.pixels import Layout, channels_first, is_image_shape, unit_range
 from pyro_lcm.data.tables import TARGET
 from pyro_lcm.frames import shown_in_notebook
@@ -147,12 +147,6 @@ class InterventionPairs:
             FileNotFoundError: If there is nothing at ``path``.
             ValueError: If it is not such a file or holds wrong arrays.
         """
-        named = before is not None or after is not None
-        if not named and (found := split_of_circuit(Path(path))) is not None:
-            from pyro_lcm.data.causal_circuit.reader import CausalCircuit
-
-            pairs = CausalCircuit(*found).pairs()
-            return pairs if size is None else pairs.resized(size)
         columns = read_columns(Path(path), mmap=mmap, layout=layout, size=size, before=before, after=after)
         pairs = cls._of_checked(columns)
         return pairs if size is None else pairs.resized(size)

@@ -190,7 +190,7 @@ def write_codes(folder: Path, reduction: ImageReduction, train: CausalCircuit, t
     codes = folder / "codes"
     codes.mkdir(exist_ok=True)
     for split, source in (("train", train), ("test", test)):
-        source.with_vectors(*reduce_images(reduction, source)).save(codes / f"{split}.npz")
+        InterventionPairs(*reduce_images(reduction, source), **source.truth()).save(codes / f"{split}.npz")
 
 
 def image_folder(folder: Path, setting: CircuitSetting) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pyro_lcm.data.causal_circuit import NAMES, CausalCircuit
+from pyro_lcm.data.causal_circuit import NAMES
 from pyro_lcm.data.causal_circuit.render import SIZES
 from pyro_lcm.data.holdout import MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
@@ -203,7 +203,7 @@ def open_sets(images: Path, scene: str) -> tuple[InterventionPairs, Intervention
         ValueError: If one is damaged or has too few pairs; the message names it.
     """
     if scene == CIRCUIT:
-        train, test = CausalCircuit(images, "train").pairs(), CausalCircuit(images, "test").pairs()
+        train, test = InterventionPairs.load(images), InterventionPairs.load(images / "test.npz")
     else:
         train, test = (InterventionPairs.load(images / split, mmap=True) for split in ("train", "test"))
     for split, pairs in (("train", train), ("test", test)):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pyro_lcm.data import InterventionPairs
 from pyro_lcm.data.causal_circuit import tiny_set
 from pyro_lcm.images.reduction import ImageReduction, fit_reduction, reduce_images
 
@@ -65,7 +66,7 @@ def test_a_saved_reduction_is_the_same(reduction, images, tmp_path):
 
 
 def test_pairs_take_their_truth_along(images, reduction):
-    pairs = images.with_vectors(*reduce_images(reduction, images))
+    pairs = InterventionPairs(*reduce_images(reduction, images), **images.truth())
     same = pairs.targets == 0
     np.testing.assert_array_equal(pairs.x[same], pairs.x_after[same])
 

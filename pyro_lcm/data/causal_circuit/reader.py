@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pyro_lcm.data.causal_circuit.layout import KEYS, Split, check_shard, decode_jpeg, shard_files
 from pyro_lcm.data.causal_circuit.program import ADJACENCY
+from pyro_lcm.data.columns import Columns
 from pyro_lcm.data.files import read_arrays
 from pyro_lcm.data.lazy import LazyRows
-from pyro_lcm.data.pairs import InterventionPairs
 
 
 class CausalCircuit:
@@ -121,24 +121,9 @@ class CausalCircuit:
             found |= {"noise": noise[:, 0], "noise_after": noise[:, 1]}
         return found | {"adjacency": ADJACENCY}
 
-    def pairs(self) -> InterventionPairs:
-        """The pairs as data like any other: images that are decoded when they are asked for, and the truth.
-
-        >>> from pyro_lcm.data.causal_circuit import tiny_set
-        >>> pairs = tiny_set().pairs()
-        >>> pairs.image_shape, pairs[:2].x.shape
-        ((3, 64, 64), (2, 3, 64, 64))
-        """
-        return InterventionPairs(_Side(self, 0), _Side(self, 1), **self.truth())
-
-    def with_vectors(self, x: ArrayLike, x_after: ArrayLike) -> InterventionPairs:
-        """Pairs of vectors that images were reduced to, with the truth of this split.
-
-        Args:
-            x: Vectors before, shape (N, D), a row for each pair.
-            x_after: Vectors after.
-        """
-        return InterventionPairs(x, x_after, **self.truth())
+    def columns(self) -> Columns:
+        """Images of either side, decoded when they are asked for, and the truth: what pairs are made of."""
+        return Columns({"x": _Side(self, 0), "x_after": _Side(self, 1), **self.truth()}, mapped=True)
 
     def _all(self, key: str) -> NDArray[Any]:
         return np.concatenate([np.asarray(shard[key]) for shard in self._shards])
