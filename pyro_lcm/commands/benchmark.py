@@ -65,7 +65,7 @@ class Options:
     Args:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
             pixels, all of some models on scenes of images; causalcircuit, from rendered images to scores and pictures;
-            violations, what a check says of pairs that keep to the assumptions or break one; coverage, how often 90 %
+            violations, what a check says of pairs that keep to the assumptions or break one; coverage, how often
             intervals of effects and plans hold the truth.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.

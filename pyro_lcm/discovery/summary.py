@@ -179,9 +179,9 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
         >>> x = np.random.default_rng(0).normal(size=(100, 2))
         >>> summary = graph_summary(graph_posterior(x, draws=100))
         >>> summary.edges.probability.round(2).tolist()
-        [[0.0, 0.08], [0.08, 0.0]]
+        [[0.0, 0.07], [0.07, 0.0]]
         >>> summary.top[0].adjacency.tolist(), round(summary.top[0].probability, 2)
-        ([[0, 0], [0, 0]], 0.84)
+        ([[0, 0], [0, 0]], 0.85)
     """
     posterior = group(container, "posterior")
     if "adjacency" not in posterior:

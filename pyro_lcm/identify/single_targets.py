@@ -9,10 +9,10 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
    variable. Groups that were not found are sought among the pairs that change none of the others' functions.
 3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
    image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
-   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Where noise does not
-   hide which pairs differ, targets are inferred once more from how these change: a pair that differs is of some
-   variable, however little a function changes. Taken for pairs that nothing has changed they hold two places of a
-   variable together, and what is learned from them folds or tears there.
+   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Where the two sides of
+   pairs that nothing has changed are the same to rounding, targets are inferred once more from how these change: a pair
+   that differs is of some variable, however little a function changes. Taken for pairs that nothing has changed they
+   hold two places of a variable together, and what is learned from them folds or tears there.
 
 That one variable alone changes in a noise encoding is what makes pairs identify a model (Brehmer et al. 2022,
 arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm.identify.kept_functions import KeptFunctions
-from pyro_lcm.identify.target_groups import infer_single_targets, unchanged
+from pyro_lcm.identify.target_groups import infer_single_targets, the_same, unchanged
 from pyro_lcm.identify.target_search import UNKNOWN, TargetSearch
 from pyro_lcm.identify.unrolling import unroll_curve
 
@@ -133,15 +133,16 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
             break
         if not last:
             target = _of_others(target, found, still)
+    sure = the_same(search.before, search.after)
     places = {number: _unrolled(found[number], seed) for number in numbers}
-    target = _inferred(target, found, places, still)
+    target = _inferred(target, found, places, sure)
     for _ in range(_ROUNDS - 1):
         faint = [number for number in numbers if float(found[number].nats.max()) < _FAINT]
         if not faint or len(numbers) == 1:
             break
         found |= {number: search.functions(target, number, _FUNCTIONS) for number in faint}
         places |= {number: _unrolled(found[number], seed) for number in faint}
-        target = _inferred(target, found, places, still)
+        target = _inferred(target, found, places, sure)
     sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
     worst = min(float(functions.nats.max()) for functions in found.values())
     return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), worst

@@ -7,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["infer_single_targets", "two_groups", "unchanged"]
+__all__ = ["infer_single_targets", "the_same", "two_groups", "unchanged"]
 
 _APART = 3.0
 """Distance of the means, in pooled standard deviations, from which on two groups are two."""
+_ROUNDING = 1e-6
+"""Mean square difference of two sides that are the same, in units of that of two that are not."""
 _NONE = 8.0
 """Twice the nats that a target has to gain over none."""
 
@@ -24,8 +26,25 @@ def unchanged(before: Tensor, after: Tensor) -> Tensor | None:
     """
     size = (after - before).square().sum(1)
     logs = (size + 1e-10 * size.mean()).log()
-    cut, apart = two_groups(logs.numpy())
+    cut, apart = two_groups(logs.cpu().numpy())
     return logs <= cut if apart > _APART else None
+
+
+def the_same(before: Tensor, after: Tensor) -> Tensor | None:
+    """Pairs (N,) of (N, k) features whose sides are the same to rounding, or None if there are none.
+
+    Of these it is certain that nothing has changed them, and of the others that something has; pairs that noise alone
+    parts are among neither.
+
+    >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    >>> moved = torch.cat([x[:100], x[100:].roll(1, 0)])
+    >>> int(the_same(x, moved).sum()), the_same(x, moved + 0.01 * x.roll(7, 0))
+    (100, None)
+    """
+    still = unchanged(before, after)
+    size = (after - before).square().sum(1)
+    rounding = still is not None and float(size[still].mean()) < _ROUNDING * float(size[~still].mean())
+    return still if rounding else None
 
 
 def infer_single_targets(change: Tensor, target: Tensor, still: Tensor | None = None) -> Tensor:

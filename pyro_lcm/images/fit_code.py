@@ -30,6 +30,7 @@ from pyro_lcm import random_state
 from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.identify.single_targets import find_single_targets
+from pyro_lcm.identify.target_groups import infer_single_targets, the_same
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.reduction import image_sides
 from pyro_lcm.training.driver import fit
@@ -51,8 +52,6 @@ _KEPT = 4
 """Rounds with the targets that were found first."""
 _BYTES = 2**28
 """Memory for the images that components are computed from."""
-_NONE = 8.0
-"""Twice the nats that a target has to gain over none."""
 
 
 class CodeObjective(nn.Module):
@@ -231,23 +230,15 @@ def _begin_at(code: ImageCode, components: Tensor, values: Tensor, steps: int) -
 
 
 def _infer_targets(objective: Any, source: DataSource, seed: int) -> Mapping[str, float]:
-    """Targets from the codes: all numbers but the target's agree up to their own tolerance."""
-    dim, target = objective.code.dim, objective.target
+    """Targets from the codes: all numbers but the target's agree up to their own tolerance, and its own does not."""
+    target = objective.target
     tensors = _all(source, target.device)
     before, after = _raw_codes(objective.code, tensors)
-    change = (before - after).square()
-    spread = torch.cat([before, after]).var(0)
-    tolerance = torch.stack([_median(change[(target != j + 1) & (target >= 0), j]) for j in range(dim)])
-    change = change / (tolerance + 1e-4 * spread)
-    total = change.sum(-1, keepdim=True)
-    found = torch.cat([total - _NONE, total - change], -1).argmin(-1)
+    change = ((before - after).square() / torch.cat([before, after]).var(0)).T.unsqueeze(1)
+    found = infer_single_targets(change, target, the_same(tensors["v"], tensors["v_after"]))
     known = tensors.get("known")
     target.copy_(found if known is None else torch.where(known >= 0, known, found))
-    return _shares(target, dim)
-
-
-def _median(values: Tensor) -> Tensor:
-    return values.median() if len(values) else values.new_zeros(())
+    return _shares(target, objective.code.dim)
 
 
 def _shares(target: Tensor, dim: int) -> dict[str, float]:
