@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from torch import Tensor
 
 from pyro_lcm.identify.kept_functions import KeptFunctions
@@ -44,9 +45,12 @@ _ATTEMPTS = 3
 _ENOUGH = 0.3
 """Nats from which on a variable has one."""
 _FAINT = 2.0
-"""Nats below which functions of a variable are looked for once more, with better targets of all."""
+"""Nats below which functions of a variable are looked for once more with better targets of all. So are those that wind:
+a few wrong targets hold two places of such a variable together."""
 _SLACK = 0.3
 """Nats by which a function may be below the best one of its variable and still count."""
+_ONE_WAY = 0.95
+"""Rank correlation from which on two functions run the same way."""
 _ALIKE = 0.15
 """Nats by which one may be and still help to unroll a variable: those further below are of other variables as well."""
 _SLENDER = 2.0
@@ -137,15 +141,26 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
     places = {number: _unrolled(found[number], seed) for number in numbers}
     target = _inferred(target, found, places, sure)
     for _ in range(_ROUNDS - 1):
-        faint = [number for number in numbers if float(found[number].nats.max()) < _FAINT]
-        if not faint or len(numbers) == 1:
+        again = [number for number in numbers if _is_faint(found[number]) or _winds(found[number])]
+        if not again or len(numbers) == 1:
             break
-        found |= {number: search.functions(target, number, _FUNCTIONS) for number in faint}
-        places |= {number: _unrolled(found[number], seed) for number in faint}
+        found |= {number: search.functions(target, number, _FUNCTIONS) for number in again}
+        places |= {number: _unrolled(found[number], seed) for number in again}
         target = _inferred(target, found, places, sure)
     sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
     worst = min(float(functions.nats.max()) for functions in found.values())
     return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), worst
+
+
+def _is_faint(found: KeptFunctions) -> bool:
+    return float(found.nats.max()) < _FAINT
+
+
+def _winds(found: KeptFunctions) -> bool:
+    """Whether the functions of a variable run different ways along it, so that a place is read off all of them."""
+    alike = found.nats > found.nats.max() - _ALIKE
+    ranks = rankdata(found.before[alike].numpy(), axis=1)
+    return bool(np.abs(np.atleast_2d(np.corrcoef(ranks))).min() < _ONE_WAY)
 
 
 def _inferred(
