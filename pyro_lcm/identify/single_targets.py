@@ -10,7 +10,7 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
 3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
    image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
    along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Where the two sides of
-   pairs that nothing has changed are the same to rounding, targets are inferred once more from how these change: a pair
+   pairs that nothing has changed are the same to rounding, targets are inferred once more from these too: a pair
    that differs is of some variable, however little a function changes. Taken for pairs that nothing has changed they
    hold two places of a variable together, and what is learned from them folds or tears there.
 
@@ -166,16 +166,17 @@ def _winds(found: KeptFunctions) -> bool:
 def _inferred(
     target: Tensor, found: Mapping[int, KeptFunctions], places: Mapping[int, NDArray[np.float64]], still: Tensor | None
 ) -> Tensor:
-    """Targets (N,) by functions of all d variables; where noise hides nothing, by how far pairs move along each."""
+    """Targets (N,) by functions of all d variables, and how far pairs move along each where noise hides nothing."""
     if len(found) == 1:
         return target.clamp(min=0)
     numbers = sorted(found)
-    target = infer_single_targets(torch.stack([_changes(found[number]) for number in numbers]), target)
+    changes = torch.stack([_changes(found[number]) for number in numbers])
+    target = infer_single_targets(changes, target)
     if still is not None:
         before, after = np.split(np.stack([places[number] for number in numbers]), 2, axis=1)
-        moved = torch.from_numpy(after - before).square().unsqueeze(1)
+        moved = torch.from_numpy(after - before).square().unsqueeze(1).to(changes)
         for _ in range(2):  # the first time with tolerances by targets that are not as good
-            target = infer_single_targets(moved, target, still)
+            target = infer_single_targets(torch.cat([changes, moved], 1), target, still)
     return target
 
 
