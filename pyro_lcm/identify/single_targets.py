@@ -111,49 +111,46 @@ def find_single_targets(
     still = unchanged(first, second)
     best, lowest = None, -np.inf
     for attempt in range(_ATTEMPTS):
-        found, worst = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
-        if best is None or worst > lowest:
-            best, lowest = found, worst
-        if lowest > _ENOUGH or dim == 1:
+        found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
+        if best is None or min(nats) > lowest:
+            best, lowest = found, min(nats)
+        if lowest > _ENOUGH or max(nats) < _ENOUGH:  # where nothing at all is found, other starts find nothing either
             break
     assert best is not None
     return best
 
 
-def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[SingleTargets, float]:
-    """Targets and functions by one search, and the nats of the variable that has the fewest."""
+def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[SingleTargets, list[float]]:
+    """Targets and functions by one search, and the nats of each variable."""
     target = torch.full((len(search.before),), UNKNOWN)
     if still is not None:
         target[still] = 0
     numbers = list(range(1, search.dim + 1))
     missing, found = numbers, {}
-    for last in (*[False] * (_ROUNDS - 1), True):
+    for position in range(_ROUNDS):
         target, failed = search.groups(target, missing, apart=still is not None)
+        last = position == _ROUNDS - 1 or len(failed) == len(numbers)
         for number in missing:
             if last or number not in failed:
                 found[number] = search.functions(target, number, _FUNCTIONS)
         missing = failed
-        if not missing:
+        if last or not missing:
             break
-        if not last:
-            target = _of_others(target, found, still)
+        target = _of_others(target, found, still)
     sure = the_same(search.before, search.after)
     places = {number: _unrolled(found[number], seed) for number in numbers}
     target = _inferred(target, found, places, sure)
     for _ in range(_ROUNDS - 1):
-        again = [number for number in numbers if _is_faint(found[number]) or _winds(found[number])]
-        if not again or len(numbers) == 1:
+        nats = {number: float(found[number].nats.max()) for number in numbers}
+        again = [number for number in numbers if nats[number] < _FAINT or _winds(found[number])]
+        if not again or len(numbers) == 1 or max(nats.values()) < _ENOUGH:
             break
         found |= {number: search.functions(target, number, _FUNCTIONS) for number in again}
         places |= {number: _unrolled(found[number], seed) for number in again}
         target = _inferred(target, found, places, sure)
     sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
-    worst = min(float(functions.nats.max()) for functions in found.values())
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), worst
-
-
-def _is_faint(found: KeptFunctions) -> bool:
-    return float(found.nats.max()) < _FAINT
+    nats = {number: float(found[number].nats.max()) for number in numbers}
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), list(nats.values())
 
 
 def _winds(found: KeptFunctions) -> bool:
