@@ -108,10 +108,10 @@ def find_single_targets(
         raise ValueError(f"dim: got {dim}, expected at least 1")
     if not bool((first != second).any()):
         raise ValueError("after: got the same as before, expected some pairs that differ")
-    still = unchanged(first, second)
+    still, same = unchanged(first, second), the_same(first, second)
     best, lowest = None, -np.inf
     for attempt in range(_ATTEMPTS):
-        found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
+        found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, same, seed)
         if best is None or min(nats) > lowest:
             best, lowest = found, min(nats)
         if lowest > _ENOUGH or max(nats) < _ENOUGH:  # where nothing at all is found, other starts find nothing either
@@ -120,8 +120,17 @@ def find_single_targets(
     return best
 
 
-def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[SingleTargets, list[float]]:
-    """Targets and functions by one search, and the nats of each variable."""
+def _find(
+    search: TargetSearch, still: Tensor | None, same: Tensor | None, seed: int
+) -> tuple[SingleTargets, list[float]]:
+    """Targets and functions by one search, and the nats of each variable.
+
+    Args:
+        search: in the features.
+        still: (N,) pairs that seem unchanged, if these stand apart.
+        same: (N,) pairs that are so to rounding, if there are such.
+        seed: of landmarks.
+    """
     target = torch.full((len(search.before),), UNKNOWN)
     if still is not None:
         target[still] = 0
@@ -137,20 +146,23 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
         if last or not missing:
             break
         target = _of_others(target, found, still)
-    sure = the_same(search.before, search.after)
     places = {number: _unrolled(found[number], seed) for number in numbers}
-    target = _inferred(target, found, places, sure)
+    target = _inferred(target, found, places, same)
     for _ in range(_ROUNDS - 1):
-        nats = {number: float(found[number].nats.max()) for number in numbers}
+        nats = _nats(found)
         again = [number for number in numbers if nats[number] < _FAINT or _winds(found[number])]
         if not again or len(numbers) == 1 or max(nats.values()) < _ENOUGH:
             break
         found |= {number: search.functions(target, number, _FUNCTIONS) for number in again}
         places |= {number: _unrolled(found[number], seed) for number in again}
-        target = _inferred(target, found, places, sure)
+        target = _inferred(target, found, places, same)
     sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
-    nats = {number: float(found[number].nats.max()) for number in numbers}
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), list(nats.values())
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), list(_nats(found).values())
+
+
+def _nats(found: Mapping[int, KeptFunctions]) -> dict[int, float]:
+    """Those of the best function of each variable."""
+    return {number: float(functions.nats.max()) for number, functions in found.items()}
 
 
 def _winds(found: KeptFunctions) -> bool:

@@ -27,8 +27,8 @@ from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CHECKPOINT, CODE
 from pyro_lcm.studies.resources import Resources
+from pyro_lcm.studies.results import NOTHING, said, score_range
 from pyro_lcm.studies.study import RESULT, Method, new_model
-from pyro_lcm.studies.violations import FOUND, NOTHING
 from pyro_lcm.text_files import read_json, write_csv, write_json, write_text
 from pyro_lcm.training.monitor import TrainingDiverged
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS, image_figures
@@ -255,9 +255,7 @@ def run_pixel_job(job: PixelJob) -> None:
         row["cpu_seconds"] = of_code["cpu_seconds"] + spent.cpu_seconds
         row["peak_gb"] = max(of_code["peak_gb"], spent.peak_gb)
     row |= model.evaluate(test, dci_rows=job.dci_rows)
-    report = model.check(test)
-    row |= {"verdict": NOTHING if report.ok else FOUND}
-    row |= {"message": "; ".join(report.problems), "hint": "; ".join(report.hints)}
+    row |= said(model.check(test))
     write_json(job.folder / RESULT, row)
 
 
@@ -277,7 +275,7 @@ def by_scene(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[t
     for scene, method in dict.fromkeys((row["scene"], row["method"]) for row in _in_order(rows)):
         mine = [row for row in rows if (row["scene"], row["method"]) == (scene, method)]
         silent = [row["verdict"] for row in mine].count(NOTHING)
-        ranges = [_range(mine, name, digits) for name, digits in _SHOWN]
+        ranges = [score_range(mine, name, digits) for name, digits in _SHOWN]
         cells.append((scene, method, str(len(mine)), *ranges, f"{silent} of {len(mine)}"))
     header = ("scene", "method", "runs", "D", "MCC", "SHD", "targets", "CPU s", "GB", "no problem found")
     return header, cells
@@ -299,14 +297,6 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _place(method: str) -> int:
     return METHODS.index(method) if method in METHODS else len(METHODS)
-
-
-def _range(rows: Sequence[Mapping[str, Any]], name: str, digits: int) -> str:
-    values = [row[name] for row in rows if row[name] is not None]
-    if not values:
-        return "-"
-    ends = [f"{value:.{digits}f}" for value in (min(values), max(values))]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def true_names(scene: str) -> tuple[str, ...]:

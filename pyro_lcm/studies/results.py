@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.studies.study import COLUMNS
 from pyro_lcm.text_files import read_json, reading, write_csv
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
@@ -24,6 +25,30 @@ _SHOWN = (
     "pairs_per_second",
 )
 """Scores that the medians are of."""
+FOUND, NOTHING = "problem", "no problem found"
+"""What a check says in short."""
+
+
+def said(report: CheckReport) -> dict[str, str]:
+    """What a check said, for the row of a run: ``verdict``, ``message`` (its problems) and ``hint``."""
+    return {
+        "verdict": NOTHING if report.ok else FOUND,
+        "message": "; ".join(report.problems),
+        "hint": "; ".join(report.hints),
+    }
+
+
+def score_range(rows: Sequence[Mapping[str, Any]], name: str, digits: int) -> str:
+    """The lowest and the highest value of a score among runs, one number where they agree, - where none has it.
+
+    >>> score_range([{"d": 0.91}, {"d": None}, {"d": 0.994}], "d", 2)
+    '0.91 to 0.99'
+    """
+    values = [row[name] for row in rows if row[name] is not None]
+    if not values:
+        return "-"
+    ends = [f"{value:.{digits}f}" for value in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pyro_lcm.data.violations import KINDS
 from pyro_lcm.evaluation.report import evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.studies.results import FOUND, NOTHING, said, score_range
 from pyro_lcm.studies.study import RESULT, new_model
 from pyro_lcm.text_files import write_csv, write_json
 from pyro_lcm.training.monitor import TrainingDiverged
@@ -47,7 +48,6 @@ WRONG, RIGHT = 0.9, 0.97
 SAME = 0.999
 """Correlation with the true variables from which on a model's are right whatever their disentanglement: where noise has
 heavy tails the true variables themselves have .36 (on 1,000 to 3,000 rows)."""
-FOUND, NOTHING = "problem", "no problem found"
 TRAIN, HELD_OUT, TEST = range(3)
 """Samples of a system."""
 
@@ -144,10 +144,8 @@ def run_violation_job(job: ViolationJob) -> None:
     except (TrainingDiverged, ValueError) as error:
         write_json(job.folder / RESULT, row | {"error": " ".join(str(error).split())})
         return
-    report = model.check(held_out)
+    row |= said(model.check(held_out))
     row |= {"dim": model.dim_z, "edges": int(model.adjacency().sum())} | _truth(job, model)
-    row |= {"verdict": NOTHING if report.ok else FOUND}
-    row |= {"message": "; ".join(report.problems), "hint": "; ".join(report.hints)}
     write_json(job.folder / RESULT, row)
 
 
@@ -252,14 +250,6 @@ def by_kind(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tu
                 continue
             verdicts = [row["verdict"] for row in mine]
             said = next((row[key] for key in ("message", "hint", "error") for row in mine if row[key]), "")
-            scores = (_range(mine, "disentanglement", 3), _range(mine, "shd", 0))
+            scores = (score_range(mine, "disentanglement", 3), score_range(mine, "shd", 0))
             cells.append((kind, method, *scores, f"{verdicts.count(FOUND)} of {len(mine)}", said[:60]))
     return ("kind", "model", "D", "SHD", "problem found", "message"), cells
-
-
-def _range(rows: Sequence[Mapping[str, Any]], name: str, digits: int) -> str:
-    values = [row[name] for row in rows if row[name] is not None]
-    if not values:
-        return "-"
-    ends = [f"{value:.{digits}f}" for value in (min(values), max(values))]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pyro_lcm.viz.style import CYCLE, log_scale, new_figure, style
@@ -76,20 +77,16 @@ def score_by_method(rows: Sequence[Mapping[str, object]], score: str, *, label: 
     Returns:
         The figure; None if no run has the score.
     """
-    known = [row for row in rows if isinstance(row.get(score), int | float)]
-    if not known:
+    values = _by_set_and_method(rows, score)
+    if not values:
         return None
-    methods = list(dict.fromkeys(str(row["method"]) for row in known))
-    sets = list(dict.fromkeys(str(row["data"]) for row in known))
+    sets, methods = (list(dict.fromkeys(names)) for names in zip(*values, strict=True))
     with style():
         figure = new_figure(2.2 * len(sets) + 1.2, 0.22 * len(methods) + 0.9)
         panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
         for axes, data in zip(panels, sets, strict=True):
             for place, method in enumerate(methods):
-                values = [float(str(r[score])) for r in known if (r["data"], r["method"]) == (data, method)]
-                if values:
-                    axes.barh(place, float(np.median(values)), height=0.7, color=CYCLE[0], alpha=0.3)
-                    axes.plot(values, [place] * len(values), ".", markersize=3.5, color=CYCLE[0])
+                _draw_runs(axes, place, values.get((data, method), []), 0.7, CYCLE[0])
             axes.set_xlim(0.0, 1.03)
             axes.set_title(data)
             axes.set_xlabel(label)
@@ -109,11 +106,10 @@ def score_by_data(rows: Sequence[Mapping[str, object]], score: str, *, label: st
     Returns:
         The figure; None if no run has the score.
     """
-    known = [row for row in rows if isinstance(row.get(score), int | float)]
-    if not known:
+    values = _by_set_and_method(rows, score)
+    if not values:
         return None
-    methods = list(dict.fromkeys(str(row["method"]) for row in known))
-    sets = list(dict.fromkeys(str(row["data"]) for row in known))
+    sets, methods = (list(dict.fromkeys(names)) for names in zip(*values, strict=True))
     height = 0.8 / len(methods)
     with style():
         figure = new_figure(4.6, 0.16 * len(methods) * len(sets) + 0.9)
@@ -121,11 +117,8 @@ def score_by_data(rows: Sequence[Mapping[str, object]], score: str, *, label: st
         for number, method in enumerate(methods):
             colour = CYCLE[number % len(CYCLE)]
             for place, data in enumerate(sets):
-                values = [float(str(r[score])) for r in known if (r["data"], r["method"]) == (data, method)]
                 at = place + height * (number - (len(methods) - 1) / 2)
-                if values:
-                    axes.barh(at, float(np.median(values)), height=0.9 * height, color=colour, alpha=0.3)
-                    axes.plot(values, [at] * len(values), ".", markersize=3.5, color=colour)
+                _draw_runs(axes, at, values.get((data, method), []), 0.9 * height, colour)
             axes.barh(0, 0, color=colour, alpha=0.3, label=method)
         axes.set_xlim(0.0, 1.03)
         axes.set_xlabel(label)
@@ -133,3 +126,19 @@ def score_by_data(rows: Sequence[Mapping[str, object]], score: str, *, label: st
         axes.invert_yaxis()
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _by_set_and_method(rows: Sequence[Mapping[str, object]], score: str) -> dict[tuple[str, str], list[float]]:
+    """The scores of the runs that have one, by data set and method, in the order in which these come."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if isinstance(value := row.get(score), int | float):
+            values.setdefault((str(row["data"]), str(row["method"])), []).append(float(value))
+    return values
+
+
+def _draw_runs(axes: Axes, at: float, values: Sequence[float], height: float, colour: str) -> None:
+    """Runs as dots, their median as a bar."""
+    if values:
+        axes.barh(at, float(np.median(values)), height=height, color=colour, alpha=0.3)
+        axes.plot(values, [at] * len(values), ".", markersize=3.5, color=colour)

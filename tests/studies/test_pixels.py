@@ -1,7 +1,7 @@
 """The table of the study of scenes: one line for each scene and method, in the order of the scenes."""
 
 from pyro_lcm.studies.pixels import COLUMNS, METHODS, SCENES, by_scene, true_names
-from pyro_lcm.studies.violations import FOUND, NOTHING
+from pyro_lcm.studies.results import FOUND, NOTHING
 
 
 def _row(scene, method, seed, **scores):

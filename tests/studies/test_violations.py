@@ -8,9 +8,8 @@ import pytest
 from pyro_lcm.cli import main
 from pyro_lcm.data.violations import KINDS
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.studies.results import FOUND, NOTHING
 from pyro_lcm.studies.violations import (
-    FOUND,
-    NOTHING,
     ViolationSetting,
     errors_of_check,
     run_violation_job,
