@@ -108,10 +108,10 @@ def find_single_targets(
         raise ValueError(f"dim: got {dim}, expected at least 1")
     if not bool((first != second).any()):
         raise ValueError("after: got the same as before, expected some pairs that differ")
-    still, same = unchanged(first, second), the_same(first, second)
+    still = unchanged(first, second)
     best, lowest = None, -np.inf
     for attempt in range(_ATTEMPTS):
-        found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, same, seed)
+        found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
         if best is None or min(nats) > lowest:
             best, lowest = found, min(nats)
         if lowest > _ENOUGH or max(nats) < _ENOUGH:  # where nothing at all is found, other starts find nothing either
@@ -120,17 +120,8 @@ def find_single_targets(
     return best
 
 
-def _find(
-    search: TargetSearch, still: Tensor | None, same: Tensor | None, seed: int
-) -> tuple[SingleTargets, list[float]]:
-    """Targets and functions by one search, and the nats of each variable.
-
-    Args:
-        search: in the features.
-        still: (N,) pairs that seem unchanged, if these stand apart.
-        same: (N,) pairs that are so to rounding, if there are such.
-        seed: of landmarks.
-    """
+def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[SingleTargets, list[float]]:
+    """Targets and functions by one search, and the nats of each variable."""
     target = torch.full((len(search.before),), UNKNOWN)
     if still is not None:
         target[still] = 0
@@ -146,6 +137,7 @@ def _find(
         if last or not missing:
             break
         target = _of_others(target, found, still)
+    same = the_same(search.before, search.after)
     places = {number: _unrolled(found[number], seed) for number in numbers}
     target = _inferred(target, found, places, same)
     for _ in range(_ROUNDS - 1):
