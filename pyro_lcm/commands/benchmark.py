@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from pyro_lcm.commands import benchmark_pixels
-from pyro_lcm.commands.console import CommandFailed, busy, progress_bar, say, table
+from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
 from pyro_lcm.commands.files import claim_folder
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.threads import available_cores, torch_threads
-from pyro_lcm.data.causal_circuit import CausalCircuit
 from pyro_lcm.folder_lock import locked
 from pyro_lcm.jobs import run_jobs
-from pyro_lcm.studies import circuit
 from pyro_lcm.studies import pixels as scenes
-from pyro_lcm.studies.circuit import CircuitJob, CircuitSetting, run_circuit_job
 from pyro_lcm.studies.coverage import (
     CoverageJob,
     CoverageSetting,
@@ -64,29 +60,27 @@ class Options:
 
     Args:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
-            pixels, all of some models on scenes of images; causalcircuit, from rendered images to scores and pictures;
-            violations, what a check says of pairs that keep to the assumptions or break one; coverage, how often
-            intervals of effects and plans hold the truth.
+            pixels, some models on scenes of images, from rendering to scores and pictures; violations, what a check
+            says of pairs that keep to the assumptions or break one; coverage, how often intervals of effects and plans
+            hold the truth.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
         data_seeds: Seeds of the systems, by default 0 1 2, and 0 1 for pixels; of pixels and violations those of the
             fits, too.
-        model_seeds: Seeds of the fits, by default 0 1, and 0 for causalcircuit.
-        methods: Models to compare; by default ilcm for scaling and violations, all for models, ilcm dvae beta_vae for
-            causalcircuit, and ada_gvae beside these for pixels. true_noise scores the true noise encodings, which an
-            ideal dVAE finds.
+        model_seeds: Seeds of the fits, by default 0 1.
+        methods: Models to compare; by default ilcm for scaling and violations, all for models, and ilcm dvae beta_vae
+            ada_gvae for pixels. true_noise scores the true noise encodings, which an ideal dVAE finds.
         data: Data sets of the study models, all by default: the scaling data, independent variables, and soft
             interventions with known targets, with unknown ones, and on unknown sets of variables, the last for models
             of sets alone.
         processes: Runs at a time, each with one thread; by default all cores.
-        circuit: Of the study causalcircuit, which takes of the other settings dci_rows and the budget.
         coverage: Of the study coverage, which takes of the other settings dims, data_seeds and the budget.
         pixels: Of the study pixels, which takes of the other settings dci_rows and the budget.
         violations: Of the study violations, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
     """
 
-    study: Literal["scaling", "models", "pixels", "causalcircuit", "violations", "coverage"]
+    study: Literal["scaling", "models", "pixels", "violations", "coverage"]
     out: str
     dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] | None = None
@@ -94,43 +88,36 @@ class Options:
     methods: tuple[Method, ...] | None = None
     data: tuple[DataSet, ...] | None = None
     processes: int | None = None
-    circuit: CircuitSetting = field(default_factory=CircuitSetting)
     coverage: CoverageSetting = field(default_factory=CoverageSetting)
     pixels: PixelSetting = field(default_factory=PixelSetting)
     violations: ViolationSetting = field(default_factory=ViolationSetting)
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        models, pixels, images, kinds = (
-            self.study == name for name in ("models", "pixels", "causalcircuit", "violations")
-        )
-        for name, made, default in (
-            ("circuit", images, CircuitSetting()),
-            ("pixels", pixels, PixelSetting()),
-            ("violations", kinds, ViolationSetting()),
-            ("coverage", self.study == "coverage", CoverageSetting()),
+        for name, default in (
+            ("pixels", PixelSetting()),
+            ("violations", ViolationSetting()),
+            ("coverage", CoverageSetting()),
         ):
-            if not made and getattr(self, name) != default:
+            if self.study != name and getattr(self, name) != default:
                 raise ValueError(f"{name}: got options of it, expected none for the study {self.study}")
-        if images:
-            self._refuse("circuit", dims="", data="", data_seeds=", see circuit.image_seed")
         for own in ("pixels", "violations"):
             if self.study == own:
                 self._refuse(own, dims="", data="", model_seeds=", see data_seeds")
         if self.study == "coverage":
             self._refuse("coverage", data="", model_seeds=", see data_seeds", methods="")
-        alone = {"pixels": scenes.METHODS, "causalcircuit": circuit.METHODS, "models": METHODS}
+        alone = {"pixels": scenes.METHODS, "models": METHODS}
         usual = {"scaling": (2, 4, 8), "coverage": (3, 4)}
         for name, value in (
             ("dims", usual.get(self.study, (4,))),
-            ("data_seeds", (0, 1) if pixels else (0, 1, 2)),
+            ("data_seeds", (0, 1) if self.study == "pixels" else (0, 1, 2)),
             ("model_seeds", (0, 1) if self.study in ("scaling", "models", "coverage") else (0,)),
             ("methods", alone.get(self.study, ("ilcm",))),
-            ("data", DATA_SETS if models else ("scaling",)),
+            ("data", DATA_SETS if self.study == "models" else ("scaling",)),
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        if not models and self.data != ("scaling",):
+        if self.study != "models" and self.data != ("scaling",):
             raise ValueError(f"data: got {list(self.data or ())}, expected scaling alone for the study scaling")
         for name, least in (("dims", 1), ("data_seeds", 0), ("model_seeds", 0)):
             numbers = getattr(self, name)
@@ -169,13 +156,9 @@ def run(options: Options) -> int:
 
 
 def _study(options: Options, folder: Path) -> int:
-    images, kinds, pixels = (options.study == name for name in ("causalcircuit", "violations", "pixels"))
+    kinds, pixels = options.study == "violations", options.study == "pixels"
     made = asdict(options.setting)
-    if images:
-        made = options.circuit.made() | {"dci_rows": made["dci_rows"], "budget": made["budget"]}
-        if options.circuit.images is not None:
-            circuit.open_sets(Path(options.circuit.images))  # before the folder is taken for this set
-    elif options.study == "coverage":
+    if options.study == "coverage":
         made = options.coverage.made() | {"budget": made["budget"]}
     elif kinds or pixels:
         own = options.violations if kinds else options.pixels
@@ -184,8 +167,6 @@ def _study(options: Options, folder: Path) -> int:
         benchmark_pixels.check_given(options.pixels)
     claim_folder(folder, "study.yaml", made, holds="a study", kind="a study")
     processes = options.processes or available_cores()
-    if images:
-        _prepare_codes(folder, options.circuit, processes)
     jobs = _jobs(options, folder)
     waiting = [job for job in jobs if not job.done]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
@@ -233,10 +214,6 @@ def _study(options: Options, folder: Path) -> int:
         folder / f"{options.study}.csv",
         *(() if kinds or options.study == "coverage" else (folder / "figures",)),
     ]
-    if images:
-        shown = _images_to_show(folder, options.circuit)
-        written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
-        say(f"peak memory of a process: {circuit.peak_memory_gb():.1f} GB")
     if pixels:
         sound = [path for path, row in finished.items() if not row["error"]]
         every = [job for job in jobs if isinstance(job, PixelJob)]
@@ -245,13 +222,9 @@ def _study(options: Options, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | PixelJob | ViolationJob | CoverageJob]:
+def _jobs(options: Options, folder: Path) -> Sequence[Job | PixelJob | ViolationJob | CoverageJob]:
     """All runs."""
     methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
-    if options.study == "causalcircuit":
-        return circuit.circuit_jobs(
-            folder, options.circuit, methods, model_seeds, dci_rows=setting.dci_rows, budget=setting.budget
-        )
     if options.study == "pixels":
         return pixel_jobs(
             folder,
@@ -286,10 +259,8 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | CircuitJob | PixelJo
     )
 
 
-def _run_job(job: Job | CircuitJob | PixelJob | ViolationJob | CoverageJob) -> None:
-    if isinstance(job, CircuitJob):
-        run_circuit_job(job)
-    elif isinstance(job, CoverageJob):
+def _run_job(job: Job | PixelJob | ViolationJob | CoverageJob) -> None:
+    if isinstance(job, CoverageJob):
         run_coverage_job(job)
     elif isinstance(job, PixelJob):
         run_pixel_job(job)
@@ -297,42 +268,3 @@ def _run_job(job: Job | CircuitJob | PixelJob | ViolationJob | CoverageJob) -> N
         run_violation_job(job)
     else:
         run_job(job)
-
-
-def _prepare_codes(folder: Path, setting: CircuitSetting, processes: int) -> None:
-    """Render the images, reduce them, and write the codes of both splits; what is there is left.
-
-    Raises:
-        ValueError: if a given set has no images of a split, or too few.
-        CommandFailed: if nothing can be rendered here.
-    """
-    if circuit.has_codes(folder):
-        return
-    images = circuit.image_folder(folder, setting)
-    if setting.images is None:
-        with circuit.timed(folder, "render"):
-            simulate_circuit(
-                images,
-                pairs=setting.pairs,
-                n_val=0,
-                n_test=setting.n_test,
-                size=setting.size,
-                seed=setting.image_seed,
-                processes=processes,
-            )
-    train, test = circuit.open_sets(images)
-    with circuit.timed(folder, "reduce"):
-        if not circuit.has_reduction(folder):
-            say(f"reducing {len(train)} pairs of images")
-        reduction = circuit.find_reduction(folder, setting, train)
-        with busy("encoding images"):
-            circuit.write_codes(folder, reduction, train, test)
-
-
-def _images_to_show(folder: Path, setting: CircuitSetting) -> CausalCircuit | None:
-    """Images to test on; None, which is said, if they are gone."""
-    try:
-        return circuit.open_sets(circuit.image_folder(folder, setting))[1]
-    except ValueError as error:
-        say(f"no pictures in the report: {error}")
-        return None

@@ -13,6 +13,13 @@ a function of a variable whose pairs form a group is worth nothing, and another 
 wrong group cost little. Nothing has to be linear: variables that share an object, and are no linear functionals of
 pixels, are found as well.
 
+Several functions of one variable may all be the same where the variable is not: a wave, and a few wrong pairs hold two
+of its places together at no cost. So they are also asked to tell places apart *together*,
+
+    - log E prod_s k((u_s(x') - u_s(x'')) / s),
+
+which a fold that all of them share lowers by up to log 2.
+
 A variable that moves an image little is hidden from such a search by those that move it much: at a wide resolution all
 functions of unit variance look alike, and most are of the others. A *careful* one begins at the linear functions that
 some groups keep best (those of most variance between observations by variance of the change, linear discriminants;
@@ -28,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["KeptFunctions", "find_kept_functions"]
+__all__ = ["KeptFunctions", "find_kept_functions", "nats_of"]
 
 _HIDDEN = 48
 _BATCH = 1024
@@ -84,6 +91,7 @@ def find_kept_functions(
     generator: torch.Generator,
     steps: int = 400,
     levelled: Sequence[int] = (),
+    together: bool = False,
 ) -> KeptFunctions:
     """Maximise the criterion from several starts at once.
 
@@ -98,6 +106,7 @@ def find_kept_functions(
         steps: of the optimizer.
         levelled: the groups that a careful search begins with, two starts each at a linear function; none for a quick
             one.
+        together: whether all starts are functions of one variable, which have to tell its values apart together.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -139,15 +148,37 @@ def find_kept_functions(
             first, second = (values / sd).chunk(2, 1)
             rolls = torch.randint(1, 2 * _BATCH, (_ROLLS,), generator=generator).tolist()
             nats = _criterion(first, second, group[rows], weights, floor, resolution, rolls)
+            gain = nats.sum()
+            if together:
+                both = torch.cat([first, second], 1)
+                gain = gain - _met([_near(both - both.roll(roll, 1), resolution).prod(0).mean() for roll in rolls])
             optimizer.zero_grad()
-            (1e-3 * sd.log().square().sum() - nats.sum()).backward()  # type: ignore[no-untyped-call]
+            (1e-3 * sd.log().square().sum() - gain).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
         first, second = (torch.cat([networks(part) for part in side.split(_PIECE)], 1) for side in (before, after))
         sd = torch.cat([first, second], 1).std(1, keepdim=True).clamp(min=_LEAST)
-        first, second = first / sd, second / sd
-        judged = [_criterion(first, second, group, weights, floor, wide, range(1, 20)) for wide in _RESOLUTIONS]
-    return KeptFunctions(first, second, torch.stack(judged).amax(0))
+    before, after = first / sd, second / sd
+    return KeptFunctions(before, after, nats_of(before, after, group, weights, floor))
+
+
+def nats_of(before: Tensor, after: Tensor, group: Tensor, weights: Tensor, floor: Tensor) -> Tensor:
+    """What functions are worth, (S,) nats at the best of some resolutions.
+
+    Args:
+        before: (S, N) values before, in standard deviations.
+        after: (S, N) values after.
+        group: (N,) numbers of groups, 0 to G - 1.
+        weights: (S, G), or (1, G) if the same for all, and ``floor``: (G,) as :func:`find_kept_functions` takes them.
+        floor: see there.
+
+    >>> u = torch.randn(1, 1000, generator=torch.Generator().manual_seed(0))
+    >>> terms = torch.zeros(1000).long(), torch.ones(1, 1), torch.tensor([0.1])
+    >>> nats_of(u, u, *terms) > 1 > nats_of(u, u.roll(1), *terms)
+    tensor([True])
+    """
+    judged = [_criterion(before, after, group, weights, floor, wide, range(1, 20)) for wide in _RESOLUTIONS]
+    return torch.stack(judged).amax(0)
 
 
 def _criterion(
@@ -166,8 +197,12 @@ def _criterion(
     kept = (least + (1 - least) * _near(before - after, resolution)).log() @ member / count.clamp(min=1)
     nats = (kept * weights * (count >= _FEW)).sum(1)
     both = torch.cat([before, after], 1)
-    met = torch.stack([_near(both - both.roll(roll, 1), resolution).mean(1) for roll in rolls]).mean(0)
-    return nats - met.clamp(min=_LEAST).log()
+    return nats - _met([_near(both - both.roll(roll, 1), resolution).mean(1) for roll in rolls])
+
+
+def _met(shares: Sequence[Tensor]) -> Tensor:
+    """log of the mean share of observations at random that are near each other."""
+    return torch.stack(list(shares)).mean(0).clamp(min=_LEAST).log()
 
 
 def _near(difference: Tensor, resolution: float) -> Tensor:

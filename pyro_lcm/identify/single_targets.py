@@ -9,7 +9,8 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
    variable. Groups that were not found are sought among the pairs that change none of the others' functions.
 3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
    image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
-   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`). Where the two sides of
+   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`); the more functions,
+   those of earlier rounds too, the better they tell its places apart. Where the two sides of
    pairs that nothing has changed are the same to rounding, targets are inferred once more from these too: a pair
    that differs is of some variable, however little a function changes. Taken for pairs that nothing has changed they
    hold two places of a variable together, and what is learned from them folds or tears there.
@@ -20,7 +21,7 @@ arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +76,7 @@ class SingleTargets:
 
 
 def find_single_targets(
-    before: ArrayLike, after: ArrayLike, dim: int, *, seed: int = 0, steps: int = 400
+    before: ArrayLike, after: ArrayLike, dim: int, *, known: ArrayLike | None = None, seed: int = 0, steps: int = 400
 ) -> SingleTargets:
     """Guess the intervention target of each pair.
 
@@ -83,6 +84,7 @@ def find_single_targets(
         before: (N, k) features of the observations before.
         after: (N, k) the same features after.
         dim: number of causal variables d.
+        known: (N,) targets, -1 where unknown, if any are known; variables have these numbers then.
         seed: of the search.
         steps: in which functions are found, each time.
 
@@ -90,7 +92,7 @@ def find_single_targets(
         Targets and functions.
 
     Raises:
-        ValueError: if the shapes do not fit, or no pair shows a difference.
+        ValueError: if the shapes do not fit, no pair shows a difference, or known targets are out of range.
 
     >>> rng = np.random.default_rng(0)
     >>> target = rng.integers(0, 3, 3000)
@@ -109,6 +111,14 @@ def find_single_targets(
     if not bool((first != second).any()):
         raise ValueError("after: got the same as before, expected some pairs that differ")
     still = unchanged(first, second)
+    if known is not None:
+        told = torch.as_tensor(np.asarray(known, dtype=np.int64))
+        if told.shape != first.shape[:1] or not -1 <= int(told.min()) <= int(told.max()) <= dim:
+            raise ValueError(
+                f"known: got shape {tuple(told.shape)} and targets {int(told.min())} to {int(told.max())}, expected "
+                f"({len(first)},) and -1 to {dim}"
+            )
+        return _functions_of(TargetSearch(first, second, dim, seed=seed, steps=steps), told, seed)
     best, lowest = None, -np.inf
     for attempt in range(_ATTEMPTS):
         found, nats = _find(TargetSearch(first, second, dim, seed=seed + attempt, steps=steps), still, seed)
@@ -145,11 +155,24 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
         again = [number for number in numbers if nats[number] < _FAINT or _winds(found[number])]
         if not again or len(numbers) == 1 or max(nats.values()) < _ENOUGH:
             break
-        found |= {number: search.functions(target, number, _FUNCTIONS) for number in again}
+        found |= {number: search.functions(target, number, _FUNCTIONS, found[number]) for number in again}
         places |= {number: _unrolled(found[number], seed) for number in again}
         target = _inferred(target, found, places, same)
-    sides = np.split(np.column_stack([places[number] for number in numbers]).astype(np.float32), 2)
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides), list(_nats(found).values())
+    return _single_targets(target, places), list(_nats(found).values())
+
+
+def _functions_of(search: TargetSearch, known: Tensor, seed: int) -> SingleTargets:
+    """Functions of variables whose pairs are known, and the targets of those that are not."""
+    numbers = range(1, search.dim + 1)
+    found = {number: search.functions(known, number, _FUNCTIONS) for number in numbers}
+    places = {number: _unrolled(found[number], seed) for number in numbers}
+    target = torch.where(known >= 0, known, _inferred(known, found, places, the_same(search.before, search.after)))
+    return _single_targets(target, places)
+
+
+def _single_targets(target: Tensor, places: Mapping[int, NDArray[np.float64]]) -> SingleTargets:
+    sides = np.split(np.column_stack([places[number] for number in sorted(places)]).astype(np.float32), 2)
+    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
 
 
 def _nats(found: Mapping[int, KeptFunctions]) -> dict[int, float]:
@@ -171,7 +194,7 @@ def _inferred(
     if len(found) == 1:
         return target.clamp(min=0)
     numbers = sorted(found)
-    changes = torch.stack([_changes(found[number]) for number in numbers])
+    changes = _changes([found[number] for number in numbers])
     target = infer_single_targets(changes, target)
     if still is not None:
         before, after = np.split(np.stack([places[number] for number in numbers]), 2, axis=1)
@@ -181,10 +204,11 @@ def _inferred(
     return target
 
 
-def _changes(found: KeptFunctions) -> Tensor:
-    """Squared changes (r, N) of the functions of a variable; NaN of those that do not count."""
-    poor = found.nats < found.nats.max() - _SLACK
-    return found.change.square().masked_fill(poor.unsqueeze(1), torch.nan)
+def _changes(found: Sequence[KeptFunctions]) -> Tensor:
+    """Squared changes (d, r, N) of r functions of each of d variables; NaN where one has fewer that count."""
+    rows = [of_one.change[of_one.nats >= of_one.nats.max() - _SLACK].square() for of_one in found]
+    most = max(len(row) for row in rows)
+    return torch.stack([torch.cat([row, row.new_full((most - len(row), row.shape[1]), torch.nan)]) for row in rows])
 
 
 def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], still: Tensor | None) -> Tensor:
@@ -195,7 +219,7 @@ def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], still: Tensor
         place = torch.zeros(int(target.max()) + 1, dtype=target.dtype)
         place[others] = torch.arange(1, len(others) + 1)
         so_far = torch.where(target < 0, target, place[target.clamp(min=0)])
-        inferred = infer_single_targets(torch.stack([_changes(found[number]) for number in others]), so_far)
+        inferred = infer_single_targets(_changes([found[number] for number in others]), so_far)
         given = torch.tensor([UNKNOWN, *others])[inferred]
     return given if still is None else torch.where(still, 0, given)
 
@@ -204,11 +228,9 @@ def _unrolled(found: KeptFunctions, seed: int) -> NDArray[np.float64]:
     """A function (2 N,) that never turns, of several of one variable, on both sides of pairs."""
     functions, nats = torch.cat([found.before, found.after], 1).numpy(), found.nats.numpy()
     order = np.argsort(-nats)
-    taken = functions[order[:1]]
-    best = unroll_curve(taken.T, seed=seed)
-    for number in order[1 : int((nats > nats.max() - _ALIKE).sum())]:
-        wider = np.concatenate([taken, functions[number, None]])
-        unrolled = unroll_curve(wider.T, seed=seed)
-        if unrolled.slender >= _SLENDER:
-            taken, best = wider, unrolled
+    alike = int((nats > nats.max() - _ALIKE).sum())
+    for count in range(alike, 0, -1):
+        best = unroll_curve(functions[order[:count]].T, seed=seed)
+        if best.slender >= _SLENDER:
+            break
     return best.place

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_lcm.identify.kept_functions import KeptFunctions, find_kept_functions
+from pyro_lcm.identify.kept_functions import KeptFunctions, find_kept_functions, nats_of
 from pyro_lcm.identify.target_groups import two_groups
 
 __all__ = ["UNKNOWN", "UNSURE", "TargetSearch"]
@@ -100,17 +100,27 @@ class TargetSearch:
         target[target == UNKNOWN] = missing[-1] if apart else 0
         return target, [*failed, missing[-1]] if failed and apart else failed
 
-    def functions(self, target: Tensor, number: int, starts: int) -> KeptFunctions:
+    def functions(
+        self, target: Tensor, number: int, starts: int, so_far: KeptFunctions | None = None
+    ) -> KeptFunctions:
         """Functions of one variable, which the pairs of all others keep.
 
         Args:
             target: (N,) 0 for none, 1 to d for a group, negative for in no group.
             number: of the variable.
             starts: how many functions.
+            so_far: functions that were found of it by other targets; they are kept, and judged by these.
         """
         weights = torch.ones(starts, self.dim + 2, dtype=self.before.dtype)
         weights[:, [number, self.dim + 1]] = 0
-        return self._search(torch.where(target < 0, self.dim + 1, target), weights, _FLOOR, _CLEAR)
+        group = torch.where(target < 0, self.dim + 1, target)
+        found = self._search(group, weights, _FLOOR, _CLEAR, together=True)
+        if so_far is None:
+            return found
+        floor = torch.full((self.dim + 2,), _FLOOR, dtype=self.before.dtype)
+        nats = torch.cat([found.nats, nats_of(so_far.before, so_far.after, group, weights[:1], floor)])
+        sides = (torch.cat(values) for values in ((found.before, so_far.before), (found.after, so_far.after)))
+        return KeptFunctions(*sides, nats)
 
     def _next(self, target: Tensor, left: int) -> tuple[Tensor, Tensor]:
         """Which pairs (N,) are surely those of one more variable of several that are left, and which perhaps."""
@@ -128,7 +138,9 @@ class TargetSearch:
                 best, chosen = apart, start
         return changed[chosen] & (size[chosen] > _SURELY), changed[chosen]
 
-    def _search(self, group: Tensor, weights: Tensor, floor_of_unknown: float, enough: float) -> KeptFunctions:
+    def _search(
+        self, group: Tensor, weights: Tensor, floor_of_unknown: float, enough: float, *, together: bool = False
+    ) -> KeptFunctions:
         """Functions by a quick search, or by a careful one where that finds none of so many nats."""
         floor = torch.full((weights.shape[1],), _FLOOR, dtype=self.before.dtype)
         floor[self.dim + 1] = floor_of_unknown
@@ -145,6 +157,7 @@ class TargetSearch:
                 generator=self.generator,
                 steps=self.steps * (_LONGER if careful else 1),
                 levelled=known if careful else (),
+                together=together,
             )
             if not known or float(found.nats.max()) > enough:
                 break

@@ -32,7 +32,7 @@ from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.images.reduction import image_sides
+from pyro_lcm.images.sides import image_sides
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.nn.invertible import MIN_TOLERANCE, FlowEncoder
 from pyro_lcm.nn.recall import both

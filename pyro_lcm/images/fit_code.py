@@ -43,8 +43,9 @@ __all__ = ["CodeObjective", "fit_code"]
 
 STEPS = 4000
 RATE = 2e-3
-SPREADS = (0.3, 0.1, 0.03, 0.01, 0.01, 0.01, 0.01, 0.01)
-"""Noise on codes, in their standard deviations, in each round: wide at first, for what is near to be painted alike."""
+SPREADS = (0.03, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)
+"""Noise on codes, in their standard deviations, in each round, for what is near to be painted alike. A wide one would
+give up a variable that moves an image little for one that moves it much."""
 _COMPONENTS = 192
 _SEARCHED = 64
 """Leading components in which targets are sought first."""
@@ -83,16 +84,16 @@ class CodeObjective(nn.Module):
         """
         components = torch.cat([tensors["v"], tensors["v_after"]])
         raw = self.code.raw_code(components)
-        sd = raw.std(0)
-        before, after = raw.chunk(2)
+        mean, sd = raw.mean(0), raw.std(0)
+        before, after = ((raw - mean) / sd).chunk(2)
         target = self.target[index]
         shared = ~hit_mask(target.clamp(min=0), self.code.dim) & (target >= 0).unsqueeze(-1)
         apart = ((before - after).square() * shared).sum(-1).mean()
         middle = (before + after) / 2
         codes = torch.cat([torch.where(shared, middle, side) for side in (before, after)])
-        painted = self.code.decoder(codes + spread * sd.detach() * torch.randn_like(codes))
+        painted = self.code.decoder(mean + sd * (codes + spread * torch.randn_like(codes)))
         error = (painted - components).square().sum(-1).mean()
-        moments = 0.01 * sd.log().square().sum() + 0.001 * raw.mean(0).square().sum()
+        moments = 0.01 * sd.log().square().sum() + 0.001 * mean.square().sum()
         return error + apart + moments, {"unexplained": error.detach(), "apart": apart.detach()}
 
 
@@ -191,22 +192,21 @@ def _find_targets(objective: Any, source: DataSource, seed: int, *, steps: int) 
     """The first guess, from functions of the components; known targets are taken as they are."""
     tensors = _all(source, torch.device("cpu"))
     known = tensors.get("known")
-    if known is None or bool((known < 0).all()):
-        before, after = (tensors[name][:, :_SEARCHED].numpy() for name in ("v", "v_after"))
-        targets = find_single_targets(before, after, objective.code.dim, seed=seed, steps=steps)
-        found = torch.as_tensor(targets.target)
-        rows = torch.cat([tensors["v"], tensors["v_after"]])
-        values = torch.cat([torch.as_tensor(targets.before), torch.as_tensor(targets.after)])
-        _begin_at(objective.code, rows, values, steps)
-    else:
-        found = known
+    if known is not None and bool((known < 0).all()):
+        known = None
+    before, after = (tensors[name][:, :_SEARCHED].numpy() for name in ("v", "v_after"))
+    targets = find_single_targets(before, after, objective.code.dim, known=known, seed=seed, steps=steps)
+    found = torch.as_tensor(targets.target)
+    rows = torch.cat([tensors["v"], tensors["v_after"]])
+    values = torch.cat([torch.as_tensor(targets.before), torch.as_tensor(targets.after)])
+    _begin_at(objective.code, rows, values, steps)
     objective.target.copy_(found)
     return _shares(found, objective.code.dim)
 
 
 @torch.enable_grad()
 def _begin_at(code: ImageCode, components: Tensor, values: Tensor, steps: int) -> None:
-    """Let each number of the code begin as the function that was found of its variable.
+    """Let each number of the code begin as the function that was found of its variable, and the decoder with these.
 
     From a start at random a number may come to mean the same for both halves of its variable's range, which no later
     step unfolds.
@@ -218,13 +218,15 @@ def _begin_at(code: ImageCode, components: Tensor, values: Tensor, steps: int) -
         steps: of the optimizer.
     """
     device = code.mean.device
-    optimizer = torch.optim.Adam(code.encoder.parameters(), RATE)
+    optimizer = torch.optim.Adam([*code.encoder.parameters(), *code.decoder.parameters()], RATE)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * (1 - step / steps)
         rows = torch.randint(len(components), (256,))
-        error = code.raw_code(components[rows].to(device)) - values[rows].to(device)
+        seen, value = components[rows].to(device), values[rows].to(device)
+        off = (code.raw_code(seen) - value).square().mean()
+        painted = code.decoder(value + SPREADS[0] * torch.randn_like(value))
         optimizer.zero_grad()
-        error.square().mean().backward()
+        (off + (painted - seen).square().sum(-1).mean()).backward()
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

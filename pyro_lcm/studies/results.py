@@ -70,7 +70,7 @@ def read_result(path: Path) -> dict[str, Any]:
 def write_results(folder: Path, rows: Sequence[dict[str, Any]], study: str = "scaling") -> None:
     """Write the table of runs and the figures."""
     write_csv(folder / f"{study}.csv", COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
-    if study in ("models", "causalcircuit"):
+    if study == "models":
         for score in ("disentanglement", "completeness"):
             figure = score_by_method(rows, score, label=score)
             if figure is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.pixels import unit_range
@@ -45,32 +44,20 @@ _PAIRS, _IMAGES, _VARIABLES = 10, 4, 12
 """Most pairs, images with their counterfactuals, and variables that are shown."""
 
 
-class ImageRows(Protocol):
-    """Where images of pairs come from; :class:`pyro_lcm.data.InterventionPairs` is one."""
-
-    def batch(self, index: NDArray[np.int64], /) -> Mapping[str, Tensor]:
-        """``x`` and ``x_after``, (B, C, H, W) from 0 to 1, of the pairs ``index``."""
-        ...
-
-
 def image_figures(
     model: LatentCausalModel,
     pairs: InterventionPairs,
     *,
     alignment: Alignment | None = None,
     true_names: Sequence[str] = (),
-    images: ImageRows | None = None,
-    paint: Callable[[Array], Array] | None = None,
 ) -> dict[str, Figure]:
     """Draw what a fitted model has found in images: a few pairs, and what its variables do to them.
 
     Args:
-        model: Fitted to images; or to codes of images, with ``images`` and ``paint``.
-        pairs: Pairs as the model takes them; the first 512 at most are looked at.
+        model: Fitted to images.
+        pairs: Pairs of them; the first 512 at most are looked at.
         alignment: Of learned to true variables, if the truth is known: names the variables, and orders them.
         true_names: Of the true variables in that case; ``true z1``, ``true z2``, ... by default.
-        images: The images of the pairs, where the model takes codes.
-        paint: From observations as the model takes them, (N, ...), to images (N, C, H, W).
 
     Returns:
         Figures by their names in :data:`IMAGE_CAPTIONS`: without inferred targets, if the model has none; with
@@ -78,18 +65,16 @@ def image_figures(
         the noise encodings are traversed.
 
     Raises:
-        ValueError: If the observations are no images and nothing paints them.
+        ValueError: If the observations are no images.
     """
-    if paint is None and not pairs.is_images:
+    if not pairs.is_images:
         raise ValueError(f"pairs: got observations of shape {pairs.observation_shape}, expected images")
-    painted = _as_they_are if paint is None else paint
     few = pairs[: min(_ROWS, len(pairs))]
-    source: ImageRows = few if images is None else images
     x = unit_range(few.x)
     names, order = display_names(model.names, alignment, true_names)
     order = order[:_VARIABLES]
     shown = _that_changed(few)
-    batch = source.batch(shown)
+    batch = few.batch(shown)
     seen, seen_after = batch["x"].numpy(), batch["x_after"].numpy()
     encoding = model.encode(x)
     can_set = _can_set(model)
@@ -100,15 +85,15 @@ def image_figures(
 
     def decode(values: Array) -> Array:
         if not can_set:
-            return painted(model.decode(values))
+            return model.decode(values)
         # With every variable set, nothing is left of the population that it happens to.
-        return painted(model.intervene(dict(zip(model.names, values.T, strict=True)), n=len(values)).x)
+        return model.intervene(dict(zip(model.names, values.T, strict=True)), n=len(values)).x
 
     targets = model.infer_targets(x[shown], unit_range(few[shown].x_after)) if model.has_targets else None
     single = traverse(decode, latents[row], levels[[0, -1]])  # low and high
     figures = {
         "pairs": pairs_figure(seen, seen_after, targets, names),
-        "reconstructions": reconstructions_figure(seen, painted(model.decode(encoding.noise[shown]))),
+        "reconstructions": reconstructions_figure(seen, model.decode(encoding.noise[shown])),
         "traversals": traversals_figure(
             decode,
             latents[row],
@@ -125,9 +110,9 @@ def image_figures(
         )
     if can_set:
         one, several = x[row : row + 1], x[shown[:_IMAGES]]
-        followed = [painted(model.intervene({model.names[i]: high[i]}, x=one).x)[0] for i in order]
-        imagined = [painted(model.counterfactual(several, {model.names[i]: high[i]}).x) for i in order]
-        as_it_is = painted(model.decode(encoding.noise[row : row + 1]))[0]
+        followed = [model.intervene({model.names[i]: high[i]}, x=one).x[0] for i in order]
+        imagined = [model.counterfactual(several, {model.names[i]: high[i]}).x for i in order]
+        as_it_is = model.decode(encoding.noise[row : row + 1])[0]
         figures["interventions"] = interventions_figure(as_it_is, single[order, 1], np.stack(followed), labels)
         figures["counterfactuals"] = counterfactuals_figure(seen[:_IMAGES], np.stack(imagined, axis=1), labels)
     return {name: figures[name] for name in IMAGE_CAPTIONS if name in figures}
@@ -157,10 +142,6 @@ def display_names(
             labels[learned] += f" ({true_names[true] if true_names else f'true z{true + 1}'})"
             matched.append(learned)
     return labels, matched + [i for i in range(len(labels)) if i not in matched]
-
-
-def _as_they_are(images: Array) -> Array:
-    return images
 
 
 def _that_changed(pairs: InterventionPairs) -> NDArray[np.int64]:

@@ -44,6 +44,14 @@ def test_pairs_of_one_target_are_found_though_no_feature_is_a_variable():
     assert _purity(found, target) > 0.9
 
 
+def test_known_targets_are_kept_and_the_others_found_by_the_functions_of_theirs():
+    before, after, target = _chain(3000, 3)
+    known = np.where(np.arange(3000) % 2, target, -1)
+    single = find_single_targets(before, after, 3, known=known, steps=150)
+    np.testing.assert_array_equal(single.target[1::2], target[1::2])
+    assert (single.target == target).mean() > 0.95  # numbers are those that are known
+
+
 def test_the_same_seed_finds_the_same():
     before, after, _ = _chain(1000, 2)
     first, second = (find_single_targets(before, after, 3, seed=4, steps=10).target for _ in range(2))
@@ -69,3 +77,9 @@ def test_one_variable_is_the_target_of_all_pairs_that_differ():
 def test_what_does_not_fit_is_named(before, after, dim, message):
     with pytest.raises(ValueError, match=message):
         find_single_targets(before, after, dim)
+
+
+@pytest.mark.parametrize("known", [np.zeros(3), np.array([0, 1, 3, -1]), np.array([0, 1, 2, -2])])
+def test_known_targets_that_do_not_fit_are_named(known):
+    with pytest.raises(ValueError, match=r"^known: got shape \(. ?,\) and targets -?\d to \d, expected \(4,\) and -1 to 2"):
+        find_single_targets(np.zeros((4, 2)), np.eye(4, 2), 2, known=known)

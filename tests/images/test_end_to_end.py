@@ -22,7 +22,7 @@ def pairs():
 @pytest.fixture(scope="module")
 def fitted(pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "fitted"
-    few = Budget(code=40, fit=2, refine=2, solutions=2, reconstruct=2)
+    few = Budget(code=80, fit=2, refine=2, solutions=2, reconstruct=2)
     LatentCausalModel(dim_z=4).fit(pairs, budget=few, progress=False, device="cpu", out=folder)
     return folder
 

@@ -7,7 +7,7 @@ is damaged is named: the shard, the array, and the pair and side of an image.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,6 @@ class CausalCircuit:
         """Images as a training step sees them: ``x`` and ``x_after``, float32 in [0, 1], (B, 3, size, size)."""
         decoded = torch.from_numpy(self.images(index)).permute(1, 0, 4, 2, 3).float().div_(255)
         return {"x": decoded[0].contiguous(), "x_after": decoded[1].contiguous()}
-
-    def batches(self, rows: int = 256) -> Iterator[dict[str, Tensor]]:
-        """All batches in order, ``rows`` pairs at a time."""
-        for start in range(0, len(self), rows):
-            yield self.batch(np.arange(start, min(start + rows, len(self))))
 
     def truth(self) -> dict[str, Any]:
         """What is known of each pair, by the names of :class:`pyro_lcm.InterventionPairs`; small, in memory."""
