@@ -5,12 +5,12 @@ import pytest
 from pyro_lcm import Budget, LatentCausalModel, ScalingSystem, choose_dim_z
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim
 
-SMALL = Budget(refine=150)
+SMALL = Budget(refine=60)
 
 
 @pytest.fixture(scope="module")
 def choice():
-    pairs = ScalingSystem(3, seed=1, dim_x=6, observation_noise=0.01).sample(6000)
+    pairs = ScalingSystem(3, seed=1, dim_x=6, observation_noise=0.01).sample(3000)
     return choose_dim_z(pairs, budget=SMALL, seed=0, progress=False)
 
 

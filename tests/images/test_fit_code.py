@@ -28,8 +28,8 @@ def _bars(n, seed):
 
 @pytest.fixture(scope="module")
 def fitted():
-    pairs, noise = _bars(3000, 0)
-    code, result = fit_code(pairs, 2, seed=0, out=None, resume=False, device="cpu", progress=False, steps=1200)
+    pairs, noise = _bars(1500, 0)
+    code, result = fit_code(pairs, 2, seed=0, out=None, resume=False, device="cpu", progress=False, steps=600)
     return code, result, pairs, noise
 
 
@@ -64,7 +64,7 @@ def test_where_the_target_is_not_the_codes_of_a_pair_are_one():
 
 
 def test_a_cut_off_code_is_gone_on_with_exactly(tmp_path):
-    pairs, _ = _bars(600, 1)
+    pairs, _ = _bars(200, 1)
     options = {"seed": 0, "device": "cpu", "progress": False, "steps": 40}
     whole, _ = fit_code(pairs, 2, out=None, resume=False, **options)
     fit_code(pairs, 2, out=tmp_path, resume=False, **options)
