@@ -30,6 +30,7 @@ from pyro_lcm.studies.coverage import (
     write_coverage,
 )
 from pyro_lcm.studies.pixels import PixelJob, PixelSetting, by_scene, pixel_jobs, run_pixel_job, write_pixels
+from pyro_lcm.studies.resources import largest_memory_gb
 from pyro_lcm.studies.results import medians, read_result, write_results
 from pyro_lcm.studies.study import (
     DATA_SETS,
@@ -236,7 +237,7 @@ def _study(options: Options, folder: Path) -> int:
     if images:
         shown = _images_to_show(folder, options.circuit)
         written.append(circuit.write_circuit_report(folder, options.circuit, finished, scores, shown))
-        say(f"peak memory of a process: {circuit.peak_memory_gb():.1f} GB")
+        say(f"peak memory of a process: {largest_memory_gb():.1f} GB")
     if pixels:
         sound = [path for path, row in finished.items() if not row["error"]]
         every = [job for job in jobs if isinstance(job, PixelJob)]

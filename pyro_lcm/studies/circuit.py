@@ -7,8 +7,6 @@ for each method and seed), then the table and the report. All methods see the sa
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import Any
 from pyro_lcm.data.causal_circuit import CausalCircuit
 from pyro_lcm.data.causal_circuit.render import SIZES
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.images.reduction import ImageReduction, fit_reduction, reduce_images
 from pyro_lcm.lcm import LatentCausalModel
@@ -61,15 +60,8 @@ class CircuitSetting:
     reduce_steps: int = 6000
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("pairs", MIN_PAIRS),
-            ("n_test", MIN_PAIRS),
-            ("image_seed", 0),
-            ("components", DIM),
-            ("reduce_steps", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        check_least(pairs=(self.pairs, MIN_PAIRS), n_test=(self.n_test, MIN_PAIRS), image_seed=(self.image_seed, 0))
+        check_least(components=(self.components, DIM), reduce_steps=(self.reduce_steps, 1))
         if self.size not in SIZES:
             raise ValueError(f"size: got {self.size}, expected one of {', '.join(map(str, SIZES))} pixels")
         if self.images is not None:
@@ -255,12 +247,6 @@ def write_circuit_report(
     target = folder / "report.html"
     write_text(target, report_html("pyro_lcm: CausalCircuit", sections))
     return target
-
-
-def peak_memory_gb() -> float:
-    """Largest resident memory of this process or one of its children so far, in GB."""
-    unit = 1e9 if sys.platform == "darwin" else 1e6  # bytes there, kB elsewhere
-    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
 
 
 @contextmanager
