@@ -8,6 +8,7 @@ from pyro_lcm import InterventionPairs, LatentCausalModel, simulate_scaling
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS, build, spec_of
+from tables import each_row
 
 WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
 CASES = {name: {} for name in SPECS} | {
@@ -142,7 +143,7 @@ def test_sets_of_targets_are_for_models_that_take_them(train):
         LatentCausalModel("ilcm").fit(pairs, progress=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "message"),
     [
         ({"model": "elcm", "graph": "tree"}, "^graph: got 'tree'"),

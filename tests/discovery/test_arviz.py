@@ -18,6 +18,7 @@ from pyro_lcm.discovery.posterior import draw_graphs, graph_posterior, graph_sco
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.bge import BGeScore
+from tables import each_row
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_same_seed_same_draws(data):
     assert not first["adjacency"].equals(third["adjacency"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "message"),
     [
         ({"score": "aic"}, "score"),
@@ -165,7 +166,7 @@ def test_fits_become_chains_and_target_draws_become_draws():
     assert group(to_container(chains), "posterior").sizes["chain"] == 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "along", "message"),
     [
         ([], "chain", "parts"),
@@ -179,7 +180,7 @@ def test_draws_that_do_not_go_together(given, along, message):
         combine_draws(given, along)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "message"),
     [
         ({"adjacency": np.zeros((4, 2, 2))}, "adjacency"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.evaluation import align, align_latents, correlation_matrix, match, mean_correlation
+from tables import each_row
 
 
 def latents(n=400, dim=4, seed=0):
@@ -116,7 +117,7 @@ def test_align_latents_uses_what_is_there():
     np.testing.assert_array_equal(align_latents(noise=(-noise, noise)).signs, -1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("call", "message"),
     [
         (lambda: align(np.full((5, 2), np.nan), latents(5, 2)), r"learned: got nan at index \(0, 0\)"),

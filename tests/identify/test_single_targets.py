@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.identify.single_targets import find_single_targets
+from tables import each_row
 
 
 def _chain(n, seed, bend=lambda z: z):
@@ -58,7 +59,7 @@ def test_one_variable_is_the_target_of_all_pairs_that_differ():
     np.testing.assert_array_equal(find_single_targets(x, moved, 1, steps=50).target, np.tile([1, 0], 250))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "after", "dim", "message"),
     [
         (np.zeros((4, 2)), np.ones((4, 3)), 2, r"^after: got shape \(4, 3\)"),

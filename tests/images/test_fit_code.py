@@ -7,6 +7,7 @@ import torch
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import CodeObjective, _begin_at, fit_code
+from tables import each_row
 
 
 def _bars(n, seed):
@@ -73,7 +74,7 @@ def test_a_cut_off_code_is_gone_on_with_exactly(tmp_path):
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "message"),
     [
         (lambda: ImageCode((1, 8, 8), 0), "^dim: got 0, expected at least 1"),

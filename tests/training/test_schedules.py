@@ -3,6 +3,7 @@ import math
 import pytest
 
 from pyro_lcm.training.schedules import Constant, Cosine, Linear, WarmUp, schedule_from_dict, schedule_to_dict
+from tables import each_row
 
 EVERY = [
     Constant(0.3),
@@ -38,7 +39,7 @@ def test_progress_outside_the_phase_is_an_error(schedule, progress):
         schedule.value(progress)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("plain", "message"),
     [
         ({"schedule": "step", "start": 0}, "expected one of constant, linear"),

@@ -19,6 +19,7 @@ from pyro_lcm.discovery.variational.distributions import Partitions, all_partiti
 from pyro_lcm.discovery.variational.elbo import LeaveOneOutELBO
 from pyro_lcm.discovery.variational.guide import AutoregressiveGuide, TableGuide
 from pyro_lcm.discovery.variational.model import GraphModel
+from tables import each_row
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +244,7 @@ class TestEngine:
         with pytest.raises(ValueError, match="at most 5"):
             TableGuide(tables_of(bge(6)))
 
-    @pytest.mark.parametrize("option", [{"draws": 0}, {"chains": 0}, {"steps": 0}, {"learning_rate": 0.0}])
+    @each_row("option", [{"draws": 0}, {"chains": 0}, {"steps": 0}, {"learning_rate": 0.0}])
     def test_options_out_of_range_are_refused(self, option):
         with pytest.raises(ValueError, match=next(iter(option))):
             variational_posterior(bge(3), **option)
