@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pytest
 
 from tables import each_row
 
