@@ -18,9 +18,15 @@ SMALL = {
     "own_data.py": (["--pairs", "3000", "--out", "pump.npz", "--steps", "50"], "had the first variable been 0"),
     "causalcircuit.py": (["--steps", "40"], "inferred targets"),
     "custom_model.py": (["--pairs", "1000", "--steps", "20"], "influences found"),
-    "editing.py": (["--pairs", "3000", "--out", "edited.png"], "is the green lamp"),
-    "planning.py": (["--pairs", "3000", "--dim", "3", "--tasks", "5"], "the variable that made the goal was found"),
-    "robustness.py": (["--pairs", "3000", "--dim", "3", "--repeats", "2"], "gap when the mechanism changed"),
+    "editing.py": (["--pairs", "3000", "--steps", "100", "--out", "edited.png"], "is the green lamp"),
+    "planning.py": (
+        ["--pairs", "3000", "--dim", "3", "--tasks", "5", "--steps", "100"],
+        "the variable that made the goal was found",
+    ),
+    "robustness.py": (
+        ["--pairs", "3000", "--dim", "3", "--repeats", "2", "--steps", "100"],
+        "gap when the mechanism changed",
+    ),
     "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
 }
 

@@ -116,7 +116,7 @@ def test_a_loaded_model_is_the_saved_one(named, held_out, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"graph": "all"}])
 def test_the_explicit_model_finds_a_chain(train, held_out, options):
-    budget = Budget(refine=200, solutions=1500, batch_size=256)
+    budget = Budget(refine=100, solutions=800, batch_size=256)
     model = LatentCausalModel("elcm", options=options).fit(train, budget=budget, seed=0, progress=False)
     scores = model.evaluate(held_out, dci_rows=500)
     assert scores["mcc"] > 0.99
