@@ -93,7 +93,7 @@ def main(pairs: int, steps: int) -> None:
         system = truth(seed=1)
         training, test = simulate(system, pairs), simulate(system, 2000)
     torch.manual_seed(0)
-    budget = lcm.Budget(fit=steps // 2, refine=steps // 4)
+    budget = lcm.Budget(fit=steps // 2, refine=steps // 4, solutions=steps)
     model = lcm.LatentCausalModel(*make()).fit(training, seed=0, budget=budget)
     for name, value in model.evaluate(test, dci_rows=1000).items():
         if value is not None:

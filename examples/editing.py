@@ -45,8 +45,8 @@ def at(lamp: str, pictures: np.ndarray) -> np.ndarray:
     return pictures[..., row * SIDE + column]
 
 
-def main(pairs: int, out: str | None) -> None:
-    model = lcm.LatentCausalModel("ilcm").fit(photograph(pairs, seed=0), seed=0)
+def main(pairs: int, steps: int, out: str | None) -> None:
+    model = lcm.LatentCausalModel("ilcm").fit(photograph(pairs, seed=0), seed=0, budget=lcm.Budget(refine=steps))
     pictures = photograph(6, seed=1).x
 
     # Which variable is the green lamp? The one that moves its pixel most when nothing else may follow.
@@ -91,5 +91,6 @@ def draw(edited: dict[str, np.ndarray], path: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=1000, help="of the fit")
     parser.add_argument("--out", help="write the pictures to this .png file")
     main(**vars(parser.parse_args()))

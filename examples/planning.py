@@ -16,9 +16,9 @@ from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.reasoning import Range
 
 
-def main(pairs: int, dim: int, tasks: int, seed: int) -> None:
+def main(pairs: int, dim: int, tasks: int, steps: int, seed: int) -> None:
     system = lcm.ScalingSystem(dim, seed=seed)
-    model = lcm.LatentCausalModel("ilcm").fit(system.sample(pairs, seed=1), seed=0)
+    model = lcm.LatentCausalModel("ilcm").fit(system.sample(pairs, seed=1), seed=0, budget=lcm.Budget(refine=steps))
 
     # Each task: observations now, and a goal that somebody reached by setting one variable, we do not know which.
     now = system.sample(tasks, seed=2)
@@ -60,5 +60,6 @@ if __name__ == "__main__":
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--dim", type=int, default=4)
     parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=1000, help="of the fit")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

@@ -22,10 +22,10 @@ from sklearn.svm import SVR
 import pyro_lcm as lcm
 
 
-def main(pairs: int, dim: int, labels: int, repeats: int, seed: int) -> None:
+def main(pairs: int, dim: int, labels: int, repeats: int, steps: int, seed: int) -> None:
     system = lcm.ScalingSystem(dim, seed=seed, dim_x=3 * dim, edge_probability=1.0)
     recording = system.sample(pairs, seed=1)  # without labels
-    model = lcm.LatentCausalModel("ilcm").fit(recording, seed=0)
+    model = lcm.LatentCausalModel("ilcm").fit(recording, seed=0, budget=lcm.Budget(refine=steps))
     components = make_pipeline(PCA(dim), StandardScaler()).fit(recording.x)
     inputs = {"causal variables": lambda x: model.encode(x).causal, "sensors": components.transform}
 
@@ -93,5 +93,6 @@ if __name__ == "__main__":
     parser.add_argument("--dim", type=int, default=4)
     parser.add_argument("--labels", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=1000, help="of the fit")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

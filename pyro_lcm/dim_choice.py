@@ -129,8 +129,8 @@ def choose_dim_z(
 
     Example:
         >>> from pyro_lcm import Budget, ScalingSystem
-        >>> pairs = ScalingSystem(2, seed=0, dim_x=4, observation_noise=0.01).sample(3000)
-        >>> choose_dim_z(pairs, [1, 2, 3], budget=Budget(refine=100), progress=False).dim_z
+        >>> pairs = ScalingSystem(2, seed=0, dim_x=4, observation_noise=0.01).sample(2000)
+        >>> choose_dim_z(pairs, [1, 2, 3], budget=Budget(refine=40), progress=False).dim_z
         2
     """
     seed = check_seed(seed)

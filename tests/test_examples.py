@@ -17,10 +17,16 @@ SMALL = {
     "quickstart.py": (["--pairs", "4000", "--dim", "2", "--steps", "50"], "under do(z2 = 1)"),
     "own_data.py": (["--pairs", "3000", "--out", "pump.npz", "--steps", "50"], "had the first variable been 0"),
     "causalcircuit.py": (["--steps", "40"], "inferred targets"),
-    "custom_model.py": (["--pairs", "2000", "--steps", "80"], "influences found"),
-    "editing.py": (["--pairs", "3000", "--out", "edited.png"], "is the green lamp"),
-    "planning.py": (["--pairs", "3000", "--dim", "3", "--tasks", "5"], "the variable that made the goal was found"),
-    "robustness.py": (["--pairs", "3000", "--dim", "3", "--repeats", "2"], "gap when the mechanism changed"),
+    "custom_model.py": (["--pairs", "1000", "--steps", "20"], "influences found"),
+    "editing.py": (["--pairs", "3000", "--steps", "100", "--out", "edited.png"], "is the green lamp"),
+    "planning.py": (
+        ["--pairs", "3000", "--dim", "3", "--tasks", "5", "--steps", "100"],
+        "the variable that made the goal was found",
+    ),
+    "robustness.py": (
+        ["--pairs", "3000", "--dim", "3", "--repeats", "2", "--steps", "100"],
+        "gap when the mechanism changed",
+    ),
     "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
 }
 

@@ -67,6 +67,12 @@ def infers_targets(guide: Any) -> bool:
     return bool(getattr(guide, "infers_targets", True))
 
 
+def aligned_encoder(guide: Any) -> Any:
+    """The encoder of a guide that variables can be searched for with; None without a target encoder, or a flow."""
+    encoder = getattr(guide, "encoder", None)
+    return encoder if hasattr(encoder, "flow") and hasattr(guide, "target_encoder") else None
+
+
 def _part(model: Any, name: str, kind: type[Part]) -> Part | None:
     part = getattr(model, name, None)
     return part if isinstance(part, kind) else None

@@ -204,26 +204,3 @@ def to_networkx(adjacency: ArrayLike, names: Sequence[str] | None = None) -> Any
     graph.add_nodes_from(nodes)
     graph.add_edges_from((nodes[parent], nodes[child]) for parent, child in np.argwhere(matrix))
     return graph
-
-
-def from_networkx(graph: Any, names: Sequence[Any] | None = None) -> NDArray[np.int8]:
-    """Turn a networkx graph into an adjacency matrix.
-
-    Args:
-        graph: A ``networkx.DiGraph``; edge weights are ignored.
-        names: The nodes in the order of rows and columns; by default the graph's own order.
-
-    Returns:
-        Adjacency matrix ``[parent, child]``, int8, shape (d, d).
-
-    Raises:
-        ValueError: If the names are not the graph's nodes, or a node is its own parent.
-
-    >>> from_networkx(nx.DiGraph([("a", "b")]), names=["b", "a"])
-    array([[0, 0],
-           [1, 0]], dtype=int8)
-    """
-    nodes = list(graph.nodes) if names is None else list(names)
-    if len(nodes) != len(graph) or set(nodes) != set(graph.nodes):
-        raise ValueError(f"names: got {nodes}, expected the graph's nodes {list(graph.nodes)}")
-    return as_adjacency(nx.to_numpy_array(graph, nodelist=nodes, weight=None) != 0, name="graph")

@@ -24,7 +24,7 @@ z_i = h_i((e_i - shift_i) / scale_i), the same for every e_{-i}.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -235,29 +235,6 @@ class SolutionFunctions(nn.Module):
             return Normal(shift, scale)
         base = Normal(torch.zeros_like(shift), torch.ones_like(scale))
         return TransformedDistribution(base, [self.spline(variable).inv, AffineTransform(shift, scale)])
-
-    def set_causal(self, noise: Tensor, values: Mapping[int, Tensor]) -> Tensor:
-        """Noise encodings under which some causal variables have given values and the others' noise is kept.
-
-        Causes come before effects, so that a later value sees the earlier ones: e_i = shift_i + scale_i h_i^-1(z_i).
-
-        Args:
-            noise: (N, d) noise encodings.
-            values: (N,) values of the variables 0..d-1 that are set.
-
-        Returns:
-            (N, d) noise encodings.
-        """
-        rank = self.order.argsort() if self._sequential else self.context.sum(0)
-        for variable in sorted(values, key=lambda i: float(rank[i])):
-            target = torch.full((len(noise),), variable + 1, device=noise.device)
-            shift, scale = self.coefficients(noise, target)
-            value = values[variable]
-            if self.bins:
-                value = self.spline(target - 1).inv(value)
-            noise = noise.clone()
-            noise[:, variable] = shift + scale * value
-        return noise
 
     def spline(self, variable: Tensor) -> MonotoneSpline:
         """The monotone splines h_i behind the affine maps.

@@ -13,6 +13,7 @@ from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.lcm import LatentCausalModel
@@ -49,8 +50,7 @@ class Options:
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        if self.rows < 2:
-            raise ValueError(f"rows: got {self.rows}, expected at least 2")
+        check_least(rows=(self.rows, 2))
 
 
 def run(options: Options) -> int:

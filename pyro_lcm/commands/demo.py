@@ -14,6 +14,7 @@ from pyro_lcm.commands.files import is_empty, refuse_existing
 from pyro_lcm.commands.summary import edges_text, scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.folder_lock import locked
 from pyro_lcm.lcm import LatentCausalModel
@@ -54,11 +55,8 @@ class Options:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        least = {"dim": 1, "n": MIN_PAIRS, "n_test": MIN_PAIRS, "data_seed": 0, "seed": 0, "threads": 1}
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < smallest:
-                raise ValueError(f"{name}: got {value}, expected at least {smallest}")
+        check_least(dim=(self.dim, 1), n=(self.n, MIN_PAIRS), n_test=(self.n_test, MIN_PAIRS))
+        check_least(data_seed=(self.data_seed, 0), seed=(self.seed, 0), threads=(self.threads, 1))
 
 
 def run(options: Options) -> int:

@@ -23,6 +23,7 @@ from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import Rows, chunks
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pixels import is_image_shape
 from pyro_lcm.data.sources import sides
 from pyro_lcm.data.tables import is_table, write_frame
@@ -94,9 +95,7 @@ class Options:
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        check_least(draws=(self.draws, 2), seed=(self.seed, 0))
 
 
 def run(options: Options) -> int:

@@ -12,6 +12,7 @@ from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import available_cores, torch_threads
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
 from pyro_lcm.lcm import LatentCausalModel
@@ -49,10 +50,7 @@ class Options:
     resources: Resources = field(default_factory=Resources, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("dci_rows", 2)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        check_least(seed=(self.seed, 0), dci_rows=(self.dci_rows, 2))
 
 
 def run(options: Options) -> int:

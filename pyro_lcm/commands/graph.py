@@ -16,6 +16,7 @@ from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
@@ -95,10 +96,8 @@ class Options:
     tables: Tables = field(default_factory=Tables, metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 4), ("chains", 1), ("rows", 1), ("seed", 0), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        check_least(draws=(self.draws, 4), chains=(self.chains, 1), rows=(self.rows, 1))
+        check_least(seed=(self.seed, 0), threads=(self.threads, 1))
         if self.data is None:
             raise ValueError("--data is missing: a pairs file for a run, a CSV file without one")
         if self.run is None and self.out is None:

@@ -11,6 +11,7 @@ from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.folder_lock import locked
 
@@ -52,12 +53,8 @@ class Options:
     system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 1), ("n_val", 0), ("n_test", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
-        for name in ("pairs", "processes"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        check_least(n=(self.n, 1), n_val=(self.n_val, 0), n_test=(self.n_test, 0))
+        check_least(pairs=(self.pairs, 1), processes=(self.processes, 1))
 
 
 def run(options: Options) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyro_lcm.architecture import GraphWay
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
 from pyro_lcm.training.driver import Precision
@@ -113,10 +114,8 @@ class Options:
     networks: Networks = field(default_factory=Networks)
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("fits", 1), ("dim_z", 1), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and value != "auto" and value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        dim = None if isinstance(self.dim_z, str) else self.dim_z
+        check_least(seed=(self.seed, 0), fits=(self.fits, 1), dim_z=(dim, 1), threads=(self.threads, 1))
         if self.dim_z == "auto" and self.fits > 1:
             raise ValueError(f"fits: got {self.fits} with --dim-z auto, expected 1; fit again with the number chosen")
         if self.candidates is not None and self.dim_z != "auto":

@@ -1,13 +1,34 @@
-"""What this machine cannot hold is said before it is tried: a process that takes too much memory is killed unasked."""
+"""Limits of numbers that are given.
+
+What this machine cannot hold is said before it is tried: a process that takes too much memory is killed unasked.
+"""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["LARGEST", "check_memory", "physical_memory"]
+__all__ = ["LARGEST", "check_least", "check_memory", "physical_memory"]
 
 LARGEST = 1e100
 """Numbers of data are smaller in size than this: squares of larger ones, and their sums, are infinite."""
+
+
+def check_least(**numbers: tuple[float | None, float]) -> None:
+    """Refuse numbers that are too small.
+
+    Args:
+        **numbers: by the name of each the number, None for none, and the least that it may be.
+
+    Raises:
+        ValueError: If one is less; the first such is named.
+
+    >>> check_least(rows=(10, 2), seed=(-1, 0))
+    Traceback (most recent call last):
+    ValueError: seed: got -1, expected at least 0
+    """
+    for name, (number, least) in numbers.items():
+        if number is not None and number < least:
+            raise ValueError(f"{name}: got {number}, expected at least {least}")
 
 
 def physical_memory() -> int | None:

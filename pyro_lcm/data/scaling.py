@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pyro.distributions import Distribution
 
 from pyro_lcm.causal.dag import random_dag
-from pyro_lcm.data.limits import check_memory
+from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.mechanisms import LinearMechanisms, NonlinearMechanisms
 from pyro_lcm.data.mixings import MIXINGS, Embedding, draw_mixing
 from pyro_lcm.data.pairs import InterventionPairs
@@ -82,9 +82,9 @@ class ScalingSystem:
     random_order: bool = False
 
     def __post_init__(self) -> None:
-        _check_at_least("dim", self.dim, 1)
+        check_least(dim=(self.dim, 1))
         check_memory("dim", self.dim, 8 * max(self.dim, self.dim_x or 0) ** 2 // self.dim)
-        _check_at_least("seed", self.seed, 0)
+        check_least(seed=(self.seed, 0))
         _check_choice("mechanisms", self.mechanisms, MECHANISMS)
         _check_choice("mixing", self.mixing, MIXINGS)
         _check_choice("noise", self.noise, NOISES)
@@ -93,8 +93,7 @@ class ScalingSystem:
             raise ValueError(f"edge_probability: got {self.edge_probability}, expected a number in [0, 1]")
         if not (math.isfinite(self.observation_noise) and self.observation_noise >= 0):
             raise ValueError(f"observation_noise: got {self.observation_noise}, expected a number of at least 0")
-        if self.dim_x is not None:
-            _check_at_least("dim_x", self.dim_x, self.dim)
+        check_least(dim_x=(self.dim_x, self.dim))
         if self.mixing == "coupling" and self.width < 2:
             raise ValueError("mixing: got 'coupling' for one feature, expected at least two features for it")
         if self.target_weights is not None:
@@ -162,8 +161,7 @@ class ScalingSystem:
         Raises:
             ValueError: If an argument is out of range.
         """
-        _check_at_least("n", n, 1)
-        _check_at_least("seed", seed, 0)
+        check_least(n=(n, 1), seed=(seed, 0))
         self.check_number(n)
         program = self.program
         with _seeded(self.seed, 0, seed), torch.no_grad():
@@ -256,11 +254,6 @@ def _seeded(*entropy: int) -> Iterator[None]:
     with alone(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1)
         yield
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name}: got {value}, expected at least {least}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pyro_lcm.discovery.scores import FloatArray
-from pyro_lcm.text_files import reading, replacing
+from pyro_lcm.text_files import replacing
 
 _OVERHEAD = 2**18
 """Bytes that a file takes beside its arrays, at most."""
@@ -97,27 +97,6 @@ def _ask_for_room(path: Path, size: int) -> None:
         file.write(bytes(size + _OVERHEAD))
         file.flush()
         os.fsync(file.fileno())
-
-
-def load_container(path: str | os.PathLike[str]) -> Container:
-    """Read a container from a netCDF file into memory.
-
-    Args:
-        path: A file that `save_container` wrote.
-
-    Returns:
-        The native container of the installed ArviZ, whichever version wrote the file.
-
-    Raises:
-        ValueError: If there is no such file.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"path: {path} is no file, expected a netCDF file")
-    with reading(path, "a netCDF file"):
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
-            groups = {name: tree[name].to_dataset().load() for name in tree.children}
-            attrs = {str(name): value for name, value in tree.attrs.items()}
-        return make_container(groups, attrs)
 
 
 def effective_sample_size(draws: NDArray[np.generic]) -> FloatArray:

@@ -9,10 +9,8 @@ algorithm.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -80,42 +78,6 @@ class GraphPrior:
             object.__setattr__(self, name, edges)
         object.__setattr__(self, "tiers", tuple(tuple(int(i) for i in tier) for tier in self.tiers))
         self._check_knowledge()
-
-    @classmethod
-    def with_names(
-        cls,
-        names: Sequence[str],
-        *,
-        required: Iterable[tuple[str, str]] = (),
-        forbidden: Iterable[tuple[str, str]] = (),
-        tiers: Iterable[Iterable[str]] = (),
-        **options: Any,
-    ) -> GraphPrior:
-        """Build a prior from knowledge that is stated in names.
-
-        Args:
-            names: The d names, in the order of the data's columns.
-            required: Edges as (parent name, child name).
-            forbidden: Edges as (parent name, child name).
-            tiers: Groups of names, earliest first.
-            **options: The remaining attributes.
-
-        Raises:
-            ValueError: If a name is not among names, or the knowledge contradicts itself.
-        """
-        index = {name: i for i, name in enumerate(names)}
-
-        def find(name: str) -> int:
-            if name not in index:
-                raise ValueError(f"names: got {name!r}, expected one of {list(names)}")
-            return index[name]
-
-        return cls(
-            required=tuple((find(a), find(b)) for a, b in required),
-            forbidden=tuple((find(a), find(b)) for a, b in forbidden),
-            tiers=tuple(tuple(find(name) for name in tier) for tier in tiers),
-            **options,
-        )
 
     @property
     def edge_weight(self) -> float:

@@ -15,7 +15,7 @@ import scipy.optimize
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
-from pyro_lcm.evaluation.arrays import as_code_pair, as_codes
+from pyro_lcm.evaluation.arrays import as_code_pair
 
 UNMATCHED = -1
 """Stands for no partner, in a permutation and in relabelled targets."""
@@ -44,22 +44,6 @@ class Alignment:
         """Which true variables have a partner, shape (d,)."""
         matched: NDArray[np.bool_] = self.permutation != UNMATCHED
         return matched
-
-    def reorder(self, learned: ArrayLike) -> NDArray[np.float64]:
-        """Bring learned latents into the order and the signs of the true variables.
-
-        Args:
-            learned: Learned latents, shape (N, d').
-
-        Returns:
-            Shape (N, d); zero where a true variable has no partner.
-
-        Raises:
-            ValueError: If there are not d' columns.
-        """
-        codes = as_codes(learned, "learned")
-        self._check_width(codes.shape[1], "learned")
-        return codes[:, self.permutation] * self.signs
 
     def relabel_targets(self, targets: ArrayLike) -> NDArray[np.int64]:
         """Rename learned intervention targets by the true variables.

@@ -95,11 +95,11 @@ def find_single_targets(
         ValueError: if the shapes do not fit, no pair shows a difference, or known targets are out of range.
 
     >>> rng = np.random.default_rng(0)
-    >>> target = rng.integers(0, 3, 3000)
-    >>> x = rng.normal(size=(3000, 2))
-    >>> moved = np.where(target[:, None] == [1, 2], rng.normal(size=(3000, 2)), x)
+    >>> target = rng.integers(0, 3, 1000)
+    >>> x = rng.normal(size=(1000, 2))
+    >>> moved = np.where(target[:, None] == [1, 2], rng.normal(size=(1000, 2)), x)
     >>> mixing = rng.normal(size=(2, 5))
-    >>> found = find_single_targets(np.tanh(x) @ mixing, np.tanh(moved) @ mixing, 2).target
+    >>> found = find_single_targets(np.tanh(x) @ mixing, np.tanh(moved) @ mixing, 2, steps=100).target
     >>> bool(max((found == target).mean(), (np.array([0, 2, 1])[found] == target).mean()) > 0.95)
     True
     """

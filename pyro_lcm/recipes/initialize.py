@@ -17,7 +17,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pyro_lcm.causal.abilities import as_perfect, solution_of
+from pyro_lcm.causal.abilities import aligned_encoder, as_perfect, solution_of
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.identify.directions import Directions, complete_directions, find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
@@ -80,11 +80,10 @@ def initialize(
         >>> initialize(model, guide, {"x": x, "x_after": x_after})["lines_residual"] < 1e-6
         True
     """
-    for part in ("encoder", "target_encoder"):
-        if not hasattr(guide, part):
-            raise ValueError(f"guide: got {type(guide).__name__} without {part!r}, expected one with it")
-    if not hasattr(guide.encoder, "flow"):
-        raise ValueError(f"guide: got an encoder {type(guide.encoder).__name__} without a flow, expected one with it")
+    if aligned_encoder(guide) is None:
+        raise ValueError(
+            f"guide: got {type(guide).__name__}, expected one with a target_encoder and an encoder with a flow"
+        )
     if isinstance(guide.encoder, VectorEncoder) and (flat or affine_code(guide.encoder.body)):
         affine = guide.encoder.body.affine
         if affine.in_features > affine.out_features:

@@ -25,7 +25,7 @@ from pyro.distributions import Independent, MaskedDistribution
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 
-from pyro_lcm.causal.abilities import mechanisms_of, sets_of, solution_of
+from pyro_lcm.causal.abilities import aligned_encoder, mechanisms_of, sets_of, solution_of
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.nn import VectorEncoder
@@ -161,8 +161,8 @@ def identify_own(model: Any, guide: Any, budget: Budget | None = None, *, flat: 
     Returns:
         The phases, for an :class:`OwnObjective`.
     """
-    encoder = getattr(guide, "encoder", None)
-    if not isinstance(encoder, VectorEncoder) or not hasattr(guide, "target_encoder"):
+    encoder = aligned_encoder(guide)
+    if not isinstance(encoder, VectorEncoder):
         return annealed()
     b = Budget() if budget is None else budget
     functions = solution_of(model)

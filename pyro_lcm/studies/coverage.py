@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.mechanisms import LinearMechanisms
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import GraphData, graph_posterior
@@ -72,9 +73,7 @@ class CoverageSetting:
         for name, least in (("pairs", MIN_PAIRS), ("rows", 10)):
             if min(getattr(self, name), default=0) < least:
                 raise ValueError(f"{name}: got {list(getattr(self, name))}, expected numbers of at least {least}")
-        for name in ("draws", "plans"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 2")
+        check_least(draws=(self.draws, 2), plans=(self.plans, 2))
         if not self.mixings:
             raise ValueError("mixings: got none, expected at least one")
         for mixing in self.mixings:

@@ -16,6 +16,7 @@ from typing import Any
 from pyro_lcm.data.causal_circuit import NAMES
 from pyro_lcm.data.causal_circuit.render import SIZES
 from pyro_lcm.data.holdout import MIN_PAIRS, hold_out
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scenes import SCENES as SHAPES
 from pyro_lcm.data.scenes import Objects3D
@@ -88,9 +89,7 @@ class PixelSetting:
     circuit: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n", "n_test"):
-            if getattr(self, name) < MIN_PAIRS:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {MIN_PAIRS}")
+        check_least(n=(self.n, MIN_PAIRS), n_test=(self.n_test, MIN_PAIRS))
         for scene in self.scenes or ():
             if scene not in SCENES:
                 raise ValueError(f"scenes: got {scene!r}, expected some of {', '.join(SCENES)}")

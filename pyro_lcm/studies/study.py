@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.data.soft import SoftSystem
@@ -100,9 +101,8 @@ class Setting:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        for name, least in (("n", MIN_PAIRS), ("n_test", MIN_PAIRS), ("dci_rows", 10), ("extra_features", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        check_least(n=(self.n, MIN_PAIRS), n_test=(self.n_test, MIN_PAIRS))
+        check_least(dci_rows=(self.dci_rows, 10), extra_features=(self.extra_features, 0))
         if self.extra_variables > self.extra_features:
             raise ValueError(
                 f"extra_variables: got {self.extra_variables}, expected at most extra_features, {self.extra_features}"

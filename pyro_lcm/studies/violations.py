@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyro_lcm.data.holdout import MIN_PAIRS
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.violations import KINDS
 from pyro_lcm.evaluation.report import evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
@@ -67,9 +68,7 @@ class ViolationSetting:
     n_test: int = 3000
 
     def __post_init__(self) -> None:
-        for name in ("n", "n_test"):
-            if getattr(self, name) < MIN_PAIRS:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least {MIN_PAIRS}")
+        check_least(n=(self.n, MIN_PAIRS), n_test=(self.n_test, MIN_PAIRS))
         for kind in self.kinds or ():
             if kind not in KINDS:
                 raise ValueError(f"kinds: got {kind!r}, expected some of {', '.join(KINDS)}")

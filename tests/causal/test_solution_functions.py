@@ -145,46 +145,6 @@ def test_rows_without_target_have_a_finite_unused_density(bins):
     assert (gradient == 0).all()
 
 
-@both
-def test_setting_causal_variables_reaches_them_and_keeps_the_others_noise(bins):
-    solution = _solution(bins, dim=4, triangular=True)
-    noise = _noise(15, dim=4)
-    values = {2: torch.linspace(-2, 2, 15, dtype=torch.float64), 0: torch.full((15,), 0.7, dtype=torch.float64)}
-    with torch.no_grad():
-        changed = solution.set_causal(noise, values)
-        causal = solution(changed)
-    torch.testing.assert_close(causal[:, 2], values[2], rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(causal[:, 0], values[0], rtol=1e-6, atol=1e-6)
-    assert torch.equal(changed[:, [1, 3]], noise[:, [1, 3]])
-    before = solution(noise)
-    assert (causal[:, 1] != before[:, 1]).all(), "variable 2 is a descendant of 1, which was set"
-
-
-@both
-def test_setting_all_variables_inverts_the_solution_function(bins):
-    solution = _solution(bins, dim=4, triangular=True)
-    noise = _noise(30, dim=4)
-    with torch.no_grad():
-        # All noise is forgotten: what comes back is a function of the causal variables alone.
-        found = solution.set_causal(torch.zeros_like(noise), dict(enumerate(solution(noise).T)))
-    torch.testing.assert_close(found, noise, rtol=1e-6, atol=1e-6)
-
-
-@both
-def test_causes_come_before_effects_in_any_order_of_the_arguments(bins):
-    solution = _solution(bins, dim=3)
-    order = [2, 0, 1]
-    rank = torch.tensor([order.index(i) for i in range(3)])
-    with torch.no_grad():
-        solution.context.copy_(rank[:, None] < rank[None, :])
-        noise = _noise(10)
-        values = dict(enumerate(torch.randn(3, 10, dtype=torch.float64)))
-        found = [solution.set_causal(noise, dict(items)) for items in (values.items(), reversed(values.items()))]
-        causal = solution(found[0])
-    assert torch.equal(*found)
-    torch.testing.assert_close(causal.T, torch.stack(list(values.values())), rtol=1e-6, atol=1e-6)
-
-
 def test_scales_keep_their_bounds():
     solution = SolutionFunctions(2, (), min_scale=0.2)
     with torch.no_grad():

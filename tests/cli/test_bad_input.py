@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from tables import each_row
+
 X = np.random.default_rng(0).normal(size=(100, 3))
 
 
@@ -58,7 +60,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@each_row("name", BROKEN)
 def test_broken_pairs_file(cli, work, name):
     write, words = BROKEN[name]
     write(work / "bad.npz")
@@ -155,8 +157,9 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), OPTIONS, ids=lambda value: " ".join(value))
-def test_bad_option(cli, work, arguments, words):
+@pytest.fixture
+def spoilt(work):
+    """The folder with files that are wrong in it, and runs that are damaged."""
     np.savez(work / "wide.npz", x=X, x_after=X)
     (work / "typo.yaml").write_text("dim_zz: 2\n")
     (work / "edges.csv").write_text("cause,effect\na,b\n")
@@ -171,4 +174,9 @@ def test_bad_option(cli, work, arguments, words):
         (work / name / "config.yaml").write_bytes((work / "run" / "config.yaml").read_bytes())
     (work / "damaged" / "model.safetensors").write_bytes((work / "run" / "model.safetensors").read_bytes()[:200])
     (work / "garbled" / "config.yaml").write_text("format: [1\n")
-    refused(cli, work, arguments, *words)
+    return work
+
+
+@each_row(("arguments", "words"), OPTIONS)
+def test_bad_option(cli, spoilt, arguments, words):
+    refused(cli, spoilt, arguments, *words)

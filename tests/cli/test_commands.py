@@ -271,6 +271,7 @@ def test_benchmark_goes_on_where_it_stopped(cli, tmp_path, small):
 def test_benchmark_puts_models_side_by_side(cli, tmp_path, small):
     study = ["benchmark", "models", "--out", tmp_path / "s", "--dims", "2", "--data-seeds", "0", "--model-seeds", "0"]
     study += ["--n", "600", "--n-test", "200", "--processes", "1", *small[:-2]]
+    study += ["--budget.refine", "10", "--budget.solutions", "10", "--dci-rows", "100"]
     methods = ["gvae", "elcm_all", "soft_ilcm_subsets", "true_noise"]
     assert cli(*study, "--methods", *methods)[0] == 0
     rows = rows_of(tmp_path / "s" / "models.csv")

@@ -9,6 +9,7 @@ from pyro_lcm.commands.files import load_observations, load_pairs
 from pyro_lcm.commands.options import Images
 from pyro_lcm.data.files import read_arrays
 from pyro_lcm.fitted import Encoding
+from tables import each_row
 
 SEEN = np.random.default_rng(0).integers(0, 256, size=(2, 5, 16, 32, 3)).astype(np.uint8)
 SMALL = SEEN.reshape(2, 5, 8, 2, 16, 2, 3).mean(axis=(3, 5)).transpose(0, 1, 4, 2, 3) / 255
@@ -93,7 +94,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), BAD, ids=lambda value: " ".join(value))
+@each_row(("arguments", "words"), BAD)
 @pytest.mark.parametrize(
     "command",
     [

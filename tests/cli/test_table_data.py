@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pyro_lcm import Budget, InterventionPairs, LatentCausalModel
+from tables import each_row
 
 SIDES = ["--before", "*_t0", "--after", "*_t1"]
 NAMES = ("flow $x_{$", "heat")
@@ -65,7 +66,7 @@ def test_columns_in_another_order_are_found_by_their_names(cli, table, of_table)
     assert tuned.features == NAMES
 
 
-@pytest.mark.parametrize("command", [["check"], ["evaluate"], ["encode", "--out", "a.npz"], ["graph"]])
+@each_row("command", [["check"], ["evaluate"], ["encode", "--out", "a.npz"], ["graph"]])
 def test_a_feature_that_is_missing_is_named(cli, table, of_table, command):
     table.rename(columns=lambda name: name.replace("heat", "cold")).to_csv("cold.csv", index=False)
     code, _, err = cli(command[0], "of_table", "--data", "cold.csv", *SIDES, *command[1:])

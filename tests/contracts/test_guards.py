@@ -13,6 +13,7 @@ from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.testing import PairProgramTests, check_pair_program
+from tables import each_row
 
 DIM, ROWS = 2, 4
 
@@ -108,7 +109,7 @@ def test_a_right_program_passes():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
+@each_row(
     ("make", "guide", "message"),
     [
         (lambda: _changed(WithoutTargets), ILCMGuide, "model: got forward.*targets is missing"),

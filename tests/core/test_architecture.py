@@ -7,6 +7,7 @@ import torch
 
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.registry import build
+from tables import each_row
 
 
 def test_a_built_model_has_the_widths_asked_for():
@@ -40,7 +41,7 @@ def test_architectures_survive_as_json():
     assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value"),
     [
         ("dim_z", 0),

@@ -4,13 +4,14 @@ import pytest
 
 from pyro_lcm import Budget, LatentCausalModel, ScalingSystem, choose_dim_z
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim
+from tables import each_row
 
-SMALL = Budget(refine=150)
+SMALL = Budget(refine=60)
 
 
 @pytest.fixture(scope="module")
 def choice():
-    pairs = ScalingSystem(3, seed=1, dim_x=6, observation_noise=0.01).sample(6000)
+    pairs = ScalingSystem(3, seed=1, dim_x=6, observation_noise=0.01).sample(3000)
     return choose_dim_z(pairs, budget=SMALL, seed=0, progress=False)
 
 
@@ -43,7 +44,7 @@ def test_the_smallest_number_that_is_not_clearly_behind_is_chosen():
     assert chosen_dim(rows).dim_z == 3
 
 
-@pytest.mark.parametrize("given", [[], [0, 1], [2, 2], [3, 4]])
+@each_row("given", [[], [0, 1], [2, 2], [3, 4]])
 def test_candidates_out_of_range_are_refused(given):
     pairs = ScalingSystem(3, seed=0).sample(500)
     with pytest.raises(ValueError, match="candidates"):

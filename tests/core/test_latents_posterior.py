@@ -8,6 +8,7 @@ from pyro_lcm.discovery.arviz_compat import group
 from pyro_lcm.discovery.latents import LatentRows, draw_targets, latent_graph_posterior
 from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.scores.redrawn import RedrawnScore
+from tables import each_row
 
 NAMES = ("a", "b", "c")
 
@@ -82,7 +83,7 @@ def test_every_fit_is_a_chain(rows):
     assert group(container, "posterior").sizes["chain"] == 3
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"fits": []}, "fits: got none"), ({"chains": 0}, "chains: got 0")])
+@each_row(("arguments", "message"), [({"fits": []}, "fits: got none"), ({"chains": 0}, "chains: got 0")])
 def test_arguments_out_of_range_are_named(rows, arguments, message):
     with pytest.raises(ValueError, match=message):
         latent_graph_posterior(**({"fits": [rows], "names": NAMES, "draws": 5} | arguments))
@@ -157,7 +158,7 @@ class TestRedrawn:
         np.testing.assert_array_equal(moved.causal_after[:, 1], -redrawn.causal_after[:, 0])
         assert LatentRows(redrawn.causal_after, redrawn.targets).reordered(order, signs).causal is None
 
-    @pytest.mark.parametrize(("name", "rows"), [("noise_after", 1999), ("targets", 1999)])
+    @each_row(("name", "rows"), [("noise_after", 1999), ("targets", 1999)])
     def test_shapes_are_checked(self, pairs, name, rows):
         arguments = {"causal": pairs.z, "noise_after": pairs.noise_after, "targets": pairs.targets}
         with pytest.raises(ValueError, match=name):

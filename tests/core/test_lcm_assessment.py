@@ -19,6 +19,7 @@ from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.recipes.published import annealed
 from pyro_lcm.registry import build
+from tables import each_row
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ def test_fits_of_too_few_variables_are_named(lcm, narrow, held_out):
         lcm.graph_posterior(held_out, fits=[narrow])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "message"),
     [
         ({"rows": 0}, "rows: got 0"),

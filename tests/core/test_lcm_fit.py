@@ -12,6 +12,7 @@ from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.mcc import mean_correlation
+from tables import each_row
 
 IMAGES = InterventionPairs(np.random.default_rng(0).normal(size=(60, 2, 8, 8)), np.zeros((60, 2, 8, 8)))
 
@@ -142,7 +143,7 @@ def test_held_out_pairs_can_be_given(train, held_out, small):
     assert lcm.result.validation_loss is not None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "message"),
     [
         ({"model": "icm"}, "^model: got 'icm'"),
@@ -160,7 +161,7 @@ def test_arguments_that_do_not_fit_are_named(arguments, message):
         LatentCausalModel(**arguments)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "options", "message"),
     [
         ({}, {"validation": 1.5}, "^validation: got 1.5"),
@@ -179,7 +180,7 @@ def test_options_that_do_not_fit_are_named(train, small, make, options, message)
         LatentCausalModel(**make).fit(train, **({"budget": small, "progress": False} | options))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "message"),
     [
         (lambda train: {"pairs": train[:20]}, r"^pairs: got 20"),
@@ -202,7 +203,7 @@ def test_pairs_that_do_not_fit_are_named(train, small, change, message):
         LatentCausalModel().fit(**change(train), budget=small, progress=False)
 
 
-@pytest.mark.parametrize("name", ["model", "guide", "dim_z", "names"])
+@each_row("name", ["model", "guide", "dim_z", "names"])
 def test_nothing_can_be_read_before_a_fit(name):
     with pytest.raises(RuntimeError, match="not fitted"):
         getattr(LatentCausalModel(dim_z=2, names=["a", "b"]), name)

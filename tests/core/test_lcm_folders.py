@@ -14,6 +14,7 @@ from pyro_lcm.recipes.calibrate import Calibrate
 from pyro_lcm.recipes.published import annealed
 from pyro_lcm.registry import build
 from pyro_lcm.run_folder import versions
+from tables import each_row
 
 
 def _state(lcm):
@@ -150,7 +151,7 @@ def test_tensors_of_another_model_are_refused(lcm, tmp_path):
         LatentCausalModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["model", "names", "architecture", "standardizer"])
+@each_row("key", ["model", "names", "architecture", "standardizer"])
 def test_a_configuration_with_a_missing_part_is_named(lcm, tmp_path, key):
     lcm.save(tmp_path)
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())

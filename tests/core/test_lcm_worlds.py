@@ -5,6 +5,7 @@ import pytest
 
 from pyro_lcm import LatentCausalModel
 from pyro_lcm.evaluation.alignment import align
+from tables import each_row
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_a_pair_of_equal_sides_has_no_target(lcm, held_out):
     assert (lcm.infer_targets(held_out.x, held_out.x).argmax(1) == 0).all()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("x", "message"),
     [
         ([[0.0, np.nan, 0.0]], "x: got a value that is not finite in row 0"),
@@ -75,7 +76,7 @@ def test_sides_of_different_shapes_are_named(lcm, held_out):
         lcm.infer_targets(held_out.x[:1], np.full((1, 3), np.inf))
 
 
-@pytest.mark.parametrize("noise", [[[1.0, 2.0]], [1.0, 2.0, 3.0]])
+@each_row("noise", [[[1.0, 2.0]], [1.0, 2.0, 3.0]])
 def test_noise_of_another_shape_is_named(lcm, noise):
     with pytest.raises(ValueError, match="noise: got shape"):
         lcm.decode(noise)
@@ -136,7 +137,7 @@ def test_unknown_targets_are_drawn(lcm):
     assert set(pairs.targets[::2]) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "message"),
     [
         ({"n": 0}, "n: got 0"),
@@ -193,7 +194,7 @@ def test_setting_variables_to_what_they_are_changes_nothing(lcm, held_out):
     np.testing.assert_allclose(found.x, lcm.decode(encoding.noise), atol=1e-3)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "message"),
     [
         ({"z9": 1.0}, "values: got the variable 'z9', expected some of z1, z2, z3"),

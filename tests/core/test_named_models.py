@@ -8,6 +8,7 @@ from pyro_lcm import InterventionPairs, LatentCausalModel, simulate_scaling
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS, build, spec_of
+from tables import each_row
 
 WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
 CASES = {name: {} for name in SPECS} | {
@@ -115,7 +116,7 @@ def test_a_loaded_model_is_the_saved_one(named, held_out, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"graph": "all"}])
 def test_the_explicit_model_finds_a_chain(train, held_out, options):
-    budget = Budget(refine=200, solutions=1500, batch_size=256)
+    budget = Budget(refine=100, solutions=800, batch_size=256)
     model = LatentCausalModel("elcm", options=options).fit(train, budget=budget, seed=0, progress=False)
     scores = model.evaluate(held_out, dci_rows=500)
     assert scores["mcc"] > 0.99
@@ -142,7 +143,7 @@ def test_sets_of_targets_are_for_models_that_take_them(train):
         LatentCausalModel("ilcm").fit(pairs, progress=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "message"),
     [
         ({"model": "elcm", "graph": "tree"}, "^graph: got 'tree'"),

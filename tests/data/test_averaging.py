@@ -5,6 +5,7 @@ import pytest
 
 from pyro_lcm.data.averaging import AveragedImages, averaged, smaller_size
 from pyro_lcm.data.pixels import unit_range
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, size=(4, 3, 24, 36)).astype(np.uint8)
@@ -45,7 +46,7 @@ def test_one_number_is_the_shorter_side(size, full, expected):
     assert smaller_size(size, full) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("size", "message"),
     [
         (64, r"size: got 64 by 96 for images of 24 by 36 pixels, expected at least 1 and at most"),

@@ -5,6 +5,7 @@ import pytest
 
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
+from tables import each_row
 
 
 def _pairs(rows, width=2, seed=0):
@@ -29,7 +30,7 @@ def test_given_pairs_are_taken_as_they_are():
     assert hold_out(pairs, given, seed=0) == (pairs, given)
 
 
-@pytest.mark.parametrize("validation", [0.1, _pairs(60, seed=1)])
+@each_row("validation", [0.1, _pairs(60, seed=1)])
 def test_too_few_or_equal_pairs_are_refused(validation):
     with pytest.raises(ValueError, match=r"^pairs: got 49 pairs, expected at least 50"):
         hold_out(_pairs(49), validation, seed=0)
@@ -38,7 +39,7 @@ def test_too_few_or_equal_pairs_are_refused(validation):
         hold_out(same, validation, seed=0)
 
 
-@pytest.mark.parametrize("validation", [0.0, 1.0, _pairs(60, width=3)])
+@each_row("validation", [0.0, 1.0, _pairs(60, width=3)])
 def test_a_validation_set_that_does_not_fit_is_named(validation):
     with pytest.raises(ValueError, match=r"^validation: got"):
         hold_out(_pairs(60), validation, seed=0)

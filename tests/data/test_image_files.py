@@ -6,6 +6,7 @@ from PIL import Image
 
 from pyro_lcm.data import image_files
 from pyro_lcm.data.image_files import ImageFiles
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, size=(20, 16, 24, 3)).astype(np.uint8)
@@ -120,9 +121,7 @@ def test_what_is_wrong_with_pixels_is_named_when_they_are_decoded(tmp_path, kind
         images[:]
 
 
-@pytest.mark.parametrize(
-    ("files", "workers", "message"), [([], None, "files: got none"), (["a.png"], 0, "workers: got 0")]
-)
+@each_row(("files", "workers", "message"), [([], None, "files: got none"), (["a.png"], 0, "workers: got 0")])
 def test_arguments_are_checked(files, workers, message):
     with pytest.raises(ValueError, match=message):
         ImageFiles(files, workers=workers)

@@ -6,6 +6,7 @@ import torch
 
 from pyro_lcm.data import UNKNOWN_TARGET, InterventionPairs
 from pyro_lcm.data import checks as checks_module
+from tables import each_row
 
 N, D, DIM = 12, 5, 3
 
@@ -113,7 +114,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN.keys())
+@each_row("changes", BROKEN.values())
 def test_broken_arrays_are_named(changes):
     arrays, message = changes
     with pytest.raises(ValueError, match=message):
@@ -147,7 +148,7 @@ def test_a_slice_is_a_view():
     assert np.shares_memory(pairs[2:5].x, pairs.x)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("index", "error", "message"),
     [
         *((index, ValueError, "index: got") for index in (3, 1.5, [[0]], [0.0], np.zeros(N - 1, bool), "a", [])),
@@ -174,7 +175,7 @@ def test_split_is_a_seeded_partition():
     assert not np.array_equal(pairs.split((0.7,), seed=4)[0].x, parts[0].x)
 
 
-@pytest.mark.parametrize("fractions", [(), (0.5, 0.6), (0.0, 0.5), (-0.1, 0.5), (0.999, 0.001)])
+@each_row("fractions", [(), (0.5, 0.6), (0.0, 0.5), (-0.1, 0.5), (0.999, 0.001)])
 def test_bad_fractions_are_refused(fractions):
     with pytest.raises(ValueError, match="fractions: got"):
         make().split(fractions, seed=0)

@@ -6,6 +6,7 @@ import pytest
 from pyro_lcm.data import lazy as lazy_module
 from pyro_lcm.data.files import read_arrays, write_arrays
 from pyro_lcm.data.lazy import LazyRows, RowsOf, as_rows
+from tables import each_row
 
 WHOLE = np.arange(40.0).reshape(10, 4)
 
@@ -64,9 +65,7 @@ def test_dtypes_and_copies():
         np.array(RowsOf(WHOLE), copy=False)
 
 
-@pytest.mark.parametrize(
-    ("index", "error"), [([10], IndexError), ([-11], IndexError), ([[0]], ValueError), ([0.5], ValueError)]
-)
+@each_row(("index", "error"), [([10], IndexError), ([-11], IndexError), ([[0]], ValueError), ([0.5], ValueError)])
 def test_other_indices_are_refused(index, error):
     with pytest.raises(error, match="index: got"):
         as_rows(index, 10)

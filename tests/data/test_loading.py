@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from pyro_lcm.data.loading import holds_observations, read_observations
+from tables import each_row
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(6, 16, 16, 3)).astype(np.uint8)
 
@@ -37,7 +38,7 @@ def test_vectors_too(tmp_path):
     np.testing.assert_array_equal(read_observations(tmp_path / "v.npy"), np.eye(3))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "array", "layout", "message"),
     [
         ("a.npy", np.array([[0.0, np.nan]]), None, r"a\.npy: x: got nan at index \(0, 1\)"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.data.pair_tables import find_pairs
+from tables import each_row
 
 
 def touch(folder, *names):
@@ -79,7 +80,7 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("text", TABLES, ids=lambda text: text.replace("\n", "|"))
+@each_row("text", TABLES)
 def test_tables_that_are_refused(tmp_path, text):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"t\.csv: .*{TABLES[text]}"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.data.pixels import channels_first, is_image_shape, like_images, unit_range
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 
@@ -54,7 +55,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("shape", "dtype", "layout", "message"), REFUSED.values(), ids=REFUSED.keys())
+@each_row(("shape", "dtype", "layout", "message"), REFUSED.values())
 def test_what_is_refused(shape, dtype, layout, message):
     with pytest.raises(ValueError, match=message):
         channels_first(np.zeros(shape, dtype), "x", layout)

@@ -4,6 +4,7 @@ import torch
 
 from pyro_lcm.data import ScalingSystem, simulate_scaling
 from pyro_lcm.data.mechanisms import draw_weights
+from tables import each_row
 
 FIVE_SIGMA = 5  # a normal variable is that far out with probability 6e-7
 
@@ -141,7 +142,7 @@ def test_one_variable(mixing):
     assert set(pairs.targets) == {0, 1}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         ({"dim": 0}, "dim: got 0, expected at least 1"),

@@ -4,6 +4,7 @@ import torch
 
 from pyro_lcm.data import InterventionPairs, Standardizer, simulate_scaling
 from pyro_lcm.data import standardize as standardize_module
+from tables import each_row
 
 
 def correlated(n, widths, seed=0):
@@ -141,7 +142,7 @@ def test_it_follows_the_module_to_another_dtype():
     assert standardizer(torch.from_numpy(x)).dtype == torch.float64
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "message"),
     [
         (lambda: Standardizer((3,), "zca"), "mode: got 'zca'"),

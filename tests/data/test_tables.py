@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pyro_lcm import InterventionPairs
+from tables import each_row
 
 rng = np.random.default_rng(0)
 X, X_AFTER = rng.normal(size=(2, 30, 2))
@@ -62,7 +63,7 @@ def test_parquet_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
         InterventionPairs.load(tmp_path / "t.parquet")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("table", "how", "message"),
     [
         (frame().drop(columns="b_after"), {}, "without their other side: b_before"),
@@ -94,7 +95,7 @@ def test_files_that_are_wrong_are_named(tmp_path):
         InterventionPairs.load(tmp_path / "x.npz", before="*_before")
 
 
-@pytest.mark.parametrize("wrong", [{"layout": "NHWC"}, {"size": 8}, {"mmap": True}])
+@each_row("wrong", [{"layout": "NHWC"}, {"size": 8}, {"mmap": True}])
 def test_options_of_images_and_arrays_are_refused(tmp_path, wrong):
     frame().to_csv(tmp_path / "pairs.csv", index=False)
     with pytest.raises(ValueError, match=rf"pairs.csv: got {next(iter(wrong))}=.* for a table of numbers, expected"):

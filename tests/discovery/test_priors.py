@@ -7,6 +7,7 @@ import pytest
 
 from pyro_lcm.causal.dag import all_dags
 from pyro_lcm.discovery.priors import GraphPrior, log_linear_extensions
+from tables import each_row
 
 
 def agreeing_orders(graph):
@@ -61,16 +62,7 @@ def test_order_modular_prior_counts_linear_extensions():
     assert np.exp(log_linear_extensions(np.zeros((1, 8, 8))))[0] == pytest.approx(40320)
 
 
-def test_names_become_indices():
-    prior = GraphPrior.with_names(
-        ["raf", "mek", "erk"], required=[("raf", "mek")], forbidden=[("erk", "raf")], tiers=[["raf"], ["erk"]]
-    )
-    assert prior == GraphPrior(required=((0, 1),), forbidden=((2, 0),), tiers=((0,), (2,)))
-    with pytest.raises(ValueError, match="akt"):
-        GraphPrior.with_names(["raf"], required=[("raf", "akt")])
-
-
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "message"),
     [
         ({"edge_probability": 0.0}, "edge_probability"),

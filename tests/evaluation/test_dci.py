@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.evaluation import completeness, dci, disentanglement
+from tables import each_row
 
 
 def entropy(*shares):
@@ -44,7 +45,7 @@ def test_scores_do_not_depend_on_order_or_sign():
     assert completeness(shuffled) == pytest.approx(completeness(importance))
 
 
-@pytest.mark.parametrize("bad", [[[np.nan]], [1.0, 2.0], np.zeros((0, 2))])
+@each_row("bad", [[[np.nan]], [1.0, 2.0], np.zeros((0, 2))])
 def test_importances_must_be_a_finite_matrix(bad):
     with pytest.raises(ValueError, match="importance: got"):
         disentanglement(bad)
@@ -123,7 +124,7 @@ def test_one_variable(factors):
     assert (result.disentanglement, result.completeness) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize(("n", "rows"), [(9, 100), (100, 9)])
+@each_row(("n", "rows"), [(9, 100), (100, 9)])
 def test_few_rows_are_refused(factors, n, rows):
     with pytest.raises(ValueError, match="rows: got 9, expected at least 10"):
         dci(factors[:n], factors[:n], rows=rows)

@@ -6,6 +6,7 @@ import pytest
 
 from pyro_lcm.data import InterventionPairs, simulate_scaling
 from pyro_lcm.evaluation import METRICS, evaluate_latents
+from tables import each_row
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_other_widths(pairs):
     assert np.isfinite([value for value in narrow.values() if value is not None]).all()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "message"),
     [
         ({"causal": np.full((1500, 4), np.nan)}, "causal: got nan"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.evaluation import align, intervention_accuracy, match, most_likely_targets, set_accuracy
+from tables import each_row
 
 
 def test_right_matching_reaches_the_best_over_all_permutations():
@@ -41,7 +42,7 @@ def test_probabilities_are_read_as_their_largest():
     assert intervention_accuracy(probabilities, [0, 2], match(np.eye(2))) == 1.0
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("inferred", "true", "message"),
     [
         ([3], [0], "targets: got 3 to 3, expected 0"),

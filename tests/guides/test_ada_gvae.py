@@ -8,6 +8,7 @@ from torch.distributions import kl_divergence
 
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, divergence
 from pyro_lcm.nn import VectorEncoder
+from tables import each_row
 
 DIM = 3
 
@@ -90,7 +91,7 @@ def test_targets_of_the_guide_are_probabilities_and_point_at_what_moved(sides):
     assert probabilities.argmax(-1).tolist() == [2]
 
 
-@pytest.mark.parametrize(("option", "value"), [("average", "median"), ("changed", 4), ("changed", -1)])
+@each_row(("option", "value"), [("average", "median"), ("changed", 4), ("changed", -1)])
 def test_wrong_options_are_named(option, value):
     with pytest.raises(ValueError, match=f"{option}: got"):
         AdaGVAEGuide(DIM, VectorEncoder(DIM, DIM), **{option: value})

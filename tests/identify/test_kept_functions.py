@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pyro_lcm.identify.kept_functions import find_kept_functions
+from tables import each_row
 
 
 def _pairs(n):
@@ -82,7 +83,7 @@ def test_a_careful_search_finds_what_is_small_beside_the_others():
     assert float(change[target == 8].median()) > 5 * float(change[(target > 0) & (target < 8)].median())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("group", "weights", "message"),
     [
         (torch.zeros(4).long(), torch.ones(1, 1), r"^group: got shape \(4,\)"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.identify.single_targets import find_single_targets
+from tables import each_row
 
 
 def _chain(n, seed, bend=lambda z: z):
@@ -32,9 +33,9 @@ def _purity(found, target):
 
 
 def test_pairs_of_one_target_are_found_though_no_feature_is_a_variable():
-    before, after, target = _chain(6000, 0)
+    before, after, target = _chain(2500, 0)
     mixing = np.random.default_rng(1).normal(size=(before.shape[1], 15))
-    single = find_single_targets(before @ mixing, after @ mixing, 3, steps=150)
+    single = find_single_targets(before @ mixing, after @ mixing, 3, steps=100)
     found = single.target
     assert set(np.unique(found)) == {0, 1, 2, 3}
     for number in (1, 2, 3):  # the function of a variable is what its pairs change, and nobody else's
@@ -53,7 +54,7 @@ def test_known_targets_are_kept_and_the_others_found_by_the_functions_of_theirs(
 
 
 def test_the_same_seed_finds_the_same():
-    before, after, _ = _chain(1000, 2)
+    before, after, _ = _chain(400, 2)
     first, second = (find_single_targets(before, after, 3, seed=4, steps=10).target for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
@@ -63,10 +64,10 @@ def test_one_variable_is_the_target_of_all_pairs_that_differ():
     x = rng.normal(size=(500, 3))
     moved = x.copy()
     moved[::2] += 1 + rng.random((250, 3))
-    np.testing.assert_array_equal(find_single_targets(x, moved, 1).target, np.tile([1, 0], 250))
+    np.testing.assert_array_equal(find_single_targets(x, moved, 1, steps=50).target, np.tile([1, 0], 250))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "after", "dim", "message"),
     [
         (np.zeros((4, 2)), np.ones((4, 3)), 2, r"^after: got shape \(4, 3\)"),

@@ -7,6 +7,7 @@ import torch
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import CodeObjective, _begin_at, fit_code
+from tables import each_row
 
 
 def _bars(n, seed):
@@ -28,8 +29,8 @@ def _bars(n, seed):
 
 @pytest.fixture(scope="module")
 def fitted():
-    pairs, noise = _bars(3000, 0)
-    code, result = fit_code(pairs, 2, seed=0, out=None, resume=False, device="cpu", progress=False, steps=1200)
+    pairs, noise = _bars(1500, 0)
+    code, result = fit_code(pairs, 2, seed=0, out=None, resume=False, device="cpu", progress=False, steps=600)
     return code, result, pairs, noise
 
 
@@ -65,7 +66,7 @@ def test_where_the_target_is_not_the_codes_of_a_pair_are_one():
 
 
 def test_a_cut_off_code_is_gone_on_with_exactly(tmp_path):
-    pairs, _ = _bars(600, 1)
+    pairs, _ = _bars(200, 1)
     options = {"seed": 0, "device": "cpu", "progress": False, "steps": 40}
     whole, _ = fit_code(pairs, 2, out=None, resume=False, **options)
     fit_code(pairs, 2, out=tmp_path, resume=False, **options)
@@ -74,7 +75,7 @@ def test_a_cut_off_code_is_gone_on_with_exactly(tmp_path):
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "message"),
     [
         (lambda: ImageCode((1, 8, 8), 0), "^dim: got 0, expected at least 1"),

@@ -10,6 +10,7 @@ from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.images import units as module
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.units import ImageUnits, units_from_config
+from tables import each_row
 
 SHAPE = (3, 8, 8)
 
@@ -73,7 +74,7 @@ def test_it_is_built_again_of_its_configuration(units, images):
     np.testing.assert_array_equal(again.transform(images), units.transform(images))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("call", "message"),
     [
         (lambda units: ImageUnits(units.code, Standardizer((4,))), r"codes: got a standardiser of shape \(4,\)"),

@@ -4,7 +4,9 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from torch.distributions import MultivariateNormal
+from pyro.infer import config_enumerate
+from pyro.infer.mcmc.util import initialize_model
+from torch.distributions import MultivariateNormal, Normal
 
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.training.objective import PairObjective
@@ -162,5 +164,34 @@ def linear_posterior():
         log_evidence = torch.stack(log_evidence)
         weights = log_evidence.softmax(0).unsqueeze(-1)
         return (weights * torch.stack(means)).sum(0), log_evidence.logsumexp(0) - torch.tensor(dim + 1.0).log()
+
+    return compute
+
+
+@pytest.fixture
+def mcmc_density():
+    """The log density of a program that HMC and NUTS climb, at given latents."""
+
+    def compute(program, pairs, latents):
+        enumerated = config_enumerate(program)
+        _, potential, _, _ = initialize_model(enumerated, pairs, {"size": len(pairs[0])}, max_plate_nesting=1)
+        return -potential(latents)
+
+    return compute
+
+
+@pytest.fixture
+def summed_density():
+    """log p(e, r, x, x~) of each pair, summed by hand over targets, which are as probable as each other."""
+
+    def compute(redrawn_dist, x_dist, x, x_after, noise, redrawn):
+        dim = noise.shape[1]
+        given = [x_dist(noise).log_prob(x), Normal(0.0, 1.0).log_prob(noise).sum(-1)]
+        given.append(redrawn_dist(noise).log_prob(redrawn).sum(-1))
+        after = [
+            x_dist(torch.where(torch.arange(1, dim + 1) == target, redrawn, noise)).log_prob(x_after)
+            for target in range(dim + 1)
+        ]
+        return sum(given) + torch.stack(after).logsumexp(0) - torch.tensor(dim + 1.0).log()
 
     return compute

@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from pyro_lcm.discovery.arviz_compat import load_container, make_container, save_container
+from pyro_lcm.discovery.arviz_compat import arviz_module, make_container, save_container
 from pyro_lcm.reasoning import KnownStructure, Uncertainty, average_effects, dose_response, individual_effects
 
 Z = np.random.default_rng(3).normal(size=(10, 3))
@@ -52,7 +52,7 @@ def test_average_of_individual_effects():
 def test_dose_response(tmp_path):
     container = dose_response(CURVED, "a", [-1.0, 0.0, 3.0], x=Z, uncertainty=FEW)
     save_container(container, tmp_path / "effects.nc")
-    response = load_container(tmp_path / "effects.nc")["posterior"]["response"]
+    response = arviz_module().from_netcdf(tmp_path / "effects.nc")["posterior"]["response"]
     own_b = (Z[:, 1] - Z[:, 0] ** 2).mean()
     np.testing.assert_allclose(response.sel(outcome="b")[0, 0], own_b + np.array([1.0, 0.0, 9.0]))
     assert response["dose"].values.tolist() == [-1.0, 0.0, 3.0]

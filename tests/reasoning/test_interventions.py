@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pyro_lcm.reasoning import KnownStructure, Shift, counterfactual, edit, intervene
+from tables import each_row
 
 Z = np.random.default_rng(3).normal(size=(10, 3))
 
@@ -71,7 +72,7 @@ def test_editing_without_effects_changes_the_targets_only(linear):
     np.testing.assert_allclose(with_effects.x, counterfactual(scm, Z, {"a": Shift(by=1.0)}).x)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "message"),
     [
         ({"d": 1.0}, r"got the variable 'd', expected some of a, b, c"),

@@ -13,6 +13,7 @@ from pyro_lcm import reasoning
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.discovery.arviz_compat import make_container
 from pyro_lcm.registry import build
+from tables import each_row
 
 FEW = lcm.Uncertainty(draws=2, rows=20)
 
@@ -52,7 +53,7 @@ def test_values_of_every_kind_at_once(fitted, observations):
     assert found.x.shape == found.x_before.shape == observations.shape
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "message"),
     [
         ({"d": 1.0}, "values: got the variable 'd', expected some of a, b, c"),

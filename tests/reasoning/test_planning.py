@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.reasoning import Range, Uncertainty, intervene, plan
+from tables import each_row
 
 Z = np.random.default_rng(4).normal(size=(8, 3))
 ANY = Range(-3.0, 3.0)
@@ -61,7 +62,7 @@ def test_the_probability_of_success_is_what_is_known_of_the_outcome(linear, fitt
         plan(linear[0], Z, Z, {"a": ANY}).success(1.0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "message"),
     [
         ({"allowed": {"d": ANY}}, "allowed: got 'd'"),

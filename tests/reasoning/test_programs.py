@@ -9,6 +9,7 @@ from pyro.infer.autoguide import AutoNormal
 
 from pyro_lcm.reasoning import KnownStructure, density_program, intervene, noise_draws, program
 from pyro_lcm.reasoning.structure import StructuralModel
+from tables import each_row
 
 NOISE = torch.tensor([[0.1, -0.3, 0.7], [1.0, 2.0, -1.0]], dtype=torch.float64)
 
@@ -17,7 +18,7 @@ def observed_again(scm):
     return {"b": torch.zeros(2), "causal": torch.zeros(2, 3), "x": torch.zeros(2, 3)}
 
 
-@pytest.mark.parametrize("site", ["b", "causal", "x"])
+@each_row("site", ["b", "causal", "x"])
 def test_conditioning_a_deterministic_site_raises(linear, site):
     scm = linear[0]
     conditioned = pyro.condition(program(scm), {site: observed_again(scm)[site]})

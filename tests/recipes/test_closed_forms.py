@@ -10,7 +10,7 @@ from pyro_lcm.architecture import Architecture
 from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.recipes.calibrate import Calibrate, posterior_sd
 from pyro_lcm.recipes.encodings import encode_in_chunks, sample_pairs
-from pyro_lcm.recipes.initialize import Initialize
+from pyro_lcm.recipes.initialize import Initialize, initialize
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.registry import build
 from pyro_lcm.training.sources import TensorSource
@@ -269,3 +269,10 @@ def test_calibration_sets_the_sd_of_an_encoder_that_was_trained_before():
     sd = objective.guide.encoder(source.tensors["x"])[1]
     expected = posterior_sd(objective.model.decoder, _encode(objective, source))
     torch.testing.assert_close(sd, expected.expand_as(sd), rtol=0.1, atol=0)
+
+
+def test_a_guide_that_variables_cannot_be_searched_for_with_is_named():
+    model, guide = build(Architecture("ilcm", DIM, DIM))
+    del guide.target_encoder
+    with pytest.raises(ValueError, match=r"^guide: got ILCMGuide, expected one with a target_encoder"):
+        initialize(model, guide, {})

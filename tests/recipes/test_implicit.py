@@ -15,6 +15,7 @@ from pyro_lcm.recipes.readouts import FindFeatureReadouts
 from pyro_lcm.recipes.structure import FindGraph
 from pyro_lcm.registry import build
 from pyro_lcm.training.phases import Phase
+from tables import each_row
 
 ROWS = 30
 
@@ -89,7 +90,7 @@ def test_the_budget_sets_steps_and_batches():
     assert [phases[name].batch_size for name in ("fit", "order", "refine")] == [7, 14, 7]
 
 
-@pytest.mark.parametrize("field", ["reconstruct", "unmix", "refine", "solutions", "batch_size", "fit"])
+@each_row("field", ["reconstruct", "unmix", "refine", "solutions", "batch_size", "fit"])
 def test_a_budget_out_of_range_is_named(field):
     with pytest.raises(ValueError, match=f"^{field}: got -1"):
         Budget(**{field: -1})

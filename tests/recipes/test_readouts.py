@@ -79,7 +79,7 @@ def test_solution_functions_are_fitted_to_readouts_only_once_these_are_set(syste
     with torch.no_grad():
         FindReadouts()(objective, source, 0)
     optimizer = torch.optim.Adam(objective.model.solution.parameters(), 1e-2)
-    for _ in range(500):
+    for _ in range(300):
         optimizer.zero_grad()
         objective(batch, **how)[0].backward()
         optimizer.step()

@@ -16,6 +16,7 @@ from pyro_lcm.studies.violations import (
     violation_jobs,
 )
 from pyro_lcm.text_files import read_json
+from tables import each_row
 
 FEW = ["--violations.n=400", "--violations.n-test=200", "--dci-rows=100", "--budget.refine=5"]
 
@@ -26,7 +27,7 @@ def test_there_are_kinds_enough_and_a_third_is_sound():
     assert 3 * groups.count("sound") >= len(groups)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each_row("name", KINDS)
 def test_a_kind_is_the_same_for_a_seed_and_has_its_truth(name):
     kind = KINDS[name]
     first, again, other = (kind.sample(60, seed=seed) for seed in (3, 3, 4))

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pyro_lcm.training.batch_order import BatchOrder
+from tables import each_row
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(10, 3), (12, 4), (7, 5), (5, 1)])
@@ -43,7 +44,7 @@ def test_processes_share_a_batch(size, batch_size):
         assert torch.equal(torch.cat(parts), whole.index(step))
 
 
-@pytest.mark.parametrize(("size", "batch_size", "processes"), [(10, 3, 2), (1, 2, 2)])
+@each_row(("size", "batch_size", "processes"), [(10, 3, 2), (1, 2, 2)])
 def test_batch_that_cannot_be_shared_is_an_error(size, batch_size, processes):
     with pytest.raises(ValueError, match="batch_size"):
         BatchOrder(size, batch_size, seed=0, processes=processes)

@@ -7,6 +7,7 @@ import torch
 
 from pyro_lcm import random_state, tensor_files, text_files
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree, write_tree
+from tables import each_row
 
 CPU = torch.device("cpu")
 
@@ -41,7 +42,7 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x02\x00\x00\x00\x00\x00\x00\x00{}"])
+@each_row("content", [b"", b"not a checkpoint", b"\x02\x00\x00\x00\x00\x00\x00\x00{}"])
 def test_unreadable_file_is_an_error_that_names_it(tmp_path, content):
     file = tmp_path / "step-000000000001.safetensors"
     file.write_bytes(content)

@@ -9,6 +9,7 @@ from torch import nn
 from pyro_lcm.random_state import derive_seed
 from pyro_lcm.training import Cosine, Linear, Phase, TensorSource, fit
 from pyro_lcm.training.batch_order import BatchOrder
+from tables import each_row
 
 SEED = 3
 
@@ -377,7 +378,7 @@ class _Wrong(Slope):
         return self.output(self.moved)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("call", "message"),
     [
         (lambda: _fit(lambda tensors: 0, _data(), [Phase("a", 1)]), "objective: expected a torch module"),

@@ -12,6 +12,7 @@ from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.registry import build
 from pyro_lcm.training.handlers import LatentWeight, MaskSite, TopHypotheses
 from pyro_lcm.training.objective import PairObjective
+from tables import each_row
 
 PROBABILITIES = torch.tensor([[0.1, 0.6, 0.25, 0.05], [0.4, 0.2, 0.1, 0.3]])
 
@@ -65,13 +66,13 @@ def test_observed_targets_and_other_sites_stay():
     assert isinstance(nodes["other"]["fn"].base_dist, Categorical)
 
 
-@pytest.mark.parametrize("number", [0, -1])
+@each_row("number", [0, -1])
 def test_fewer_hypotheses_than_one_are_an_error(number):
     with pytest.raises(ValueError, match=f"hypotheses: got {number}"):
         TopHypotheses(number)
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan")])
+@each_row("weight", [0.0, -1.0, float("nan")])
 def test_weights_are_positive(weight):
     with pytest.raises(ValueError, match="weight: got"):
         LatentWeight(weight)

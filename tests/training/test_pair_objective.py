@@ -14,6 +14,7 @@ from pyro_lcm.nn import VectorDecoder, VectorEncoder
 from pyro_lcm.registry import build
 from pyro_lcm.training.handlers import TopHypotheses
 from pyro_lcm.training.objective import PairObjective
+from tables import each_row
 
 ROWS = 12
 
@@ -104,7 +105,7 @@ def test_the_global_store_and_its_contents_are_left_alone(objective, batch):
     pyro.clear_param_store()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "message"),
     [({"hypotheses": 0}, "hypotheses: got 0"), ({"kl_weight": 0.0}, "weight: got 0.0")],
 )

@@ -5,6 +5,7 @@ import yaml
 
 from pyro_lcm.training import Cosine, Linear, Phase, WarmUp
 from pyro_lcm.training.phases import describe
+from tables import each_row
 
 
 def _phase(**changes):
@@ -53,7 +54,7 @@ def test_phase_does_not_change_with_what_it_was_made_from():
         phase.steps = 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "message"),
     [
         ({"name": ""}, "name"),
@@ -85,7 +86,7 @@ def test_errors_name_the_field(changes, message):
         _phase(**changes)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("plain", "message"),
     [
         ({"name": "a"}, "'steps' is missing"),

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from pyro_lcm.training.schedules import Constant, Cosine, Linear, WarmUp, schedule_from_dict, schedule_to_dict
+from tables import each_row
 
 EVERY = [
     Constant(0.3),
@@ -31,14 +32,14 @@ def test_plain_data_round_trip(schedule):
     assert schedule_from_dict(schedule_to_dict(schedule)) == schedule
 
 
-@pytest.mark.parametrize("schedule", EVERY)
-@pytest.mark.parametrize("progress", [-0.01, 1.01, float("nan")])
+@each_row("schedule", EVERY)
+@each_row("progress", [-0.01, 1.01, float("nan")])
 def test_progress_outside_the_phase_is_an_error(schedule, progress):
     with pytest.raises(ValueError, match="progress"):
         schedule.value(progress)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("plain", "message"),
     [
         ({"schedule": "step", "start": 0}, "expected one of constant, linear"),

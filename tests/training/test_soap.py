@@ -8,6 +8,7 @@ from torch import nn
 
 from pyro_lcm.training import Phase, fit
 from pyro_lcm.training.soap import SOAP
+from tables import each_row
 
 
 def _rosenbrock_like(parameter, target):
@@ -79,7 +80,7 @@ def test_parameters_without_a_gradient_stay():
     assert not torch.equal(moving, torch.ones(2, 2))
 
 
-@pytest.mark.parametrize("given", [{"betas": (1.0, 0.9)}, {"every": 0}])
+@each_row("given", [{"betas": (1.0, 0.9)}, {"every": 0}])
 def test_numbers_out_of_range_are_named(given):
     with pytest.raises(ValueError, match=next(iter(given))):
         SOAP([nn.Parameter(torch.zeros(1))], **given)

@@ -11,6 +11,7 @@ from pyro_lcm.viz.images import (
     reconstructions_figure,
     traversals_figure,
 )
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 SEEN = RNG.random((4, 3, 6, 8))
@@ -83,7 +84,7 @@ def test_counterfactuals_stand_beside_their_images():
     assert titles(figure) == ["this image", "had a\nbeen high", "had b\nbeen high"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("draw", "message"),
     [
         (lambda: image_grid(SEEN), r"images: got shape \(4, 3, 6, 8\), expected \(rows, columns, C, H, W\)"),

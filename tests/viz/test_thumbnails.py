@@ -5,6 +5,7 @@ import pytest
 
 from pyro_lcm.viz.style import save_figure
 from pyro_lcm.viz.thumbnails import thumbnails_graph_figure
+from tables import each_row
 
 NAMES = ["a", "b", "c"]
 ADJACENCY = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
@@ -34,7 +35,7 @@ def test_a_graph_with_a_cycle_is_drawn():
     assert arrows(thumbnails_graph_figure(cycle, PICTURES, NAMES).axes[0]) == 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("pictures", "names", "message"),
     [
         (PICTURES, ["a", "b"], "names, thumbnails: got 2 and 3, expected 3"),

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 KEYS = ("original_latents", "epsilon", "imgs", "pressed", "intervention_labels", "intervention_masks")
 SHAPES: dict[str, tuple[int, ...]] = {
     "original_latents": (2, 4),

@@ -21,6 +21,7 @@ from pyro_lcm.data.causal_circuit import program
 from pyro_lcm.data.causal_circuit.layout import Split, encode_jpeg
 from pyro_lcm.data.causal_circuit.render import SIZES, Renderer
 from pyro_lcm.data.files import read_arrays, write_arrays
+from pyro_lcm.data.limits import check_least
 from pyro_lcm.jobs import run_jobs
 
 SHARD = 1000
@@ -83,11 +84,7 @@ def plan_shards(
     Raises:
         ValueError: If an argument is out of range.
     """
-    for name, value, least in (("pairs", pairs, 1), ("n_val", n_val, 0), ("n_test", n_test, 0), ("shard", shard, 1)):
-        if value < least:
-            raise ValueError(f"{name}: got {value}, expected at least {least}")
-    if seed < 0:
-        raise ValueError(f"seed: got {seed}, expected at least 0")
+    check_least(pairs=(pairs, 1), n_val=(n_val, 0), n_test=(n_test, 0), shard=(shard, 1), seed=(seed, 0))
     if size not in SIZES:
         raise ValueError(f"size: got {size}, expected one of {', '.join(map(str, SIZES))} pixels")
     if not 1 <= quality <= 100:

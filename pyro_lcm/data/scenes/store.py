@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from pyro_lcm.data.limits import check_memory
+from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.scenes.contract import Scene
 from pyro_lcm.data.scenes.system import CHUNK, SceneSystem, noise_generator, with_noise
 from pyro_lcm.jobs import run_jobs
@@ -84,9 +84,7 @@ def plan_sample(system: SceneSystem, folder: str | Path, pairs: int, *, seed: in
     Raises:
         ValueError: If an argument is out of range.
     """
-    for name, value, least in (("pairs", pairs, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{name}: got {value}, expected at least {least}")
+    check_least(pairs=(pairs, 1), seed=(seed, 0))
     check_memory("n", pairs, 8 * 4 * system.dim)
     return Sample(system, Path(folder), pairs, seed)
 

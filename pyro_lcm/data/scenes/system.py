@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm import random_state
 from pyro_lcm.causal.dag import as_adjacency, random_dag, topological_order
-from pyro_lcm.data.limits import check_memory
+from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling_program import ScalingProgram
 from pyro_lcm.data.scenes.catalogue import find_scene
@@ -107,9 +107,7 @@ class SceneSystem:
         Raises:
             ValueError: If an argument is out of range.
         """
-        for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-            if value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        check_least(n=(n, 1), seed=(seed, 0))
         check_memory("n", n, 8 * 4 * self.dim)
         own = random_state.derive_seed(self.seed, "scenes/latents", seed)
         with random_state.isolated(own, torch.device("cpu")), torch.no_grad():

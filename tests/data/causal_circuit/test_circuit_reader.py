@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from pyro_lcm.data import InterventionPairs
 from pyro_lcm.data.causal_circuit import CausalCircuit, layout, program, tiny_set
 from pyro_lcm.data.causal_circuit.tiny import FOLDER
+from tables import each_row
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_damaged_shard_is_named(tmp_path, arrays):
         CausalCircuit(tmp_path, "test")
 
 
-@pytest.mark.parametrize("rows", [[7], list(range(20))])
+@each_row("rows", [[7], list(range(20))])
 def test_a_damaged_image_is_named(tmp_path, arrays, rows):
     arrays["imgs"][7, 1] = arrays["imgs"][7, 1][:200]
     np.savez(tmp_path / "test.npz", **arrays)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.data.scenes import Arc, Shape, ShapesScene, measure_sight
+from tables import each_row
 
 
 def test_a_variable_behind_another_shape_is_found():
@@ -29,7 +30,7 @@ def test_two_variables_that_do_the_same_are_found():
     assert measure_sight(Twice(), 20).rank < 0.05
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"n": 0}, "n: got 0"), ({"step": 0.0}, "step: got 0.0")])
+@each_row(("arguments", "message"), [({"n": 0}, "n: got 0"), ({"step": 0.0}, "step: got 0.0")])
 def test_arguments_out_of_range_are_refused(arguments, message):
     scene = ShapesScene(name="s", shapes=(Shape(outline="disc", x=Arc("a", 0.2, 0.8)),))
     with pytest.raises(ValueError, match=message):

@@ -6,6 +6,7 @@ import pytest
 from pyro_lcm.data.scenes import Arc, Background, Shape, ShapesScene
 from pyro_lcm.data.scenes.outlines import OUTLINES
 from pyro_lcm.data.scenes.paint import colours
+from tables import each_row
 
 BLACK = Background(level=0.0)
 AREAS = {
@@ -123,7 +124,7 @@ def test_blocks_and_sizes_do_not_matter():
     assert np.abs(large - scene.renderer(32).paint(z[:5])).mean() < 1.0
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("z", "message"),
     [
         ([[0.1, 0.2]], r"z: got shape \(1, 2\), expected \(N, 1\)"),

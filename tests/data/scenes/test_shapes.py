@@ -3,6 +3,7 @@
 import pytest
 
 from pyro_lcm.data.scenes import Arc, Background, Shape, ShapesScene
+from tables import each_row
 
 DISC = Shape(outline="disc", x=Arc("place", 0.2, 0.8))
 
@@ -23,7 +24,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+@each_row(("make", "message"), REFUSED.values())
 def test_what_images_would_not_show_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -6,6 +6,7 @@ import pytest
 from pyro_lcm.data import InterventionPairs
 from pyro_lcm.data.scenes import SceneSystem, find_scene, store
 from pyro_lcm.data.scenes.store import plan_sample, write_samples
+from tables import each_row
 
 KEYS = ("x", "x_after", "targets", "z", "z_after", "noise", "noise_after", "adjacency")
 
@@ -73,7 +74,7 @@ def test_several_processes_write_the_same(system, tmp_path):
     assert_same(tmp_path / "train", system.sample(250))
 
 
-@pytest.mark.parametrize("call", [lambda s, p: plan_sample(s, p, 0), lambda s, p: plan_sample(s, p, 5, seed=-1)])
+@each_row("call", [lambda s, p: plan_sample(s, p, 0), lambda s, p: plan_sample(s, p, 5, seed=-1)])
 def test_arguments_out_of_range_are_refused(system, tmp_path, call):
     with pytest.raises(ValueError, match="got"):
         call(system, tmp_path)

@@ -5,6 +5,7 @@ import pytest
 
 from pyro_lcm.data.scenes import SceneSystem, find_scene, simulate_shapes
 from pyro_lcm.data.scenes.system import with_noise
+from tables import each_row
 
 MIXED = find_scene("mixed")
 
@@ -81,13 +82,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("message", "options"), REFUSED.items(), ids=REFUSED)
+@each_row(("message", "options"), REFUSED.items())
 def test_options_out_of_range_are_refused(message, options):
     with pytest.raises(ValueError, match=message):
         SceneSystem(MIXED, **({"seed": 0} | options))
 
 
-@pytest.mark.parametrize("arguments", [(0,), (10, -1)])
+@each_row("arguments", [(0,), (10, -1)])
 def test_samples_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="got"):
         SceneSystem(MIXED, seed=0).sample(*arguments)

@@ -15,6 +15,7 @@ from pyro_lcm.discovery.exact.subsets import code_sets, set_codes, sum_over_subs
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.bge import BGeScore
+from tables import each_row
 
 
 def linear_data(size, rows=60, seed=0, interventions=False):
@@ -172,7 +173,7 @@ def test_subset_sums_against_loops():
     assert (set_codes(code_sets(np.arange(16), 4)) == np.arange(16)).all()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("size", "prior", "method", "message"),
     [
         (6, GraphPrior(), "enumeration", "at most 5"),
@@ -200,7 +201,7 @@ class Impossible:
         return np.full(len(adjacency), -np.inf)
 
 
-@pytest.mark.parametrize("size", [3, 6])
+@each_row("size", [3, 6])
 def test_a_score_that_rules_out_every_graph_is_an_error(size):
     with pytest.raises(ValueError, match="score"):
         exact_posterior(Impossible(size))

@@ -14,6 +14,7 @@ from pyro_lcm.discovery.posterior import graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.bge import BGeScore
+from tables import each_row
 
 
 def linear_data(size, rows, seed, edge_probability=0.5):
@@ -79,7 +80,7 @@ class TestTables:
                 hits = weight[inside & (fitting & hit[row, j]).any(-1)].logsumexp(0)
                 torch.testing.assert_close(tables.log_sum_hitting(child, allowed, hit)[row, j], hits)
 
-    @pytest.mark.parametrize("candidates", [[[1], [0]], [[1, 1], [0, 2], [0, 1]], [[0, 1], [0, 2], [0, 1]]])
+    @each_row("candidates", [[[1], [0]], [[1, 1], [0, 2], [0, 1]], [[0, 1], [0, 2], [0, 1]]])
     def test_wrong_candidates_are_refused(self, candidates):
         with pytest.raises(ValueError, match="candidates"):
             ParentSetTables(bge(3), GraphPrior(), candidates)
@@ -274,7 +275,7 @@ class TestPosterior:
         assert seen == [(i + 1, 25) for i in range(25)]
         assert container["posterior"]["adjacency"].shape == (2, 20, 3, 3)
 
-    @pytest.mark.parametrize(
+    @each_row(
         "option", [{"draws": 0}, {"chains": 0}, {"warmup": -1}, {"thin": 0}, {"walkers": 0}, {"max_candidates": 0}]
     )
     def test_counts_out_of_range_are_refused(self, option):

@@ -7,6 +7,7 @@ from scipy import integrate, stats
 from pyro_lcm.causal.dag import all_dags
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.bge import BGePrior, BGeScore
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 
@@ -153,7 +154,7 @@ def test_mechanism_posterior_matches_the_wishart_draws():
     np.testing.assert_allclose(np.cov(draws.T), np.cov(expected.T), rtol=0.1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("prior", "name"),
     [
         (BGePrior(mean_precision=0.0), "mean_precision"),

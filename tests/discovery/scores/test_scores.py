@@ -6,6 +6,7 @@ import pytest
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 
@@ -140,7 +141,7 @@ def test_many_variables():
     assert len(set(values.tolist())) == 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "message"),
     [
         ({"values": np.zeros(3)}, "values"),
@@ -159,7 +160,7 @@ def test_data_that_do_not_fit(settings, message):
         GraphData(**{"values": np.zeros((3, 2)), **settings})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("child", "sets", "message"),
     [(3, [[0, 0, 0]], "child"), (0, [[0, 0]], "parent_sets"), (0, [[1, 0, 0]], "own parents")],
 )

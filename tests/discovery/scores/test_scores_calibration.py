@@ -10,6 +10,7 @@ from scipy import stats
 from pyro_lcm.discovery.calibration import edge_calibration
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.bge import BGeScore
+from tables import each_row
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_error_by_hand():
     assert np.isnan(found.predicted[5])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("probability", "truth", "bins", "message"),
     [
         ([], [], 10, "probability"),

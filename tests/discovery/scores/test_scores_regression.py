@@ -7,6 +7,7 @@ from scipy import integrate, stats
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianPrior, LinearGaussianScore
 from pyro_lcm.discovery.scores.nonlinear import NonlinearPrior, NonlinearScore
+from tables import each_row
 
 RNG = np.random.default_rng(0)
 
@@ -126,7 +127,7 @@ def test_targets_and_weights(score):
     np.testing.assert_allclose(found, kept)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("build", "name"),
     [
         (lambda: LinearGaussianPrior(noise_rate=0.0), "noise_rate"),
