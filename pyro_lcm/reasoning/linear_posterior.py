@@ -51,7 +51,7 @@ class LinearPosterior:
         self._rest = np.sqrt(np.square(rest).mean(0))
         self.noise = np.mean([self._off_line(i) for i in range(before.shape[1])], axis=0)
         self._pairs = torch.as_tensor(np.hstack([before, after]), dtype=torch.float64)
-        self._fits: dict[bytes, tuple[LinearMarginal, Array, Array]] = {}
+        self._fits: list[tuple[LinearMarginal, Array, Array]] = []
 
     @property
     def noisy(self) -> bool:
@@ -67,12 +67,18 @@ class LinearPosterior:
         """
         if not self.noisy:
             return self._regressions(graph, rng)
-        key = np.asarray(graph, dtype=np.int8).tobytes()
-        if key not in self._fits:
-            marginal = LinearMarginal(graph)
-            self._fits[key] = (marginal, *marginal.fit(self._pairs, self._regressions(graph, None)))
-        marginal, theta, root = self._fits[key]
+        marginal, theta, root = self._fit(graph)
         return marginal.unpack(theta if rng is None else theta + root @ rng.standard_normal(len(theta)))
+
+    def _fit(self, graph: NDArray[np.integer]) -> tuple[LinearMarginal, Array, Array]:
+        """The likelihood of a graph, where its maximum is and how sure, or those of one with more edges given this."""
+        for marginal, theta, root in self._fits:
+            near = marginal.without(theta, root, graph)
+            if near is not None:
+                return marginal, *near
+        marginal = LinearMarginal(graph)
+        self._fits.append((marginal, *marginal.fit(self._pairs, self._regressions(graph, None))))
+        return self._fits[-1]
 
     def draw_loadings(self, axes: Array, rng: np.random.Generator | None) -> tuple[Array, Array]:
         """What one unit of each noise encoding adds to x, (d, D), and x where all are 0, (D,)."""

@@ -33,6 +33,8 @@ _ROWS = 1024
 """Pairs whose scores are computed at a time, which bounds memory."""
 _CURVED = 6144
 """Pairs of which scores and Hessian are computed, at most; more would not make intervals better."""
+_NEAR = 3.0
+"""Standard deviations from 0, for each coefficient, within which a Gaussian is believed."""
 _RIDGE = 1e-3
 """Added to squared scores, where pairs say nothing of a parameter."""
 
@@ -149,11 +151,36 @@ class LinearMarginal:
         root = along / curved @ along.T @ (vectors * values.clamp(min=0).sqrt())
         return found.numpy(), root.numpy()
 
+    def without(self, theta: Array, root: Array, graph: NDArray[np.integer]) -> tuple[Array, Array] | None:
+        """The posterior of a graph with fewer edges: this one's, given that the coefficients of the others are 0.
+
+        Args:
+            theta: (p,) the mean, as :meth:`fit` gives it.
+            root: (p, p) a square root of its covariance.
+            graph: (d, d) ``[parent, child]``.
+
+        Returns:
+            Mean and root, of this graph's parameters; None where it has edges that this one has not, or where the
+            likelihood, which is a Gaussian near its maximum, would have to be one far away.
+        """
+        kept = np.asarray(graph) != 0
+        if (kept & ~self.graph).any():
+            return None
+        first = sum(self._sizes[:6])
+        gone = [first + at for at, edge in enumerate(self._edges) if not kept[edge]]
+        if not gone:
+            return theta, root
+        gain = np.linalg.solve(root[gone] @ root[gone].T, root[gone] @ root.T).T
+        if theta[gone] @ np.linalg.solve(root[gone] @ root[gone].T, theta[gone]) > _NEAR**2 * len(gone):
+            return None
+        return theta - gain @ theta[gone], root - gain @ root[gone]
+
     def _scores(self, theta: Tensor, pairs: Tensor) -> Tensor:
         """Sum over pairs of the squared scores, (p, p)."""
+        each = torch.func.grad(lambda at, pair: self.log_density(at, pair.unsqueeze(0)).sum())
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
         for part in _some(pairs).split(_ROWS):
-            score = torch.func.jacfwd(lambda at, part=part: self.log_density(at, part))(theta)
+            score = torch.func.vmap(each, (None, 0))(theta, part)
             total += score.T @ score
         return total * max(len(pairs) / _CURVED, 1.0)
 
@@ -161,7 +188,7 @@ class LinearMarginal:
         """Minus the Hessian of the log likelihood, (p, p)."""
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
         for part in _some(pairs).split(_ROWS):
-            total -= torch.func.jacfwd(torch.func.grad(lambda at, part=part: self.log_density(at, part).sum()))(theta)
+            total -= torch.func.jacrev(torch.func.grad(lambda at, part=part: self.log_density(at, part).sum()))(theta)
         return (total + total.T) / 2 * max(len(pairs) / _CURVED, 1.0)
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, ...]:

@@ -5,17 +5,15 @@ was redrawn on the causal variables of i's parents (:mod:`pyro_lcm.causal.soluti
 
     e~_i = shift_i(z_pa(i)) + scale_i(z_pa(i)) z~_i,     z~_i ~ N(0, 1).
 
-Where shift_i is linear and scale_i constant, its posterior under the prior p(c, log scale) ~ 1 is exact (Gelman et al.,
-Bayesian Data Analysis, 3rd ed., section 14.2): scale^2 is an inverse chi-squared number, c given it is normal. Where
-they are networks, their last layers have a Laplace posterior with the hidden layers held where they are (MacKay, Neural
-Computation 4, 1992; Kristiadi, Hein and Hennig, ICML 2020), the prior variance of the weights by the evidence. One
-variable is drawn after the other, each given the causal variables that those before it were drawn to have.
+Where all is linear the posterior holds the encoder's error and that of the map to x too, is exact without noise on x
+and takes noise and uncertain targets into account with it (:mod:`pyro_lcm.reasoning.linear_posterior`). Where shift_i
+and scale_i are networks, their last layers have a Laplace posterior with the hidden layers held where they are (MacKay,
+Neural Computation 4, 1992; Kristiadi, Hein and Hennig, ICML 2020), the prior variance of the weights by the evidence.
+One variable is drawn after the other, each given the causal variables that those before it were drawn to have; an
+encoder that is a flow is held.
 
 A draw's causal variables are a little other functions of x than the fitted ones. What one asks of them is in the
 fitted ones' units, so each draw brings its own to these by least squares.
-
-Where the encoder is linear too, how far it is off is drawn as well, and x is the least squares of what it gives; an
-encoder that is a flow is held.
 """
 
 from __future__ import annotations
