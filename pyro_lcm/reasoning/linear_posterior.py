@@ -25,6 +25,10 @@ Array = NDArray[np.float64]
 
 NOISE = 1e-4
 """Variance that noise on x has in a noise encoding, whose own is 1, from which on regressions are not enough."""
+_MEDIAN = 0.4549
+"""Median of the square of a standard normal number."""
+_LEAST = 1e-12
+"""Noise there is at least."""
 
 
 class LinearPosterior:
@@ -49,8 +53,8 @@ class LinearPosterior:
         self._loadings = self._inverse @ centered.T @ (x - self._center[1])
         rest = x - self._center[1] - centered @ self._loadings
         self._rest = np.sqrt(np.square(rest).mean(0))
-        self.noise = np.mean([self._off_line(i) for i in range(before.shape[1])], axis=0)
         self._pairs = torch.as_tensor(np.hstack([before, after]), dtype=torch.float64)
+        self.noise = np.mean([self._off_line(i) for i in range(before.shape[1])], axis=0)
         self._fits: list[tuple[LinearMarginal, Array, Array]] = []
 
     @property
@@ -89,14 +93,17 @@ class LinearPosterior:
         return axes @ of_codes, self._center[1] - self._center[0] @ of_codes
 
     def _off_line(self, variable: int) -> Array:
-        """Noise covariance (d, d) of one side, by what the pairs of one target have beside their line."""
+        """Noise covariance (d, d) of one side, diagonal, by how far the pairs of one target are off their line.
+
+        Medians say it, so that a few pairs that belong to no intervention are no noise.
+        """
         dim = self.codes.shape[1]
-        scatter = self._scatter(variable)
-        line = scatter[variable] / scatter[variable, variable]
-        off = np.eye(dim) - np.outer(np.eye(dim)[variable], line)  # takes (rows, d) off the line along the component
-        rest = off.T @ scatter @ off / len(self.rows[variable]) / 2
-        rest[variable, variable] = rest.trace() / max(dim - 1, 1)  # the line itself hides it
-        return np.asarray(rest)
+        line = draw_direction(self._scatter(variable), len(self.rows[variable]), variable, None)
+        pairs = self._pairs.numpy()[self.rows[variable]]
+        difference = pairs[:, dim:] - pairs[:, :dim]
+        rest = np.median(np.square(difference - np.outer(difference[:, variable], line)), axis=0) / _MEDIAN / 2
+        rest[variable] = rest.sum() / max(dim - 1, 1)  # the line itself hides it
+        return np.diag(rest + _LEAST)
 
     def _scatter(self, variable: int) -> Array:
         dim = self.codes.shape[1]

@@ -29,8 +29,8 @@ Array = NDArray[np.float64]
 
 _STEPS = 200
 """Of L-BFGS, at most."""
-_ROWS = 1024
-"""Pairs whose scores are computed at a time, which bounds memory."""
+_NUMBERS = 2_000_000
+"""Numbers in an array of what is computed at a time, of scores and of the Hessian, which bounds memory."""
 _CURVED = 6144
 """Pairs of which scores and Hessian are computed, at most; more would not make intervals better."""
 _NEAR = 3.0
@@ -179,7 +179,7 @@ class LinearMarginal:
         """Sum over pairs of the squared scores, (p, p)."""
         each = torch.func.grad(lambda at, pair: self.log_density(at, pair.unsqueeze(0)).sum())
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
-        for part in _some(pairs).split(_ROWS):
+        for part in self._portions(theta, pairs):
             score = torch.func.vmap(each, (None, 0))(theta, part)
             total += score.T @ score
         return total * max(len(pairs) / _CURVED, 1.0)
@@ -187,9 +187,15 @@ class LinearMarginal:
     def _hessian(self, theta: Tensor, pairs: Tensor) -> Tensor:
         """Minus the Hessian of the log likelihood, (p, p)."""
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
-        for part in _some(pairs).split(_ROWS):
+        for part in self._portions(theta, pairs):
             total -= torch.func.jacrev(torch.func.grad(lambda at, part=part: self.log_density(at, part).sum()))(theta)
         return (total + total.T) / 2 * max(len(pairs) / _CURVED, 1.0)
+
+    def _portions(self, theta: Tensor, pairs: Tensor) -> tuple[Tensor, ...]:
+        """At most so many pairs, evenly spaced, some at a time."""
+        if len(pairs) > _CURVED:
+            pairs = pairs[torch.linspace(0, len(pairs) - 1, _CURVED).round().long()]
+        return pairs.split(max(16, _NUMBERS // (len(theta) * (self.dim + 1) * 2 * self.dim)))
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, ...]:
         mean, axes, diagonal, below, b, s, edges, logits = theta.split(self._sizes)
@@ -230,10 +236,3 @@ class LinearMarginal:
         covariance = torch.cat([torch.cat([before, cross], 2), torch.cat([cross.mT, after], 2)], 1)
         first = (mean @ axes).expand(dim + 1, dim)
         return log_shares, torch.cat([first, torch.stack(means) @ axes], 1), covariance
-
-
-def _some(pairs: Tensor) -> Tensor:
-    """At most so many pairs, evenly spaced."""
-    if len(pairs) <= _CURVED:
-        return pairs
-    return pairs[torch.linspace(0, len(pairs) - 1, _CURVED).round().long()]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.mechanisms import LinearMechanisms
+from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import GraphData, graph_posterior
 from pyro_lcm.discovery.arviz_compat import group
@@ -183,6 +184,7 @@ def _of_model(job: CoverageJob) -> dict[str, Any]:
         intervals += _intervals("effect on x", drawn["effect_x"].values[0], x)
         if model.fitted.linear:  # of others no probability is told
             intervals += _plans(job, system, model, answers, known)
+            intervals += _counterfactuals(job, system, model, answers, known)
     return {"intervals": intervals, "problem": int(not model.check(pairs[:_CHECKED]).ok)}
 
 
@@ -194,13 +196,28 @@ def _plans(
     now, goals = (system.sample(job.setting.plans, seed=sample) for sample in (101, 102))
     allowed = {model.names[int(rng.integers(model.dim_z))]: Range(-2.0, 2.0)}
     plan = model.plan(now.x, goals.x_after, allowed, uncertainty=known)
-    # What x has beside the variables stays, as in any counterfactual.
-    unset = np.full_like(plan.values, np.nan)
-    reached, was = (answers.outcomes(np.asarray(now.z), values) for values in (plan.values, unset))
-    reached = reached + np.asarray(now.x) - was
-    truth = np.square(reached - goals.x_after).mean(1)
+    truth = np.square(_true_counterfactual(answers, now, plan.values) - goals.x_after).mean(1)
     assert plan.drawn is not None
     return _intervals("loss of a plan", plan.drawn, truth)
+
+
+def _counterfactuals(
+    job: CoverageJob, system: ScalingSystem, model: LatentCausalModel, answers: TrueAnswers, known: Uncertainty
+) -> list[list[Any]]:
+    """What x would have been, had one variable been set to a value."""
+    variable = int(np.random.default_rng(job.seed).integers(model.dim_z))
+    now = system.sample(job.setting.plans, seed=103)
+    values = np.full((len(now), model.dim_z), np.nan)
+    values[:, variable] = HIGH
+    drawn = model.counterfactual(now.x, {model.names[variable]: HIGH}, uncertainty=known)
+    return _intervals("counterfactual x", drawn.x, _true_counterfactual(answers, now, values))
+
+
+def _true_counterfactual(answers: TrueAnswers, now: InterventionPairs, values: Array) -> Array:
+    """(N, D) observations had variables been set to (N, d) values, nan for none; what else x has in it stays."""
+    z = np.asarray(now.z)
+    reached, was = (answers.outcomes(z, wanted) for wanted in (values, np.full_like(values, np.nan)))
+    return np.asarray(reached + np.asarray(now.x) - was)
 
 
 def _intervals(quantity: str, draws: NDArray[Any], truth: Array, *, apart: bool = False) -> list[list[Any]]:
