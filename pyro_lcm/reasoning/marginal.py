@@ -177,10 +177,10 @@ class LinearMarginal:
 
     def _scores(self, theta: Tensor, pairs: Tensor) -> Tensor:
         """Sum over pairs of the squared scores, (p, p)."""
-        each = torch.func.grad(lambda at, pair: self.log_density(at, pair.unsqueeze(0)).sum())
+        each = torch.func.grad(self._total)
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
         for part in self._portions(theta, pairs):
-            score = torch.func.vmap(each, (None, 0))(theta, part)
+            score = torch.func.vmap(each, (None, 0))(theta, part.unsqueeze(1))
             total += score.T @ score
         return total * max(len(pairs) / _CURVED, 1.0)
 
@@ -188,8 +188,11 @@ class LinearMarginal:
         """Minus the Hessian of the log likelihood, (p, p)."""
         total = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
         for part in self._portions(theta, pairs):
-            total -= torch.func.jacrev(torch.func.grad(lambda at, part=part: self.log_density(at, part).sum()))(theta)
+            total -= torch.func.jacrev(torch.func.grad(self._total))(theta, part)
         return (total + total.T) / 2 * max(len(pairs) / _CURVED, 1.0)
+
+    def _total(self, theta: Tensor, pairs: Tensor) -> Tensor:
+        return self.log_density(theta, pairs).sum()
 
     def _portions(self, theta: Tensor, pairs: Tensor) -> tuple[Tensor, ...]:
         """At most so many pairs, evenly spaced, some at a time."""

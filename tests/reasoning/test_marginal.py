@@ -87,17 +87,17 @@ def test_with_next_to_no_noise_it_is_the_posterior_of_regressions():
         return (each.coefficients / each.scales)[GRAPH != 0]
 
     of = parameters(1e-5)
-    (before, later), target = sample(of, 2000, 1)
+    (before, later), target = sample(of, 1000, 1)
     rows = [np.flatnonzero(target == i) for i in (1, 2, 3)]
     posterior = LinearPosterior(before, later, rows, np.vstack([before, later]))
     assert not posterior.noisy
     rng = np.random.default_rng(0)
-    exact = np.stack([direct(posterior.draw(GRAPH, rng)) for _ in range(1000)])
+    exact = np.stack([direct(posterior.draw(GRAPH, rng)) for _ in range(400)])
     marginal = LinearMarginal(GRAPH)
     theta, root = marginal.fit(torch.as_tensor(np.hstack([before, later])), posterior.draw(GRAPH, None))
-    found = np.stack([direct(marginal.unpack(theta + root @ rng.standard_normal(len(theta)))) for _ in range(1000)])
-    np.testing.assert_allclose(found.mean(0), exact.mean(0), atol=0.2 * exact.std(0).max())
-    np.testing.assert_allclose(found.std(0), exact.std(0), rtol=0.15)
+    found = np.stack([direct(marginal.unpack(theta + root @ rng.standard_normal(len(theta)))) for _ in range(400)])
+    np.testing.assert_allclose(found.mean(0), exact.mean(0), atol=0.3 * exact.std(0).max())
+    np.testing.assert_allclose(found.std(0), exact.std(0), rtol=0.2)
 
 
 def test_noise_does_not_turn_coefficients_and_intervals_hold():
