@@ -171,7 +171,7 @@ def _of_model(job: CoverageJob) -> dict[str, Any]:
     else:
         noise = job.setting.noise if job.kind == "noisy" else 0.0
         system = ScalingSystem(job.dim, seed=job.seed, observation_noise=noise)
-    # Samples of one seed and several sizes begin with the same numbers, and their errors would hang together.
+    # Samples of one seed have the same targets, whatever their size.
     pairs = system.sample(job.n, seed=job.n)
     model = LatentCausalModel("ilcm", dim_z=job.dim)
     model.fit(pairs, seed=job.seed, out=job.folder, budget=job.budget, device="cpu", progress=False, resume=True)
