@@ -46,7 +46,8 @@ class Uncertainty:
             them effects of a fitted model are shown without intervals, which would be far too narrow; with them so are
             those of fits that are not linear (:func:`are_intervals`).
         posterior: ArviZ container of a posterior over the graph of the model's variables; in each draw effects travel
-            along the edges of a graph drawn from it. None leaves them to the mechanisms.
+            along the edges of a graph drawn from it. None leaves them to the mechanisms, linear ones that are drawn by
+            pairs to all predecessors.
         fits: further fits of the same data, one chain each.
         resample: whether observations are a sample of the population that effects are averaged over, so that each draw
             weighs them anew (the Bayesian bootstrap; Rubin, Annals of Statistics 1981).

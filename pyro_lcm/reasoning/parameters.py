@@ -5,17 +5,15 @@ was redrawn on the causal variables of i's parents (:mod:`pyro_lcm.causal.soluti
 
     e~_i = shift_i(z_pa(i)) + scale_i(z_pa(i)) z~_i,     z~_i ~ N(0, 1).
 
-Where shift_i is linear and scale_i constant, its posterior under the prior p(c, log scale) ~ 1 is exact (Gelman et al.,
-Bayesian Data Analysis, 3rd ed., section 14.2): scale^2 is an inverse chi-squared number, c given it is normal. Where
-they are networks, their last layers have a Laplace posterior with the hidden layers held where they are (MacKay, Neural
-Computation 4, 1992; Kristiadi, Hein and Hennig, ICML 2020), the prior variance of the weights by the evidence. One
-variable is drawn after the other, each given the causal variables that those before it were drawn to have.
+Where all is linear the posterior holds the encoder's error and that of the map to x too, is exact without noise on x
+and takes noise and uncertain targets into account with it (:mod:`pyro_lcm.reasoning.linear_posterior`). Where shift_i
+and scale_i are networks, their last layers have a Laplace posterior with the hidden layers held where they are (MacKay,
+Neural Computation 4, 1992; Kristiadi, Hein and Hennig, ICML 2020), the prior variance of the weights by the evidence.
+One variable is drawn after the other, each given the causal variables that those before it were drawn to have; an
+encoder that is a flow is held.
 
 A draw's causal variables are a little other functions of x than the fitted ones. What one asks of them is in the
 fitted ones' units, so each draw brings its own to these by least squares.
-
-Where the encoder is linear too, how far it is off is drawn as well, and x is the least squares of what it gives; an
-encoder that is a flow is held.
 """
 
 from __future__ import annotations
@@ -30,13 +28,13 @@ import torch
 from numpy.typing import NDArray
 
 from pyro_lcm.causal.abilities import as_perfect, solution_of
-from pyro_lcm.causal.dag import topological_order
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import sides
 from pyro_lcm.nn.activations import activate
 from pyro_lcm.reasoning.fitted import Fitted, FittedStructure
 from pyro_lcm.reasoning.linear import LinearStructure
+from pyro_lcm.reasoning.linear_posterior import LinearPosterior
 from pyro_lcm.reasoning.structure import StructuralModel
 
 Array = NDArray[np.float64]
@@ -112,11 +110,11 @@ class ParameterPosterior:
         seen = [self._scm.observations(side) for side in (x, x_after)]
         if self._linear:
             codes, redrawn = (part.double().cpu().numpy() for part in (noise, self.redrawn))
-            self._codes = codes
-            table = np.hstack([codes, redrawn, np.ones((len(codes), 1))])
-            self._sums = [table[rows].T @ table[rows] for rows in self.rows]
-            values = torch.cat(seen).double().cpu().numpy()
-            self._loadings = _least_squares(torch.cat([noise, after]).double().cpu().numpy(), values)
+            values = torch.cat(seen).double().cpu().numpy().reshape(2 * len(codes), -1)
+            self.linear = LinearPosterior(codes, redrawn, self.rows, values)
+            zero = torch.zeros(1, self._scm.dim).to(noise)
+            ends = self._scm.solve(torch.cat([zero, torch.eye(self._scm.dim).to(noise)])).causal.double().cpu().numpy()
+            self._affine = ends[0], ends[1:] - ends[0]
         # A decoder that is a flow may be anything where no pair has been, and a draw's mechanisms may lead there.
         self._seen = torch.cat(seen).min(0).values, torch.cat(seen).max(0).values
         self._precision: dict[tuple[int, int], float] = {}
@@ -127,9 +125,9 @@ class ParameterPosterior:
         return self._linear
 
     @property
-    def graph(self) -> NDArray[np.int8]:
-        """(d, d) ``[parent, child]``, the graph found with the fit."""
-        found: NDArray[np.int8] = self._solution.adjacency.cpu().numpy().astype(np.int8)
+    def predecessors(self) -> NDArray[np.int8]:
+        """(d, d) ``[predecessor, variable]``, the order found with the fit: an edge that was left out has no error."""
+        found: NDArray[np.int8] = self._solution.context.cpu().numpy().astype(np.int8)
         return found
 
     @torch.no_grad()
@@ -138,14 +136,15 @@ class ParameterPosterior:
 
         Args:
             rng: source of randomness; None for the mean of the posterior.
-            graph: (d, d) ``[parent, child]``, acyclic: the parents that linear mechanisms depend on; those found with
-                the fit if None. Networks keep the parents that they were trained with.
+            graph: (d, d) ``[parent, child]``, acyclic: the parents that linear mechanisms depend on; all predecessors
+                if None, since a parent that was not found would have an effect of 0 without an error. Networks keep
+                the parents that they were trained with.
 
         Returns:
             The draw.
         """
         if self._linear:
-            return self._draw_linear(self.graph if graph is None else np.asarray(graph, dtype=np.int8), rng)
+            return self._draw_linear(self.predecessors if graph is None else np.asarray(graph, dtype=np.int8), rng)
         solution = copy.deepcopy(self._solution)
         self._draw_last_layers(solution, self._scm.order, rng)
         scm = self._scm.with_solution(solution, self._seen)
@@ -157,37 +156,37 @@ class ParameterPosterior:
         slope = ((own - own.mean(0)) * (self.causal - self.causal.mean(0))).mean(0) / self.causal.var(0)
         return own.mean(0) - slope * self.causal.mean(0), slope
 
-    def _draw_linear(self, parents: NDArray[np.int8], rng: np.random.Generator | None) -> DrawnStructure:
-        """Regressions all the way: the directions in which noise encodings move, then mechanisms, causes first.
+    def _draw_linear(self, graph: NDArray[np.int8], rng: np.random.Generator | None) -> DrawnStructure:
+        """Linear mechanisms, encoder and decoder of a draw.
 
-        Where the target is i, differences of the encoder's codes are on a line, which is the axis of i but for the
-        error of the encoder: e~ - e = (e'~_i - e'_i) a_i. The regression on their own component says how far off it is.
-        All of them need sums over pairs alone, of codes before and after and 1.
+        A draw's z and the fitted v = v_0 + c V are both linear in e but for noise, so that the line of z on v is
+        cov(z, v) / var(v) by the covariance of codes, what noise has in it left out of the first.
         """
-        dim = self._scm.dim
-        axes = np.eye(dim)
-        difference = np.vstack([-np.eye(dim), np.eye(dim), np.zeros((1, dim))])
-        for variable, sums in enumerate(self._sums):
-            scatter = difference.T @ sums @ difference
-            axes[variable] = draw_direction(scatter, len(self.rows[variable]), variable, rng)
-        frame: Array = np.asarray(np.linalg.inv(axes), dtype=np.float64)
-        coefficients, intercepts, scales = np.zeros((dim, dim)), np.zeros(dim), np.ones(dim)
-        weights = np.zeros((2 * dim + 1, dim))  # causal variables before, as sums of codes before, codes after, and 1
-        one = np.eye(2 * dim + 1)[:, -1:]
-        for variable in topological_order(parents).tolist():
-            causes, own = np.flatnonzero(parents[:, variable]), frame[:, variable]
-            design = np.hstack([weights[:, causes], one])
-            response = np.concatenate([np.zeros(dim), own, [0.0]])
-            moments = np.column_stack([design, response]).T @ self._sums[variable] @ np.column_stack([design, response])
-            found, scale = draw_regression(moments, len(self.rows[variable]), rng)
-            weights[:, variable] = (np.concatenate([own, np.zeros(dim), [0.0]]) - design @ found) / scale
-            # e_i = shift + scale z_i, so z_i = -shift / scale + e_i / scale
-            coefficients[causes, variable], intercepts[variable] = -found[:-1] / scale, -found[-1] / scale
-            scales[variable] = 1 / scale
-        loadings, center = axes @ self._loadings[0], self._loadings[1]
-        scm = LinearStructure(coefficients, intercepts, scales, loadings, center, parents, self._scm.names)
-        own = self._codes[:_UNIT_ROWS] @ weights[:dim] + weights[-1]
-        return DrawnStructure(scm, frame, *self._units(own))
+        drawn = self.linear.draw(graph, rng)
+        constant, matrix = drawn.causal
+        frame, codes = np.asarray(np.linalg.inv(drawn.axes)), self.linear.codes
+        whole = np.atleast_2d(np.cov(codes.T, bias=True))
+        of_noise = whole
+        if self.linear.noisy:
+            of_noise = drawn.axes.T @ drawn.axes
+            whole = of_noise + drawn.noise
+        offset, along = self._affine
+        slope = ((frame @ matrix).T @ of_noise @ along).diagonal() / (along.T @ whole @ along).diagonal()
+        middle = codes.mean(0)
+        offset = constant + middle @ frame @ matrix - slope * (offset + middle @ along)
+        loadings, center = self.linear.draw_loadings(drawn.axes, rng)
+        # e_i = b + sum c z + s z_i, so z_i = (e_i - b - sum c z) / s
+        inverse = 1 / drawn.scales
+        scm = LinearStructure(
+            -drawn.coefficients * inverse,
+            -drawn.intercepts * inverse,
+            inverse,
+            loadings,
+            center,
+            graph,
+            self._scm.names,
+        )
+        return DrawnStructure(scm, frame, offset, slope)
 
     def _draw_last_layers(
         self, solution: SolutionFunctions, order: Sequence[int], rng: np.random.Generator | None
@@ -255,62 +254,6 @@ class ParameterPosterior:
         if rng is None:
             return np.asarray(mean)
         return np.asarray(mean + np.linalg.solve(root.T, rng.standard_normal(len(mean))))
-
-
-def draw_regression(moments: Array, rows: int, rng: np.random.Generator | None) -> tuple[Array, float]:
-    """Draw from the posterior of a linear regression under the prior p(coefficients, log sd) ~ 1.
-
-    Args:
-        moments: (p + 1, p + 1) sums over rows of the products of p features and, last, the response.
-        rows: how many there are, more than p.
-        rng: source of randomness; None for least squares and the usual estimate of the standard deviation.
-
-    Returns:
-        Coefficients (p,) and the standard deviation of what is left.
-
-    Example:
-        >>> table = np.column_stack([[0.0, 1.0, 2.0, 3.0], np.ones(4), [1.0, 3.0, 5.0, 7.0]])
-        >>> draw_regression(table.T @ table, 4, None)[0].round(6).tolist()
-        [2.0, 1.0]
-    """
-    root = np.linalg.cholesky(moments[:-1, :-1])
-    half = np.linalg.solve(root, moments[:-1, -1])
-    squares = max(float(moments[-1, -1] - half @ half), 0.0)
-    freedom = rows - len(half)
-    if rng is None:
-        return np.asarray(np.linalg.solve(root.T, half)), float(np.sqrt(squares / freedom))
-    sd = float(np.sqrt(squares / rng.chisquare(freedom)))
-    return np.asarray(np.linalg.solve(root.T, half + sd * rng.standard_normal(len(half)))), sd
-
-
-def draw_direction(scatter: Array, rows: int, variable: int, rng: np.random.Generator | None) -> Array:
-    """Draw the line through 0 on which differences lie, (d,), of component 1 for the given variable.
-
-    Args:
-        scatter: (d, d) sums over rows of products of the differences' components.
-        rows: how many there are.
-        variable: 0..d-1.
-        rng: source of randomness; None for least squares.
-
-    Example:
-        >>> differences = np.array([[1.0, 0.5], [-2.0, -1.0]])
-        >>> draw_direction(differences.T @ differences, 2, 0, None).tolist()
-        [1.0, 0.5]
-    """
-    squares = scatter[variable, variable]
-    line = scatter[variable] / squares
-    if rng is None:
-        return np.asarray(line)
-    rest = (scatter - squares * np.outer(line, line)) / (rows - 1) / squares
-    values, vectors = np.linalg.eigh((rest + rest.T) / 2)
-    return np.asarray(line + vectors @ (np.sqrt(values.clip(min=0)) * rng.standard_normal(len(values))))
-
-
-def _least_squares(features: Array, responses: Array) -> tuple[Array, Array]:
-    """Slopes (p, q) and intercepts (q,) of responses (N, q) on features (N, p)."""
-    center = features.mean(0)
-    slopes = np.linalg.lstsq(features - center, responses - responses.mean(0), rcond=None)[0]
-    return np.asarray(slopes), np.asarray(responses.mean(0) - center @ slopes)
 
 
 def _features(solution: SolutionFunctions, inputs: torch.Tensor, variable: int) -> Array:

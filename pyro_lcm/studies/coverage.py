@@ -1,10 +1,11 @@
 """The study of coverage: do 90 % intervals of what a model says hold the truth in 90 % of the cases?
 
-A run is a system and a number of rows. Of *linear* and *nonlinear* systems a model is fitted to pairs, and its effects
-on causal variables and on x, and the losses of its plans, are compared with what the system does
-(:mod:`pyro_lcm.studies.true_effects`); of a *table* the causal variables themselves are seen, some rows under an
-intervention, and effects are those of a posterior over graphs. What the truth and the model agree on to a thousandth
-without any width, such as the effect on a variable upstream, counts for nothing; without width and wrong it is a miss.
+A run is a system and a number of rows. Of *linear* and *nonlinear* systems, and *noisy* ones, which are linear with
+noise on x, a model is fitted to pairs, and its effects on causal variables and on x, and the losses of its plans, are
+compared with what the system does (:mod:`pyro_lcm.studies.true_effects`); of a *table* the causal variables themselves
+are seen, some rows under an intervention, and effects are those of a posterior over graphs. What the truth and the
+model agree on to a thousandth without any width, such as the effect on a variable upstream, counts for nothing;
+without width and wrong it is a miss.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.mechanisms import LinearMechanisms
+from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import GraphData, graph_posterior
 from pyro_lcm.discovery.arviz_compat import group
@@ -35,7 +37,7 @@ from pyro_lcm.training.monitor import TrainingDiverged
 
 Array = NDArray[np.float64]
 
-KINDS = ("linear", "nonlinear", "table")
+KINDS = ("linear", "noisy", "nonlinear", "table")
 COLUMNS = ("kind", "dim", "n", "seed", "quantity", "truth", "mean", "low", "high", "problem")
 """Columns of the study's table, a row an interval; ``problem`` is 1 where a check without truth found one."""
 EXACT = 1e-3
@@ -51,10 +53,11 @@ class CoverageSetting:
     """What the runs of the study of coverage share.
 
     Args:
-        kinds: Kinds of runs: linear, nonlinear and table.
+        kinds: Kinds of runs: linear, noisy, nonlinear and table.
         pairs: Numbers of pairs that models are fitted to.
         rows: Numbers of rows of tables.
         mixings: Mixings of nonlinear systems, in turn over the seeds.
+        noise: Standard deviation of the noise on x of noisy systems, as a fraction of that of x.
         draws: Draws of effects.
         plans: Observations of each system that an intervention is planned for.
     """
@@ -63,7 +66,8 @@ class CoverageSetting:
     pairs: tuple[int, ...] = (1000, 5000, 20_000)
     rows: tuple[int, ...] = (50, 200, 1000)
     mixings: tuple[str, ...] = ("coupling", "tanh_residual")
-    draws: int = 200
+    noise: float = 0.1
+    draws: int = 400
     plans: int = 10
 
     def __post_init__(self) -> None:
@@ -76,6 +80,8 @@ class CoverageSetting:
         check_least(draws=(self.draws, 2), plans=(self.plans, 2))
         if not self.mixings:
             raise ValueError("mixings: got none, expected at least one")
+        if not 0 < self.noise < np.inf:
+            raise ValueError(f"noise: got {self.noise}, expected a number above 0")
         for mixing in self.mixings:
             ScalingSystem(2, seed=0, mixing=mixing)  # says what is wrong
 
@@ -83,6 +89,7 @@ class CoverageSetting:
         """The options that matter, by their names on the command line; the lists but that of mixings may grow."""
         return {
             "coverage.mixings": list(self.mixings),
+            "coverage.noise": self.noise,
             "coverage.draws": self.draws,
             "coverage.plans": self.plans,
         }
@@ -157,10 +164,14 @@ def _of_table(job: CoverageJob) -> dict[str, Any]:
 
 
 def _of_model(job: CoverageJob) -> dict[str, Any]:
-    linear = job.kind == "linear"
-    mixing = "linear" if linear else job.setting.mixings[job.seed % len(job.setting.mixings)]
-    system = ScalingSystem(job.dim, seed=job.seed, mechanisms=job.kind, mixing=mixing)
-    pairs = system.sample(job.n)
+    if job.kind == "nonlinear":
+        mixing = job.setting.mixings[job.seed % len(job.setting.mixings)]
+        system = ScalingSystem(job.dim, seed=job.seed, mechanisms="nonlinear", mixing=mixing)
+    else:
+        noise = job.setting.noise if job.kind == "noisy" else 0.0
+        system = ScalingSystem(job.dim, seed=job.seed, observation_noise=noise)
+    # Samples of one seed have the same targets, whatever their size.
+    pairs = system.sample(job.n, seed=job.n)
     model = LatentCausalModel("ilcm", dim_z=job.dim)
     model.fit(pairs, seed=job.seed, out=job.folder, budget=job.budget, device="cpu", progress=False, resume=True)
     answers = TrueAnswers(system, model)
@@ -170,8 +181,9 @@ def _of_model(job: CoverageJob) -> dict[str, Any]:
     intervals = _intervals("effect", drawn["effect"].values[0], causal, apart=True)
     if "effect_x" in drawn:
         intervals += _intervals("effect on x", drawn["effect_x"].values[0], x)
-        if job.kind == "linear":  # of others no probability is told
+        if model.fitted.linear:  # of others no probability is told
             intervals += _plans(job, system, model, answers, known)
+            intervals += _counterfactuals(job, system, model, answers, known)
     return {"intervals": intervals, "problem": int(not model.check(pairs[:_CHECKED]).ok)}
 
 
@@ -183,10 +195,28 @@ def _plans(
     now, goals = (system.sample(job.setting.plans, seed=sample) for sample in (101, 102))
     allowed = {model.names[int(rng.integers(model.dim_z))]: Range(-2.0, 2.0)}
     plan = model.plan(now.x, goals.x_after, allowed, uncertainty=known)
-    reached = answers.outcomes(np.asarray(now.z), plan.values)
-    truth = np.square(reached - goals.x_after).mean(1)
+    truth = np.square(_true_counterfactual(answers, now, plan.values) - goals.x_after).mean(1)
     assert plan.drawn is not None
     return _intervals("loss of a plan", plan.drawn, truth)
+
+
+def _counterfactuals(
+    job: CoverageJob, system: ScalingSystem, model: LatentCausalModel, answers: TrueAnswers, known: Uncertainty
+) -> list[list[Any]]:
+    """What x would have been, had one variable been set to a value."""
+    variable = int(np.random.default_rng(job.seed).integers(model.dim_z))
+    now = system.sample(job.setting.plans, seed=103)
+    values = np.full((len(now), model.dim_z), np.nan)
+    values[:, variable] = HIGH
+    drawn = model.counterfactual(now.x, {model.names[variable]: HIGH}, uncertainty=known)
+    return _intervals("counterfactual x", drawn.x, _true_counterfactual(answers, now, values))
+
+
+def _true_counterfactual(answers: TrueAnswers, now: InterventionPairs, values: Array) -> Array:
+    """(N, D) observations had variables been set to (N, d) values, nan for none; what else x has in it stays."""
+    z = np.asarray(now.z)
+    reached, was = (answers.outcomes(z, wanted) for wanted in (values, np.full_like(values, np.nan)))
+    return np.asarray(reached + np.asarray(now.x) - was)
 
 
 def _intervals(quantity: str, draws: NDArray[Any], truth: Array, *, apart: bool = False) -> list[list[Any]]:

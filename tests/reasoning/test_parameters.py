@@ -12,7 +12,7 @@ from pyro_lcm.reasoning import (
     counterfactual,
     intervene,
 )
-from pyro_lcm.reasoning.parameters import draw_direction, draw_regression
+from pyro_lcm.reasoning.linear_posterior import draw_direction, draw_regression
 from pyro_lcm.studies.true_effects import TrueAnswers
 
 DRAWS = 4000

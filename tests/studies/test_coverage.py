@@ -41,11 +41,12 @@ def test_the_study_is_run_once_and_goes_on_with_more_kinds(tmp_path, capsys):
     study = ["benchmark", "coverage", f"--out={tmp_path}", "--data-seeds", "1", "--dims=3", "--processes=1", *FEW]
     assert main([*study, "--coverage.kinds", "table"]) == 0
     assert "table effect" in capsys.readouterr().out
-    assert main([*study, "--coverage.kinds", "table", "linear"]) == 0
+    assert main([*study, "--coverage.kinds", "table", "noisy"]) == 0
     out = capsys.readouterr().out
     assert "2 runs, 1 of them finished before" in out
     rows = list(csv.DictReader((tmp_path / "coverage.csv").read_text().splitlines()))
-    assert {row["quantity"] for row in rows} == {"table effect", "effect", "effect on x", "loss of a plan"}
+    of_model = {"effect", "effect on x", "loss of a plan", "counterfactual x"}
+    assert {row["quantity"] for row in rows} == {"table effect", *of_model}
     assert all(float(row["low"]) <= float(row["high"]) for row in rows)
     effects = [row for row in rows if row["quantity"] == "effect" and float(row["high"]) - float(row["low"]) > 1e-3]
     assert all(abs(float(row["mean"]) - float(row["truth"])) < 0.5 for row in effects)
@@ -56,6 +57,7 @@ def test_the_study_is_run_once_and_goes_on_with_more_kinds(tmp_path, capsys):
     [
         (["--coverage.kinds", "nothing"], "kinds: got 'nothing'"),
         (["--coverage.pairs=10"], "pairs: got [10]"),
+        (["--coverage.noise=0"], "noise: got 0"),
         (["--coverage.draws=1"], "draws: got 1, expected at least 2"),
         (["--n=100"], "n: got 100, expected none for coverage, whose options begin with coverage"),
         (["--methods", "ilcm"], "methods: got ['ilcm'], expected none for coverage"),
