@@ -26,7 +26,6 @@ from pyro_lcm.studies.coverage import (
     write_coverage,
 )
 from pyro_lcm.studies.pixels import PixelJob, PixelSetting, by_scene, pixel_jobs, run_pixel_job, write_pixels
-from pyro_lcm.studies.resources import largest_memory_gb
 from pyro_lcm.studies.results import medians, read_result, write_results
 from pyro_lcm.studies.study import (
     DATA_SETS,

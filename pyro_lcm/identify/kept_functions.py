@@ -201,7 +201,7 @@ def _criterion(
 
 
 def _met(shares: Sequence[Tensor]) -> Tensor:
-    """log of the mean share of observations at random that are near each other."""
+    """Log of the mean share of observations at random that are near each other."""
     return torch.stack(list(shares)).mean(0).clamp(min=_LEAST).log()
 
 

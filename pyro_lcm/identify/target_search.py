@@ -100,9 +100,7 @@ class TargetSearch:
         target[target == UNKNOWN] = missing[-1] if apart else 0
         return target, [*failed, missing[-1]] if failed and apart else failed
 
-    def functions(
-        self, target: Tensor, number: int, starts: int, so_far: KeptFunctions | None = None
-    ) -> KeptFunctions:
+    def functions(self, target: Tensor, number: int, starts: int, so_far: KeptFunctions | None = None) -> KeptFunctions:
         """Functions of one variable, which the pairs of all others keep.
 
         Args:

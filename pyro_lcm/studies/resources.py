@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Resources", "largest_memory_gb"]
+__all__ = ["Resources"]
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -41,14 +41,5 @@ class Resources:
             for line in _STATUS.read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return float(line.split()[1]) * 1024 / 1e9
-        return _most_gb(resource.RUSAGE_SELF)
-
-
-def largest_memory_gb() -> float:
-    """Largest resident memory of this process or one of its children so far, in GB."""
-    return max(_most_gb(resource.RUSAGE_SELF), _most_gb(resource.RUSAGE_CHILDREN))
-
-
-def _most_gb(who: int) -> float:
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kB elsewhere
-    return resource.getrusage(who).ru_maxrss * unit / 1e9
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kB elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

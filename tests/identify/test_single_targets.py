@@ -82,5 +82,6 @@ def test_what_does_not_fit_is_named(before, after, dim, message):
 
 @pytest.mark.parametrize("known", [np.zeros(3), np.array([0, 1, 3, -1]), np.array([0, 1, 2, -2])])
 def test_known_targets_that_do_not_fit_are_named(known):
-    with pytest.raises(ValueError, match=r"^known: got shape \(. ?,\) and targets -?\d to \d, expected \(4,\) and -1 to 2"):
+    message = r"^known: got shape \(\d,\) and targets -?\d to \d, expected \(4,\) and -1 to 2"
+    with pytest.raises(ValueError, match=message):
         find_single_targets(np.zeros((4, 2)), np.eye(4, 2), 2, known=known)
