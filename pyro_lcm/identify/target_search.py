@@ -117,8 +117,7 @@ class TargetSearch:
             return found
         floor = torch.full((self.dim + 2,), _FLOOR, dtype=self.before.dtype)
         nats = torch.cat([found.nats, nats_of(so_far.before, so_far.after, group, weights[:1], floor)])
-        sides = (torch.cat(values) for values in ((found.before, so_far.before), (found.after, so_far.after)))
-        return KeptFunctions(*sides, nats)
+        return KeptFunctions(torch.cat([found.before, so_far.before]), torch.cat([found.after, so_far.after]), nats)
 
     def _next(self, target: Tensor, left: int) -> tuple[Tensor, Tensor]:
         """Which pairs (N,) are surely those of one more variable of several that are left, and which perhaps."""
