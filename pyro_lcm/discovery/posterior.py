@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.discovery.arviz_compat import Container, make_container
+from pyro_lcm.discovery.checks import choose_score, data_notes
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, ancestor_matrices, causal_effects
 from pyro_lcm.discovery.exact import exact_draws
@@ -29,6 +30,7 @@ AUTO_ORDERS = 16
 """Most variables for which "auto" sums over orders."""
 
 ScoreName = Literal["bge", "linear", "nonlinear"]
+TableScore = Literal["auto", "bge", "linear", "nonlinear"]
 Method = Literal["auto", "exact", "vi", "mcmc"]
 Progress = Callable[[int, int], None]
 
@@ -42,7 +44,7 @@ _SCORES: dict[str, Callable[[GraphData], LocalScore]] = {
 def graph_posterior(
     data: GraphData | ArrayLike,
     *,
-    score: ScoreName | LocalScore = "bge",
+    score: TableScore | LocalScore = "bge",
     prior: GraphPrior | None = None,
     method: Method = "auto",
     draws: int = 1000,
@@ -50,6 +52,7 @@ def graph_posterior(
     seed: int = 0,
     effects: bool = True,
     standardize: bool = True,
+    checks: bool = True,
     progress: Progress | None = None,
     **options: Any,
 ) -> Container:
@@ -67,8 +70,9 @@ def graph_posterior(
     Args:
         data: The rows and which variable was the target in which; a plain (N, d) array or pandas DataFrame is
             observational.
-        score: "bge", "linear", "nonlinear", or a score of one's own.
-        prior: Prior over graphs, uniform over DAGs when None.
+        score: "bge", "linear", "nonlinear", or a score of one's own; "auto" is "bge" unless "nonlinear" explains the rows
+            clearly better.
+        prior: Prior over graphs, uniform over DAGs when None; :meth:`GraphPrior.suggested` expects fewer edges.
         method: "exact" (d <= 14, or 20 with an order-modular prior), "vi" (d <= 25), "mcmc", or "auto": exact up
             to 12 variables (16 with an order-modular prior), MCMC beyond.
         draws: Draws of each chain.
@@ -78,6 +82,9 @@ def graph_posterior(
             the score's own parameter posterior if it has one, else by BGe's on the same rows.
         standardize: Whether the score sees standardised variables; False leaves the units to the prior, for variables
             that are comparable as they stand. A score of one's own has the units of its own data.
+        checks: Whether to look for what in the rows speaks against the score (by name), the prior, and interventions as
+            declared; it is in ``attrs["notes"]``, a line each, and told by
+            :func:`~pyro_lcm.discovery.problems.posterior_problems`.
         progress: Called with the steps done and the steps in all, by "vi" and "mcmc".
         **options: Passed to the engine.
 
@@ -105,17 +112,30 @@ def graph_posterior(
     scored, unit = (
         rows.in_own_units() if standardize and isinstance(score, str) else (rows, np.ones(rows.num_variables))
     )
-    scorer = graph_score(score, scored)
     knowledge = GraphPrior() if prior is None else prior
+    if isinstance(score, str) and score == "auto":
+        score = choose_score(scored, _SCORES, knowledge)
+    scorer = graph_score(score, scored)
     result = draw_graphs(
         scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options
     )
+    if isinstance(score, str):
+        said = _notes(scored, scorer, score, knowledge, result) if checks else ()
+        result = replace(result, attrs={**result.attrs, "score": score, "notes": "\n".join(said)})
     effect = None
     if effects:
         mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(scored)
         effect = causal_effects(mechanisms, result.adjacency, np.random.default_rng(seed))
         effect = effect * (unit / unit[:, None]).astype(np.float32)
     return to_container(result, data=rows, prior=knowledge, effect=effect)
+
+
+def _notes(data: GraphData, scorer: LocalScore, name: str, prior: GraphPrior, result: GraphDraws) -> tuple[str, ...]:
+    """What the rows say against score, prior and interventions."""
+    size = data.num_variables
+    graphs = result.adjacency.reshape(-1, size, size)
+    known = result.edge_probability
+    return data_notes(data, scorer, name, _SCORES, prior, graphs, graphs.mean(axis=0) if known is None else known)
 
 
 def graph_score(score: ScoreName | LocalScore, data: GraphData) -> LocalScore:

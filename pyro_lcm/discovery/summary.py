@@ -189,7 +189,8 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
     adjacency = posterior["adjacency"].transpose("chain", "draw", "parent", "child").values.astype(np.int8)
     names = tuple(str(name) for name in posterior["parent"].values)
     exact = str(container.attrs.get("method", "")) == "exact"
-    edges, paths = _pairs(adjacency), _pairs(posterior["ancestors"].values)
+    walker = _walkers(container)
+    edges, paths = _pairs(adjacency, walker), _pairs(posterior["ancestors"].values, walker)
     if "constant_data" in group_names(container):
         known = group(container, "constant_data")
         edges = _with_known(edges, known.get("edge_probability"), exact)
@@ -252,9 +253,16 @@ def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: Ar
     )
 
 
-def _pairs(draws: NDArray[np.int8]) -> BinaryDiagnostics:
+def _walkers(container: Container) -> NDArray[np.int64] | None:
+    """Which Markov chain of a chain each draw is from, (chain, draw); None if that is not told."""
+    if "sample_stats" not in group_names(container) or "walker" not in group(container, "sample_stats"):
+        return None
+    return np.asarray(group(container, "sample_stats")["walker"].transpose("chain", "draw").values, dtype=np.int64)
+
+
+def _pairs(draws: NDArray[np.int8], walker: NDArray[np.int64] | None) -> BinaryDiagnostics:
     """Diagnostics of pairs of variables; a variable with itself is 0 by definition, without error."""
-    found = binary_diagnostics(draws)
+    found = binary_diagnostics(draws, walker)
     np.fill_diagonal(found.mcse, 0.0)
     return found
 
