@@ -16,6 +16,8 @@ from pyro_lcm.discovery.tables import read_variables
 if TYPE_CHECKING:
     import pandas as pd
 
+UNKNOWN = "?"
+"""Stands among names of targets for those that are not known."""
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -37,7 +39,10 @@ class GraphData:
             (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a
             mechanism of their own (same parents, separate parameters), one for each regime.
         regimes: (N,) integers that label the intervention of each row; imperfect rows of one variable share
-            parameters within a regime. One regime when None.
+            parameters within a regime, and what was changed in unknown rows is the same within one. One regime when None.
+        unknown: None, or (N,) booleans: rows under an intervention of which it is unknown, or not all known, what it
+            acted on. Scores by name then find out (:mod:`pyro_lcm.discovery.scores.unknown_targets`). Of names of
+            targets, ``?`` says so.
 
     Raises:
         ValueError: If a shape does not fit, a value is not finite, or a weight is negative.
@@ -59,6 +64,7 @@ class GraphData:
     weights: FloatArray | None = None
     imperfect: BoolArray | bool = False
     regimes: IntArray | None = None
+    unknown: BoolArray | None = None
 
     def __post_init__(self) -> None:
         columns = tuple(str(name) for name in getattr(self.values, "columns", ()))
@@ -81,6 +87,7 @@ class GraphData:
             "values": values,
             "names": names,
             "targets": _as_targets(self.targets, rows, names),
+            "unknown": _as_unknown(self.unknown, self.targets, rows),
             "weights": _as_weights(self.weights, rows, width),
             "imperfect": _broadcast("imperfect", self.imperfect, rows, width),
             "regimes": _as_regimes(self.regimes, rows),
@@ -127,6 +134,21 @@ class GraphData:
     def num_variables(self) -> int:
         """Number of variables d."""
         return int(self.values.shape[1])
+
+    @property
+    def without_intervention(self) -> BoolArray:
+        """(N,) booleans: rows in which nothing was a target, known or unknown."""
+        untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
+        return untouched if self.unknown is None else untouched & ~self.unknown
+
+    def rows_where(self, rows: ArrayLike) -> GraphData:
+        """Some of the rows, (N,) booleans."""
+        chosen = np.asarray(rows, dtype=bool)
+        parts = {
+            name: None if (value := getattr(self, name)) is None else np.asarray(value)[chosen]
+            for name in ("values", "targets", "weights", "imperfect", "regimes", "unknown")
+        }
+        return replace(self, **parts)
 
     def __repr__(self) -> str:
         hit = 0 if self.targets is None else int(self.targets.any(axis=1).sum())
@@ -176,7 +198,7 @@ class GraphData:
             >>> data.values.tolist(), scale.tolist()
             ([[-1.0, -1.0], [1.0, 1.0]], [1.0, 1000.0])
         """
-        untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
+        untouched = self.without_intervention
         rows = self.values[untouched] if untouched.sum() >= 2 else self.values
         if not len(rows):
             return self, np.ones(self.num_variables)
@@ -234,10 +256,25 @@ def _named_targets(texts: NDArray[Any], names: tuple[str, ...]) -> BoolArray:
     hit = np.zeros((len(texts), len(names)), dtype=bool)
     for row, text in enumerate(texts.tolist()):
         for name in filter(None, (part.strip() for part in text.split(";"))) if isinstance(text, str) else ():
+            if name == UNKNOWN:
+                continue
             if name not in names:
                 raise ValueError(f"targets: got {name!r} in row {row + 1}, expected empty or one of {', '.join(names)}")
             hit[row, names.index(name)] = True
     return hit
+
+
+def _as_unknown(unknown: ArrayLike | None, targets: ArrayLike | None, rows: int) -> BoolArray | None:
+    if unknown is not None:
+        array = np.asarray(unknown)
+        if array.shape != (rows,) or array.dtype != bool:
+            raise ValueError(f"unknown: got {array.dtype} of shape {array.shape}, expected ({rows},) booleans")
+        return array.copy() if array.any() else None
+    names = np.asarray(targets) if targets is not None else np.zeros(0)
+    if names.ndim != 1 or names.dtype.kind not in "OUST":
+        return None
+    marked = np.array([isinstance(t, str) and UNKNOWN in (p.strip() for p in t.split(";")) for t in names.tolist()], bool)
+    return marked if marked.any() else None
 
 
 def _as_weights(weights: ArrayLike | None, rows: int, width: int) -> FloatArray | None:

@@ -18,9 +18,11 @@ from pyro_lcm.discovery.effects import LinearMechanisms, ancestor_matrices, caus
 from pyro_lcm.discovery.exact import exact_draws
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.scores.base import CachedScore
 from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianScore
 from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
+from pyro_lcm.discovery.scores.unknown_targets import UnknownTargetsScore
 
 __all__ = ["GraphDraws", "combine_draws", "draw_graphs", "graph_posterior", "graph_score", "to_container"]
 
@@ -34,7 +36,7 @@ TableScore = Literal["auto", "bge", "linear", "nonlinear"]
 Method = Literal["auto", "exact", "vi", "mcmc"]
 Progress = Callable[[int, int], None]
 
-_SCORES: dict[str, Callable[[GraphData], LocalScore]] = {
+_SCORES: dict[str, Callable[[GraphData], CachedScore]] = {
     "bge": BGeScore,
     "linear": LinearGaussianScore,
     "nonlinear": NonlinearScore,
@@ -94,7 +96,7 @@ def graph_posterior(
         draw). Group sample_stats: ``lp``, the unnormalised log posterior (not with an order-modular prior),
         and what the engine adds. Group observed_data: ``values``, ``targets``. Group constant_data:
         ``edge_probability`` and ``ancestor_probability`` where they are known better than by the mean of the
-        draws.
+        draws, and ``target_probability`` (regime, variable) where targets are unknown.
 
     Raises:
         ValueError: If an argument is out of range, or the engine cannot do what is asked; the message says
@@ -115,19 +117,31 @@ def graph_posterior(
     knowledge = GraphPrior() if prior is None else prior
     if isinstance(score, str) and score == "auto":
         score = choose_score(scored, _SCORES, knowledge)
-    scorer = graph_score(score, scored)
+    scorer: LocalScore = graph_score(score, scored)
+    if isinstance(score, str) and scored.unknown is not None:
+        scorer = UnknownTargetsScore(_SCORES[score], scored)
     result = draw_graphs(
         scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options
     )
     if isinstance(score, str):
-        said = _notes(scored, scorer, score, knowledge, result) if checks else ()
+        looked = checks and scored.unknown is None
+        said = _notes(scored, scorer, score, knowledge, result) if looked else ()
         result = replace(result, attrs={**result.attrs, "score": score, "notes": "\n".join(said)})
     effect = None
     if effects:
-        mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(scored)
+        known = scored if scored.unknown is None else scored.rows_where(~scored.unknown)
+        mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(known)
         effect = causal_effects(mechanisms, result.adjacency, np.random.default_rng(seed))
         effect = effect * (unit / unit[:, None]).astype(np.float32)
-    return to_container(result, data=rows, prior=knowledge, effect=effect)
+    return to_container(result, data=rows, prior=knowledge, effect=effect, changes=_changes(scorer, result))
+
+
+def _changes(scorer: LocalScore, result: GraphDraws) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Regimes of unknown targets, and the probability that each variable was one, if there are such rows."""
+    if not isinstance(scorer, UnknownTargetsScore):
+        return None
+    graphs = result.adjacency.reshape(-1, scorer.num_variables, scorer.num_variables)
+    return scorer.regimes, scorer.change_probabilities(graphs)
 
 
 def _notes(data: GraphData, scorer: LocalScore, name: str, prior: GraphPrior, result: GraphDraws) -> tuple[str, ...]:
@@ -220,6 +234,7 @@ def to_container(
     data: GraphData | None = None,
     prior: GraphPrior | None = None,
     effect: NDArray[np.floating[Any]] | None = None,
+    changes: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
 ) -> Container:
     """Turn draws of graphs into ArviZ's native container.
 
@@ -228,6 +243,7 @@ def to_container(
         data: The rows, for the group observed_data.
         prior: The prior, for ``lp``.
         effect: (chain, draw, d, d) effects that were drawn with them, if any.
+        changes: Regimes of unknown targets and the (regime, d) probability that a variable was one, if there are some.
 
     Returns:
         See `graph_posterior`.
@@ -256,8 +272,12 @@ def to_container(
         "ancestor_probability": (("ancestor", "descendant"), draws.ancestor_probability),
     }
     constant = {name: (dims, value) for name, (dims, value) in known.items() if value is not None}
+    if changes is not None:
+        constant["target_probability"] = (("regime", "variable"), changes[1])
     if constant:
         groups["constant_data"] = _dataset(constant, draws.names)
+        if changes is not None:
+            groups["constant_data"] = groups["constant_data"].assign_coords(regime=changes[0])
     attrs: dict[str, float | int | str] = {
         "inference_library": "pyro_lcm",
         "method": draws.method,

@@ -125,7 +125,7 @@ def confounded_pairs(
     clear = CLEAR_PAIR + np.log(len(looked) * (size - 1))
     found = []
     for x in looked:
-        alone, set_ = build(_rows_of(data, ~data.targets[:, x])), build(_rows_of(data, hit[:, x]))
+        alone, set_ = build(data.rows_where(~data.targets[:, x])), build(data.rows_where(hit[:, x]))
         for y in range(size):
             if y == x or below[y, x]:
                 continue
@@ -136,18 +136,6 @@ def confounded_pairs(
             if odds > clear:
                 found.append(Confounded((x, y), odds))
     return tuple(sorted(found, key=lambda pair: -pair.nats))
-
-
-def _rows_of(data: GraphData, rows: BoolArray) -> GraphData:
-    """Some of the rows."""
-    return GraphData(
-        data.values[rows],
-        None if data.targets is None else data.targets[rows],
-        data.names,
-        None if data.weights is None else data.weights[rows],
-        np.asarray(data.imperfect)[rows],
-        None if data.regimes is None else data.regimes[rows],
-    )
 
 
 def _locals(score: LocalScore, graph: NDArray[np.int8]) -> FloatArray:

@@ -119,8 +119,7 @@ def _of_noise(names: Sequence[str], odd: Sequence[NoiseShape]) -> list[str]:
 def _of_hidden_causes(data: GraphData, name: str, best: NDArray[np.int8]) -> list[str]:
     if name == "nonlinear" or data.weights is not None:
         return []
-    untouched = np.ones(len(data.values), bool) if data.targets is None else ~data.targets.any(axis=1)
-    cause = hidden_common_cause(data.values[untouched], best)
+    cause = hidden_common_cause(data.values[data.without_intervention], best)
     if cause is None:
         return []
     return [
