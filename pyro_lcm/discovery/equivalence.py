@@ -1,8 +1,9 @@
 """Markov equivalence of graphs: which directions observations, or the interventions there were, leave open.
 
 Two DAGs say the same of observations if they have the same adjacent pairs and the same v-structures a -> c <- b with a and
-b not adjacent (Verma & Pearl, UAI 1990). Interventions whose targets are known, perfect ones, tell two such graphs apart
-if an edge between a set of targets and the rest points elsewhere (Hauser & Buhlmann, JMLR 2012). The completed graph of a
+b not adjacent (Verma & Pearl, UAI 1990). Interventions whose targets are known tell two such graphs apart if an edge
+between a set of targets and the rest points elsewhere (Hauser & Buhlmann, JMLR 2012; soft ones, too: Yang, Katcoff &
+Uhler, ICML 2018). The completed graph of a
 class, its essential graph or CPDAG, has an arrow where all members have it: those of v-structures and of interventions,
 and those that follow from them (Meek, UAI 1995).
 """
@@ -36,11 +37,10 @@ class EquivalenceClass:
 
 
 def target_sets(data: GraphData) -> BoolArray:
-    """Different sets of targets of perfect interventions, (m, d) booleans, without the empty one."""
+    """Different sets of targets of interventions, (m, d) booleans, without the empty one."""
     if data.targets is None:
         return np.zeros((0, data.num_variables), dtype=bool)
-    perfect = data.targets & ~np.asarray(data.imperfect)
-    sets = np.unique(perfect, axis=0)
+    sets = np.unique(data.targets, axis=0)
     return np.asarray(sets[sets.any(axis=1)])
 
 

@@ -208,6 +208,8 @@ def draw_graphs(
         method = "exact" if size <= limit else "mcmc"
     if progress is not None and method != "exact":
         options["progress"] = progress
+    if method in ("exact", "vi"):  # their draws are independent of each other as they are
+        options = {name: value for name, value in options.items() if name not in ("ess", "time_limit")}
     start = time.perf_counter()
     result = _engine(method)(score, prior, draws=draws, chains=chains, seed=seed, **options)
     return replace(result, attrs={**result.attrs, "seconds": time.perf_counter() - start})
@@ -277,7 +279,9 @@ def to_container(
     if constant:
         groups["constant_data"] = _dataset(constant, draws.names)
         if changes is not None:
-            groups["constant_data"] = groups["constant_data"].assign_coords(regime=changes[0])
+            called = () if data is None else data.conditions
+            labels = [called[k] if called else str(k) for k in changes[0].tolist()]
+            groups["constant_data"] = groups["constant_data"].assign_coords(regime=labels)
     attrs: dict[str, float | int | str] = {
         "inference_library": "pyro_lcm",
         "method": draws.method,
