@@ -16,6 +16,7 @@ from pyro_lcm.discovery.checks import choose_score, data_notes
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, ancestor_matrices, causal_effects
 from pyro_lcm.discovery.exact import exact_draws
+from pyro_lcm.discovery.pointwise import row_log_likelihood
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 from pyro_lcm.discovery.scores.base import CachedScore
@@ -55,6 +56,7 @@ def graph_posterior(
     effects: bool = True,
     standardize: bool = True,
     checks: bool = True,
+    log_likelihood: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Container:
@@ -87,6 +89,8 @@ def graph_posterior(
         checks: Whether to look for what in the rows speaks against the score (by name), the prior, and interventions as
             declared; it is in ``attrs["notes"]``, a line each, and told by
             :func:`~pyro_lcm.discovery.problems.posterior_problems`.
+        log_likelihood: Whether to add the group log_likelihood, ``rows`` (chain, draw, row), of drawn graphs and drawn
+            parameters (:mod:`pyro_lcm.discovery.pointwise`), for ``arviz.loo`` and ``arviz.compare`` of scores.
         progress: Called with the steps done and the steps in all, by "vi" and "mcmc".
         **options: Passed to the engine.
 
@@ -133,7 +137,17 @@ def graph_posterior(
         mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(known)
         effect = causal_effects(mechanisms, result.adjacency, np.random.default_rng(seed))
         effect = effect * (unit / unit[:, None]).astype(np.float32)
-    return to_container(result, data=rows, prior=knowledge, effect=effect, changes=_changes(scorer, result))
+    likelihood = None
+    if log_likelihood:
+        if not isinstance(scorer, CachedScore):
+            raise ValueError("log_likelihood: got True, expected False with a score of one's own or unknown targets")
+        flat = result.adjacency.reshape(-1, rows.num_variables, rows.num_variables)
+        likelihood = row_log_likelihood(scorer, flat, np.random.default_rng([seed, 1]))
+        likelihood = likelihood.reshape(*result.adjacency.shape[:2], -1)
+    changes = _changes(scorer, result)
+    return to_container(
+        result, data=rows, prior=knowledge, effect=effect, changes=changes, log_likelihood=likelihood
+    )
 
 
 def _changes(scorer: LocalScore, result: GraphDraws) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
@@ -237,6 +251,7 @@ def to_container(
     prior: GraphPrior | None = None,
     effect: NDArray[np.floating[Any]] | None = None,
     changes: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
+    log_likelihood: NDArray[np.float64] | None = None,
 ) -> Container:
     """Turn draws of graphs into ArviZ's native container.
 
@@ -246,6 +261,7 @@ def to_container(
         prior: The prior, for ``lp``.
         effect: (chain, draw, d, d) effects that were drawn with them, if any.
         changes: Regimes of unknown targets and the (regime, d) probability that a variable was one, if there are some.
+        log_likelihood: (chain, draw, rows) log likelihood of each row, if it was asked for.
 
     Returns:
         See `graph_posterior`.
@@ -264,6 +280,8 @@ def to_container(
     groups = {"posterior": _dataset(variables, draws.names)}
     if stats:
         groups["sample_stats"] = _dataset(stats, draws.names)
+    if log_likelihood is not None:
+        groups["log_likelihood"] = _dataset({"rows": (("chain", "draw", "row"), log_likelihood)}, draws.names)
     if data is not None:
         observed: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {"values": (("row", "variable"), data.values)}
         if data.targets is not None:

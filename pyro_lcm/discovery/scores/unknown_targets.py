@@ -47,7 +47,7 @@ class UnknownTargetsScore:
         >>> x[:100, 1] += x[:100, 0]  # not in the second half: something was done to the effect
         >>> score = UnknownTargetsScore(BGeScore, GraphData(x, unknown=np.arange(200) >= 100))
         >>> score.change_probabilities([[[0, 1], [0, 0]]]).round(2).tolist()[0]
-        [0.05, 1.0]
+        [0.01, 1.0]
     """
 
     def __init__(
