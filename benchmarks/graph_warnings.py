@@ -1,6 +1,6 @@
 """Do notes tell the tables whose edge probabilities are not to be trusted? See `pyro_lcm.studies.graph_warnings`.
 
-    python benchmarks/graph_warnings.py --tables 40
+python benchmarks/graph_warnings.py --tables 40
 """
 
 from __future__ import annotations

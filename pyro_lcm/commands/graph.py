@@ -17,10 +17,10 @@ from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
+from pyro_lcm.discovery.graph_data import Interventions
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
-from pyro_lcm.discovery.graph_data import Interventions
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel

@@ -16,7 +16,6 @@ from scipy import stats
 from pyro_lcm.discovery.arviz_compat import effective_sample_size
 from pyro_lcm.discovery.scores import FloatArray
 
-
 LARGEST_R_HAT = 1.01
 """R-hat above which chains are said to disagree (Vehtari et al., Bayesian Analysis 2021)."""
 LEAST_ESS = 100.0
@@ -93,7 +92,7 @@ def binary_diagnostics(draws: ArrayLike, walker: ArrayLike | None = None) -> Bin
 
 
 def is_settled(adjacency: ArrayLike, walker: ArrayLike | None, ess: float) -> bool:
-    """Whether draws of graphs are enough: an effective number of draws of each edge that matters, and chains that agree.
+    """Whether draws of graphs are enough: each edge that matters has effective draws, and chains agree.
 
     Args:
         adjacency: (chain, draw, d, d) zeros and ones.

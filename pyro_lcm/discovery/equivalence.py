@@ -1,9 +1,9 @@
 """Markov equivalence of graphs: which directions observations, or the interventions there were, leave open.
 
-Two DAGs say the same of observations if they have the same adjacent pairs and the same v-structures a -> c <- b with a and
-b not adjacent (Verma & Pearl, UAI 1990). Interventions whose targets are known tell two such graphs apart if an edge
-between a set of targets and the rest points elsewhere (Hauser & Buhlmann, JMLR 2012; soft ones, too: Yang, Katcoff &
-Uhler, ICML 2018). The completed graph of a
+Two DAGs say the same of observations if they have the same adjacent pairs and the same v-structures a -> c <- b with a
+and b not adjacent (Verma & Pearl, UAI 1990). Interventions whose targets are known tell two such graphs apart if an
+edge between a set of targets and the rest points elsewhere (Hauser & Buhlmann, JMLR 2012; soft ones, too: Yang, Katcoff
+& Uhler, ICML 2018). The completed graph of a
 class, its essential graph or CPDAG, has an arrow where all members have it: those of v-structures and of interventions,
 and those that follow from them (Meek, UAI 1995).
 """
@@ -25,8 +25,8 @@ class EquivalenceClass:
     """A class of equivalent graphs and how probable it is.
 
     Attributes:
-        completed: (d, d) int8 [parent, child]: 1 one way for an arrow that all members have, 1 both ways for an adjacent
-            pair whose direction is open.
+        completed: (d, d) int8 [parent, child]: 1 one way for an arrow that all members have, 1 both ways for an
+            adjacent pair whose direction is open.
         probability: Posterior mass of all members together.
         graphs: Number of members that were drawn.
     """

@@ -38,7 +38,8 @@ class GraphData:
             (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a
             mechanism of their own (same parents, separate parameters), one for each regime.
         regimes: (N,) integers, or names, that label the intervention of each row; imperfect rows of one variable share
-            parameters within a regime, and what was changed in unknown rows is the same within one. One regime when None.
+            parameters within a regime, and what was changed in unknown rows is the same within one. One regime when
+            None.
         unknown: None, or (N,) booleans: rows under an intervention of which it is unknown, or not all known, what it
             acted on. Scores by name then find out (:mod:`pyro_lcm.discovery.scores.unknown_targets`). Of names of
             targets, ``?`` says so.
@@ -304,7 +305,9 @@ def _as_unknown(unknown: ArrayLike | None, targets: ArrayLike | None, rows: int)
     names = np.asarray(targets) if targets is not None else np.zeros(0)
     if names.ndim != 1 or names.dtype.kind not in "OUST":
         return None
-    marked = np.array([isinstance(t, str) and UNKNOWN in (p.strip() for p in t.split(";")) for t in names.tolist()], bool)
+    marked = np.array(
+        [isinstance(t, str) and UNKNOWN in (p.strip() for p in t.split(";")) for t in names.tolist()], bool
+    )
     return marked if marked.any() else None
 
 

@@ -53,7 +53,9 @@ def row_log_likelihood(score: CachedScore, graphs: NDArray[np.int8], rng: np.ran
     """
     data = score.data
     if not isinstance(score, BGeScore | LinearGaussianScore | NonlinearScore):
-        raise ValueError(f"score: got {type(score).__name__}, expected bge, linear or nonlinear for a likelihood of rows")
+        raise ValueError(
+            f"score: got {type(score).__name__}, expected bge, linear or nonlinear for a likelihood of rows"
+        )
     if data.weights is not None:
         raise ValueError("weights: got some, expected none for a likelihood of rows")
     if len(graphs) * len(data.values) > MOST_ENTRIES:

@@ -74,8 +74,8 @@ def graph_posterior(
     Args:
         data: The rows and which variable was the target in which; a plain (N, d) array or pandas DataFrame is
             observational.
-        score: "bge", "linear", "nonlinear", or a score of one's own; "auto" is "bge" unless "nonlinear" explains the rows
-            clearly better.
+        score: "bge", "linear", "nonlinear", or a score of one's own; "auto" is "bge" unless "nonlinear" explains the
+            rows clearly better.
         prior: Prior over graphs, uniform over DAGs when None; :meth:`GraphPrior.suggested` expects fewer edges.
         method: "exact" (d <= 14, or 20 with an order-modular prior), "vi" (d <= 25), "mcmc", or "auto": exact up
             to 12 variables (16 with an order-modular prior), MCMC beyond.
@@ -145,9 +145,7 @@ def graph_posterior(
         likelihood = row_log_likelihood(scorer, flat, np.random.default_rng([seed, 1]))
         likelihood = likelihood.reshape(*result.adjacency.shape[:2], -1)
     changes = _changes(scorer, result)
-    return to_container(
-        result, data=rows, prior=knowledge, effect=effect, changes=changes, log_likelihood=likelihood
-    )
+    return to_container(result, data=rows, prior=knowledge, effect=effect, changes=changes, log_likelihood=likelihood)
 
 
 def _changes(scorer: LocalScore, result: GraphDraws) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:

@@ -1,9 +1,9 @@
 """The prior over graphs that all engines share, and what is known about the graph beforehand.
 
-The default is uniform over DAGs, which expects many edges; :meth:`GraphPrior.suggested` expects about one a variable. Everything here is modular, p(G) proportional to a product over variables of
-a factor of their parents, so that it adds to a local score. An order-modular prior (Koivisto & Sood, JMLR
-2004) multiplies this by the number of orders that agree with the graph; it is another prior, not another
-algorithm.
+The default is uniform over DAGs, which expects many edges; :meth:`GraphPrior.suggested` expects about one a variable.
+Everything here is modular, p(G) proportional to a product over variables of a factor of their parents, so that it adds
+to a local score. An order-modular prior (Koivisto & Sood, JMLR 2004) multiplies this by the number of orders that agree
+with the graph; it is another prior, not another algorithm.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class GraphPrior:
         sparsity: Penalty for each edge in nats, the same factor said otherwise: exp(-sparsity).
         edges_per_node: Expected number of edges divided by the number of variables: the factor of an edge is the one
             under which DAGs have so many on average (:mod:`pyro_lcm.discovery.edge_counts`; limits on parents and what
-            else is known are not counted in).
-        hierarchical: Whether how probable an edge is is unknown itself, for each variable on its own: p ~ Beta(1, b) with
-            the mean p / (1 - p) odds of which the other settings give, so that k of K possible parents have the factor
-            B(1 + k, b + K - k) / B(1, b) (Scott & Berger, Annals of Statistics 2010). Some variables with many parents
-            cost less then, and 0 parents are likelier.
+            else is known are not counted in), but no more than half of all pairs of variables have edges.
+        hierarchical: Whether how probable an edge is is unknown itself, for each variable on its own: p ~ Beta(1, b)
+            with the mean p / (1 - p) odds of which the other settings give, so that k of K possible parents have the
+            factor B(1 + k, b + K - k) / B(1, b) (Scott & Berger, Annals of Statistics 2010). Some variables with many
+            parents cost less then, and 0 parents are likelier.
         max_parents: Most parents of any variable; None: no limit.
         required: Edges (parent, child), 0-based, that every graph has.
         forbidden: Edges (parent, child), 0-based, that no graph has.
@@ -149,7 +149,8 @@ class GraphPrior:
     def edge_weight(self, num_variables: int) -> float:
         """Log prior factor of one edge in graphs of d variables, in nats."""
         if self.edges_per_node is not None:
-            return weight_of_edges(num_variables, self.edges_per_node * num_variables) if num_variables > 1 else 0.0
+            most = num_variables * (num_variables - 1) / 4
+            return weight_of_edges(num_variables, min(self.edges_per_node * num_variables, most)) if most else 0.0
         if self.edge_probability is None:
             return -self.sparsity
         return math.log(self.edge_probability) - math.log1p(-self.edge_probability)
@@ -165,12 +166,7 @@ class GraphPrior:
         return np.asarray(factor - factor[0])
 
     def check(self, num_variables: int) -> None:
-        """Raise ValueError if the prior speaks of variables beyond ``num_variables``, or expects too many edges."""
-        if self.edges_per_node is not None and not 2 * self.edges_per_node < max(1, num_variables - 1):
-            raise ValueError(
-                f"edges_per_node: got {self.edges_per_node}, expected below {(num_variables - 1) / 2:g}, half the number "
-                "of other variables"
-            )
+        """Raise ValueError if the prior speaks of variables beyond ``num_variables``."""
         named = [i for edge in (*self.required, *self.forbidden, *self.tiers) for i in edge]
         beyond = sorted({i for i in named if not 0 <= i < num_variables})
         if beyond:

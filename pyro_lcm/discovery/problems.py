@@ -42,15 +42,16 @@ def posterior_problems(container: Container, summary: GraphSummary) -> tuple[str
             parent, child = np.unravel_index(int(r_hat.argmax()), r_hat.shape)
             found.append(
                 f"chains disagree on {apart} of {r_hat.size - len(r_hat)} edges (r_hat above {edges.limit:.3g}, "
-                f"most on {summary.names[parent]} -> {summary.names[child]}: {r_hat[parent, child]:.2f}); more draws, or "
-                "a longer warm-up, help"
+                f"most on {summary.names[parent]} -> {summary.names[child]}: {r_hat[parent, child]:.2f}); more draws, "
+                "or a longer warm-up, help"
             )
         size, (parent, child) = smallest_ess(edges)
         asked = float(container.attrs.get("ess_asked", LEAST_ESS * group(container, "posterior").sizes["chain"]))
         if size < asked and not apart:
             found.append(
-                f"{summary.names[parent]} -> {summary.names[child]} has {size:.0f} effective draws, expected {asked:.0f}: "
-                "its error may be larger than stated; more draws help, and ess goes on until there are enough"
+                f"{summary.names[parent]} -> {summary.names[child]} has {size:.0f} effective draws, expected "
+                f"{asked:.0f}: its error may be larger than stated; more draws help, and ess goes on until there are "
+                "enough"
             )
     missed = float(container.attrs.get("missed_edges", 0.0))
     if missed >= _MISSED_EDGES:

@@ -103,7 +103,7 @@ class GraphSummary:
 
     @property
     def direction(self) -> FloatArray:
-        """(d, d) probability that an edge leads from the first to the second, given that they are adjacent; nan if never."""
+        """(d, d) probability of an edge from the first to the second, given that they are adjacent; nan if never."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.edges.probability / (self.edges.probability + self.edges.probability.T))
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pyro_lcm.data.tables import read_frame
 
-
 UNKNOWN = "?"
 """Stands among names of targets for those that are not known."""
 
@@ -157,9 +156,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _targets(
-    table: Table, column: str, names: Sequence[str]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+def _targets(table: Table, column: str, names: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     """Targets of rows, and which rows have some that are not known."""
     hit = np.zeros((len(table.rows), len(names)), dtype=bool)
     unknown = np.zeros(len(table.rows), dtype=bool)

@@ -75,7 +75,8 @@ def edge_statistics(container: Container) -> pd.DataFrame:
     >>> from pyro_lcm.discovery import GraphData, graph_posterior
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> edge_statistics(graph_posterior(GraphData(x, names=("a", "b")), draws=100)).round(2).to_dict("list")
-    {'mean': [0.08, 0.08], 'sd': [0.28, 0.28], 'mcse_mean': [0.0, 0.0], 'ess_mean': [484.72, 374.96], 'r_hat': [0.99, 1.01]}
+    {'mean': [0.08, 0.08], 'sd': [0.28, 0.28], 'mcse_mean': [0.0, 0.0], 'ess_mean': [484.72, 374.96], 'r_hat': [0.99,
+    1.01]}
     """
     table = graph_summary(container).to_dataframe()
     probability = table["probability"]

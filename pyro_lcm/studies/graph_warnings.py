@@ -1,8 +1,8 @@
 """The study of warnings: are edge probabilities calibrated, and do notes tell the tables where they may not be?
 
 Each problem is a simulated table (:mod:`pyro_lcm.studies.simulated_tables`) of 4 to 8 variables and 200 or 1,000 rows,
-Erdos-Renyi or scale-free, an edge or one and a half a variable. Edge probabilities of a kind of tables are pooled into one
-calibration error, once of all, once of tables without a note. Truth scores the answers and nothing else.
+Erdos-Renyi or scale-free, an edge or one and a half a variable. Edge probabilities of a kind of tables are pooled into
+one calibration error, once of all, once of tables without a note. Truth scores the answers and nothing else.
 """
 
 from __future__ import annotations

@@ -34,10 +34,10 @@ MISFITS = (
 KINDS = (*SOUND, *MISFITS)
 """gaussian: noise N(0, 1). unequal: standard deviations from .3 to 3. sines: mechanisms bend, for the nonlinear score.
 do_gaussian: half the rows under perfect interventions on one variable each. do_soft_declared: weakened mechanisms, and
-declared so. Misfits: heavy, noise t(3); skewed, exponential noise; bent and squares, nonlinear mechanisms under a linear
-score; scaled_noise, noise whose scale depends on the parents; confounded, a hidden common cause of three variables;
-do_soft, interventions that weaken a mechanism, declared perfect; do_elsewhere, those that change another variable, too;
-do_confounded, perfect interventions on variables with a hidden common cause.
+declared so. Misfits: heavy, noise t(3); skewed, exponential noise; bent and squares, nonlinear mechanisms under a
+linear score; scaled_noise, noise whose scale depends on the parents; confounded, a hidden common cause of three
+variables; do_soft, interventions that weaken a mechanism, declared perfect; do_elsewhere, those that change another
+variable, too; do_confounded, perfect interventions on variables with a hidden common cause.
 """
 
 

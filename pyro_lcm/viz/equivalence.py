@@ -1,4 +1,4 @@
-"""Which variables are adjacent, and which directions the rows tell: a graph of lines and arrows with two probabilities."""
+"""Which variables are adjacent, and which directions the rows tell: lines and arrows with two probabilities."""
 
 from __future__ import annotations
 

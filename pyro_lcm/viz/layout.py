@@ -96,7 +96,7 @@ def layered_layout(adjacency: ArrayLike) -> NDArray[np.float64]:
 
 
 def _roots_beside_children(matrix: NDArray[np.int8], layers: list[list[int]]) -> list[list[int]]:
-    """Layers in which variables without a parent stand just before their first child, and those without any edge last."""
+    """Layers in which variables without a parent stand just before their first child; those without any are last."""
     depth = np.zeros(len(matrix), dtype=int)
     for number, layer in enumerate(layers):
         depth[layer] = number

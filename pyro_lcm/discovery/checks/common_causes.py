@@ -1,10 +1,10 @@
 """Signs of a hidden common cause: a linear Gaussian graph with one hidden variable that explains the rows better.
 
 Without interventions a hidden variable shows in what a DAG of the observed ones can imitate only with more edges than
-the truth has, as a child of three variables does. Where the likely graph has a clique, a hidden parent of its members is
-put in place of the edges between them, fitted by expectation maximisation, and the graph around it revised with what is
-then expected of the hidden variable (structural EM, Friedman, UAI 1998). The two are compared by BIC. A hidden cause of
-two variables that are adjacent anyway cannot be seen in this way.
+the truth has, as a child of three variables does. Where the likely graph has a clique, a hidden parent of its members
+is put in place of the edges between them, fitted by expectation maximisation, and the graph around it revised with what
+is then expected of the hidden variable (structural EM, Friedman, UAI 1998). The two are compared by BIC. A hidden cause
+of two variables that are adjacent anyway cannot be seen in this way.
 """
 
 from __future__ import annotations

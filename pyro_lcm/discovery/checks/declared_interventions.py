@@ -3,8 +3,8 @@
 A perfect intervention on T, declared in some rows, says two things. T does not depend on its causes in them; and the
 mechanisms of all other variables are what they are in the other rows. Both are compared by the evidence of the score:
 
-- T given its parents against T given nothing, in its own rows: an intervention that weakens or shifts a mechanism leaves
-  the dependence in place;
+- T given its parents against T given nothing, in its own rows: an intervention that weakens or shifts a mechanism
+  leaves the dependence in place;
 - a mechanism of its own in these rows against the same as in all others, for every other variable: an intervention that
   acts elsewhere too, or on something that is not in the table;
 - T as a parent of another variable in the rows that leave T alone, and not where T is set, against T as a parent in
@@ -26,7 +26,7 @@ from pyro_lcm.discovery.effects import ancestor_matrices
 from pyro_lcm.discovery.scores import BoolArray, FloatArray, GraphData, LocalScore
 
 CLEAR = 7.0
-"""Nats, on top of the log of the number of comparisons, from which on an intervention is said not to act as declared."""
+"""Nats, on top of the log of the number of comparisons, from which on an intervention does not act as declared."""
 CLEAR_PAIR = 3.0
 """The same for a pair of variables and a hidden common cause of theirs."""
 LEAST_ROWS = 5

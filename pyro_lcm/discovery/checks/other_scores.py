@@ -4,9 +4,9 @@ With graphs G drawn from the posterior under a score s, another score s' of the 
 
     log p'(data) - log p(data) = log E exp(s'(G) - s(G)) >= E (s'(G) - s(G)),
 
-a bound that every engine's draws give. Where the other score prefers graphs that were not drawn, one graph that it likes
-bounds its evidence, too: log p'(data) >= s'(G) + log p(G), and log p(data) = E (s(G) + log p(G)) + entropy, the entropy
-at most that of pairs of variables taken by themselves. The larger of the two bounds is given.
+a bound that every engine's draws give. Where the other score prefers graphs that were not drawn, one graph that it
+likes bounds its evidence, too: log p'(data) >= s'(G) + log p(G), and log p(data) = E (s(G) + log p(G)) + entropy, the
+entropy at most that of pairs of variables taken by themselves. The larger of the two bounds is given.
 """
 
 from __future__ import annotations

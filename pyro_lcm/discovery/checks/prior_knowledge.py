@@ -1,8 +1,8 @@
 """What the rows say against the prior over graphs: against its number of edges, and against edges that it settles.
 
 A prior exp(w |E|) over all DAGs is one of a family. Of two members the log evidence differs by
-log E exp((v - w) |E|) - log Z(v) + log Z(w) >= (v - w) E |E| - log Z(v) + log Z(w), the mean that of the posterior under w,
-and the bound is largest where the prior under v expects as many edges as the posterior has.
+log E exp((v - w) |E|) - log Z(v) + log Z(w) >= (v - w) E |E| - log Z(v) + log Z(w), the mean that of the posterior
+under w, and the bound is largest where the prior under v expects as many edges as the posterior has.
 """
 
 from __future__ import annotations

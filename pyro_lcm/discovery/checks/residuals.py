@@ -16,7 +16,7 @@ from pyro_lcm.discovery.scores import FloatArray, GraphData, LocalScore
 from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
 
 FALSE_ALARMS = 0.005
-"""Share of sound tables in which a variable is named for the shape of its noise, or its size, all variables together."""
+"""Share of sound tables in which some variable is named for the shape of its noise, or its size."""
 LEAST_ROWS = 30
 _LEAST_KURTOSIS = 0.5
 _LEAST_SKEWNESS = 0.3

@@ -29,7 +29,7 @@ from pyro_lcm.discovery.candidate_parents import best_supported, choose_candidat
 from pyro_lcm.discovery.diagnostics import is_settled
 from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.mcmc import moves, orders
-from pyro_lcm.discovery.parent_set_tables import ParentSetTables
+from pyro_lcm.discovery.parent_set_tables import ParentSetTables, table_bytes
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import LocalScore
 
@@ -38,6 +38,11 @@ Progress = Callable[[int, int], None]
 _EXPANSIONS = 5
 _GRAPH_MOVES = 1
 _NEGLIGIBLE_EDGES = 0.01
+_MISSED_EDGES = 0.25
+"""Edges that a graph misses for want of candidates, above which there are more of them."""
+_MORE_CANDIDATES = 2
+_MOST_TABLE_BYTES = 2**29
+_MOST_CANDIDATES = 14
 _SMALL = 8
 _WALKERS_IF_SMALL = 64
 
@@ -77,9 +82,9 @@ def mcmc_posterior(
             a draw, and the draws of a chain are those of its first walker, then of the second, and so on
             (``stats["walker"]``). Each is a chain of its own for R-hat and the effective sample size, so that walkers
             that stay in different modes are seen. None: 64 over the number of chains up to eight variables, else 1.
-        max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above
-        25.
-            With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
+        max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above 25, and
+            two more at a time while a graph misses a quarter of an edge for want of them and tables fit into half a
+            GiB. With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
             no candidate.
         ess: Effective number of draws that every edge with a probability between .01 and .99 is to have, all chains
             together, with an R-hat that chance explains. The chains go on until then: every other draw is dropped and
@@ -140,7 +145,12 @@ def mcmc_posterior(
             missed, changed = sampler.expand(lambda: advance(1), each)
             if not changed:
                 break
-    advance(warmup - done)
+        while max_candidates is None and missed > _MISSED_EDGES and sampler.has_room:
+            total += each
+            sampler.grow()
+            missed, _ = sampler.expand(lambda: advance(1), each)
+    if done < warmup:
+        advance(warmup - done)
     sampler.reset_counts()
     drawing = perf_counter()
     turns = -(-draws // walkers)
@@ -264,6 +274,21 @@ class _Sampler:
         self._candidates = revised
         self._start(self.state)
         return missed, True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether tables of more candidates fit into half a GiB."""
+        d, k = self._score.num_variables, len(self._candidates[0]) + _MORE_CANDIDATES
+        return k <= min(_MOST_CANDIDATES, d - 1) and table_bytes(d, k) <= _MOST_TABLE_BYTES
+
+    def grow(self) -> None:
+        """Give every variable two more candidates, those with the best support in the present graphs."""
+        graphs = self.graphs.numpy()
+        support, _ = edge_support(self._score, self._prior, graphs, self._candidates)
+        size = len(self._candidates[0]) + _MORE_CANDIDATES
+        self._candidates = best_supported(support, self._prior, self._candidates, size)
+        self.screened = size < self._score.num_variables - 1
+        self._start(self.state)
 
     def missed_edges(self, graphs: NDArray[np.bool_]) -> float:
         return edge_support(self._score, self._prior, graphs, self._candidates)[1]

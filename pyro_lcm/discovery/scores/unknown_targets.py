@@ -7,8 +7,8 @@ on its own, the evidence of a variable given its parents is a sum over the set S
     sum over S of (1 - c)^|S| c^(R - |S|) p(rows of reference and S) product over r not in S of p(rows of r)
 
 (Eaton & Murphy, AISTATS 2007, where the indicators are nodes of their own). A perfect intervention is a change to a
-mechanism without dependence. Up to six regimes all sets are summed; beyond, those on the way of taking in the regime that
-helps most, one after the other, and their neighbours, which is a lower bound.
+mechanism without dependence. Up to six regimes all sets are summed; beyond, those on the way of taking in the regime
+that helps most, one after the other, and their neighbours, which is a lower bound.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class UnknownTargetsScore:
         own = np.stack([self._evidence(child, counted[k], sets) for k in free]) if free else np.zeros((0, len(sets)))
         changed = np.ones((len(sets), len(self._rows)))
         changed[:, [k for k in range(len(self._rows)) if not declared[k] and not len(counted[k])]] = 0.5
-        pools = _Pools(lambda rows, chosen: self._evidence(child, rows, chosen), sets, reference, [counted[k] for k in free])
+        pools = _Pools(
+            lambda rows, chosen: self._evidence(child, rows, chosen), sets, reference, [counted[k] for k in free]
+        )
         visit = pools.every if len(free) <= MOST_SUMMED else pools.greedy
         masks, log_pool = visit(own, self._log_odds)
         apart = ~masks  # (states, n, free)
@@ -197,7 +199,9 @@ class _Pools:
         return np.stack(states), np.stack(values)
 
     def _of(self, mask: BoolArray, which: IntArray) -> FloatArray:
-        rows = np.sort(np.concatenate([self._reference, *(r for r, taken in zip(self._regimes, mask, strict=True) if taken)]))
+        rows = np.sort(
+            np.concatenate([self._reference, *(r for r, taken in zip(self._regimes, mask, strict=True) if taken)])
+        )
         return self._evidence(rows, self._sets[which]) if len(rows) else np.zeros(len(which))
 
 
