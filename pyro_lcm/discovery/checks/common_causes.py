@@ -60,7 +60,7 @@ def hidden_common_cause(values: FloatArray, graph: NDArray[np.int8]) -> CommonCa
     spread = values.std(axis=0)
     if not (spread > 0).all():
         return None
-    covariance = np.corrcoef(values, rowvar=False)
+    covariance = np.corrcoef(values, rowvar=False) + _LEAST_VARIANCE * np.eye(size)
     sets = _cliques(graph)
     if not sets:
         return None
