@@ -88,7 +88,9 @@ def binary_diagnostics(draws: ArrayLike, walker: ArrayLike | None = None) -> Bin
     mcse[constant] = np.sqrt(one_off * (1 - one_off) / ess[constant])
     shape = values.shape[2:]
     limit = _r_hat_by_chance(2 * chains, length // 2, flat.shape[2])
-    return BinaryDiagnostics(*(a.reshape(shape) for a in (probability, mcse, ess, r_hat)), limit=limit)
+    return BinaryDiagnostics(
+        probability.reshape(shape), mcse.reshape(shape), ess.reshape(shape), r_hat.reshape(shape), limit
+    )
 
 
 def is_settled(adjacency: ArrayLike, walker: ArrayLike | None, ess: float) -> bool:

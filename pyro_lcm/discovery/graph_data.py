@@ -171,12 +171,12 @@ class GraphData:
     def without_intervention(self) -> BoolArray:
         """(N,) booleans: rows in which nothing was a target, known or unknown."""
         untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
-        return untouched if self.unknown is None else untouched & ~self.unknown
+        return np.asarray(untouched if self.unknown is None else untouched & ~self.unknown, dtype=bool)
 
     def rows_where(self, rows: ArrayLike) -> GraphData:
         """Some of the rows, (N,) booleans."""
         chosen = np.asarray(rows, dtype=bool)
-        parts = {
+        parts: dict[str, Any] = {
             name: None if (value := getattr(self, name)) is None else np.asarray(value)[chosen]
             for name in ("values", "targets", "weights", "imperfect", "regimes", "unknown")
         }

@@ -107,7 +107,7 @@ def _drawn(regression: _Regression, values: FloatArray, draws: int, rng: np.rand
     for number in np.unique(chosen):
         which = np.flatnonzero(chosen == number)
         precision = gram + np.diag(regression.precisions[number])
-        mean = np.linalg.solve(precision, moment)
+        mean = np.asarray(np.linalg.solve(precision, moment), dtype=np.float64)
         rate = regression.rate + 0.5 * (square - float(moment @ mean))
         mechanism = Mechanism(mean, precision, regression.shape + len(x) / 2, rate)
         weights, variance = mechanism.draw_with_variance(len(which), rng)

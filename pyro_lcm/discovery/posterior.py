@@ -119,18 +119,17 @@ def graph_posterior(
         rows.in_own_units() if standardize and isinstance(score, str) else (rows, np.ones(rows.num_variables))
     )
     knowledge = GraphPrior() if prior is None else prior
-    if isinstance(score, str) and score == "auto":
-        score = choose_score(scored, _SCORES, knowledge)
-    scorer: LocalScore = graph_score(score, scored)
-    if isinstance(score, str) and scored.unknown is not None:
-        scorer = UnknownTargetsScore(_SCORES[score], scored)
+    name = choose_score(scored, _SCORES, knowledge) if score == "auto" else score
+    scorer: LocalScore = graph_score(name, scored)  # type: ignore[arg-type]
+    if isinstance(name, str) and scored.unknown is not None:
+        scorer = UnknownTargetsScore(_SCORES[name], scored)
     result = draw_graphs(
         scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options
     )
-    if isinstance(score, str):
+    if isinstance(name, str):
         looked = checks and scored.unknown is None
-        said = _notes(scored, scorer, score, knowledge, result) if looked else ()
-        result = replace(result, attrs={**result.attrs, "score": score, "notes": "\n".join(said)})
+        said = _notes(scored, scorer, name, knowledge, result) if looked else ()
+        result = replace(result, attrs={**result.attrs, "score": name, "notes": "\n".join(said)})
     effect = None
     if effects:
         known = scored if scored.unknown is None else scored.rows_where(~scored.unknown)

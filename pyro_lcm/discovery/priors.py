@@ -160,10 +160,10 @@ class GraphPrior:
         count = np.arange(num_variables)
         weight = self.edge_weight(num_variables)
         if not self.hierarchical:
-            return weight * count
+            return np.asarray(weight * count, dtype=np.float64)
         spread = math.exp(-weight)
         factor = betaln(1 + count, spread + num_variables - 1 - count)
-        return np.asarray(factor - factor[0])
+        return np.asarray(factor - factor[0], dtype=np.float64)
 
     def check(self, num_variables: int) -> None:
         """Raise ValueError if the prior speaks of variables beyond ``num_variables``."""

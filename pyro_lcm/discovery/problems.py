@@ -39,7 +39,7 @@ def posterior_problems(container: Container, summary: GraphSummary) -> tuple[str
     apart = int((r_hat > edges.limit).sum())
     if summary.method != "exact":
         if apart:
-            parent, child = np.unravel_index(int(r_hat.argmax()), r_hat.shape)
+            parent, child = divmod(int(r_hat.argmax()), len(r_hat))
             found.append(
                 f"chains disagree on {apart} of {r_hat.size - len(r_hat)} edges (r_hat above {edges.limit:.3g}, "
                 f"most on {summary.names[parent]} -> {summary.names[child]}: {r_hat[parent, child]:.2f}); more draws, "

@@ -136,8 +136,8 @@ class GraphSummary:
         import pandas as pd
 
         edges = self.edges
-        tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, self.paths.probability)
-        tables += (self.adjacent, self.direction)
+        known = (edges.probability, edges.mcse, edges.ess, edges.r_hat, self.paths.probability)
+        tables = (*known, self.adjacent, self.direction)
         cells = np.argwhere(~np.eye(len(self.names), dtype=bool)).tolist()
         rows = [(self.names[i], self.names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
         frame = pd.DataFrame(rows, columns=list(EDGE_COLUMNS))

@@ -11,7 +11,7 @@ from pyro_lcm.discovery.scores import BoolArray, FloatArray, LocalScore
 
 
 def climb(
-    score: LocalScore, prior: GraphPrior, start: NDArray[np.integer] | None = None, *, most_steps: int = 500
+    score: LocalScore, prior: GraphPrior, start: NDArray[np.integer] | BoolArray | None = None, *, most_steps: int = 500
 ) -> tuple[BoolArray, float]:
     """Change the one edge that helps most, again and again, until none does.
 
@@ -47,9 +47,9 @@ def climb(
     for _ in range(most_steps):
         cyclic = ancestor_matrices(graph).T == 1
         possible = np.where(cyclic & ~graph, -np.inf, gains)
-        parent, child = np.unravel_index(int(possible.argmax()), (d, d))
+        parent, child = divmod(int(possible.argmax()), d)
         if not possible[parent, child] > 1e-9:
             break
         graph[parent, child] ^= True
-        look(int(child))
+        look(child)
     return graph, float(local.sum())

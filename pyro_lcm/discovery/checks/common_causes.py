@@ -60,7 +60,7 @@ def hidden_common_cause(values: FloatArray, graph: NDArray[np.int8]) -> CommonCa
     spread = values.std(axis=0)
     if not (spread > 0).all():
         return None
-    covariance = np.corrcoef(values, rowvar=False) + _LEAST_VARIANCE * np.eye(size)
+    covariance = np.asarray(np.corrcoef(values, rowvar=False), dtype=np.float64) + _LEAST_VARIANCE * np.eye(size)
     sets = _cliques(graph)
     if not sets:
         return None
@@ -93,7 +93,7 @@ def _with_hidden(
     full[size, list(children)] = True
     loadings = np.zeros(size)
     loadings[list(children)] = 0.6 * np.sign(covariance[children[0], list(children)])
-    slope = np.linalg.solve(covariance, loadings)
+    slope: FloatArray = np.asarray(np.linalg.solve(covariance, loadings), dtype=np.float64)
     slope /= max(1.0, float(loadings @ slope) / 0.8)  # at most four fifths of it known
     joint = _expected(covariance, 1.0 - float(slope @ covariance @ slope), slope)
     best = -np.inf
@@ -178,12 +178,12 @@ def _climb(
     for _ in range(most_steps):
         cyclic = ancestor_matrices(graph).T == 1
         possible = np.where(cyclic & ~graph, -np.inf, gains)
-        parent, child = np.unravel_index(int(possible.argmax()), (size, size))
+        parent, child = divmod(int(possible.argmax()), size)
         if not possible[parent, child] > 1e-6:
             break
         graph[parent, child] ^= True
         local[child] += gains[parent, child]
-        look(int(child))
+        look(child)
     return graph, float(local.sum())
 
 

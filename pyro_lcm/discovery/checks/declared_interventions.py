@@ -81,9 +81,9 @@ def odd_interventions(
         depends[~sets[k]] = -np.inf
         apart[sets[k]] = -np.inf
         if max(depends.max(), apart.max()) > clear:
-            named = [tuple(np.flatnonzero(odds > clear).tolist()) for odds in (depends, apart)]
+            still, changed = (tuple(np.flatnonzero(odds > clear).tolist()) for odds in (depends, apart))
             targets = tuple(np.flatnonzero(sets[k]).tolist())
-            found.append(OddIntervention(targets, *named, float(max(depends.max(), apart.max()))))
+            found.append(OddIntervention(targets, still, changed, float(max(depends.max(), apart.max()))))
     return tuple(sorted(found, key=lambda odd: -odd.nats))
 
 

@@ -80,7 +80,7 @@ def noise_shapes(score: LocalScore, data: GraphData, graph: NDArray[np.int8]) ->
     return tuple(found)
 
 
-def residuals(score: LocalScore, values: FloatArray, child: int, parents: NDArray[np.integer]) -> FloatArray:
+def residuals(score: LocalScore, values: FloatArray, child: int, parents: NDArray[np.int64]) -> FloatArray:
     """What the parents leave of a variable: (n,) residuals of the regression that the score is about."""
     if isinstance(score, NonlinearScore) and len(parents):
         columns = score.columns(parents[None])[0]

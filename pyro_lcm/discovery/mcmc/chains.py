@@ -154,7 +154,7 @@ def mcmc_posterior(
     sampler.reset_counts()
     drawing = perf_counter()
     turns = -(-draws // walkers)
-    each = [draws // walkers + (walker < draws % walkers) for walker in range(walkers)]
+    lengths = [draws // walkers + (walker < draws % walkers) for walker in range(walkers)]
     kept = torch.zeros((chains, walkers, turns, d, d), dtype=torch.int8)
     edge_probability = torch.zeros((d, d), dtype=torch.float64)
     looks = 0
@@ -164,24 +164,24 @@ def mcmc_posterior(
         nonlocal looks, edge_probability
         for turn in range(first, turns):
             for walker in range(walkers):
-                if turn < each[walker]:
+                if turn < lengths[walker]:
                     advance(thin)
                     kept[:, walker, turn] = sampler.graphs.view(chains, walkers, d, d)[:, walker]
                     edge_probability += sampler.edge_probabilities()
                     looks += 1
 
     def graphs() -> NDArray[np.int8]:
-        return torch.cat([kept[:, walker, :number] for walker, number in enumerate(each)], dim=1).numpy()
+        return torch.cat([kept[:, walker, :number] for walker, number in enumerate(lengths)], dim=1).numpy()
 
     collect(0)
-    walker_of = np.broadcast_to(np.repeat(np.arange(walkers), each), (chains, draws))
+    walker_of = np.broadcast_to(np.repeat(np.arange(walkers), lengths), (chains, draws))
     while ess is not None and turns > 1 and not is_settled(graphs(), walker_of, ess):
         if perf_counter() - start + (perf_counter() - drawing) > time_limit:
             break
         half = (draws // walkers) // 2
         kept[:, :, :half] = kept[:, :, 1 : 2 * half : 2].clone()
         thin *= 2
-        total += sum(max(0, number - half) for number in each) * thin
+        total += sum(max(0, number - half) for number in lengths) * thin
         collect(half)
     adjacency = graphs()
     if sampler.screened:
