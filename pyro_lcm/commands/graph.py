@@ -228,7 +228,7 @@ def _from_run(options: Options) -> tuple[Container, None]:
     return container, None
 
 
-def _patience(options: Options) -> dict[str, float]:
+def _patience(options: Options) -> dict[str, Any]:
     """Options of mcmc, where it is to go on until there are enough draws."""
     return {} if options.ess is None else {"ess": options.ess, "time_limit": options.time_limit}
 
