@@ -18,6 +18,7 @@ from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
+from pyro_lcm.discovery.graph_data import Interventions
 from pyro_lcm.discovery.posterior import Method, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
@@ -25,6 +26,7 @@ from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.text_files import write_csv, write_text
+from pyro_lcm.viz.equivalence import adjacency_figure
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs
 from pyro_lcm.viz.style import save_figure
@@ -45,22 +47,33 @@ class Options:
         data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
         out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
         overwrite: Whether to replace posterior.nc, edges.csv and graph.txt that are there.
-        targets: Column that names the variable that was the target in each row, empty for none (tables only).
+        targets: Column that names the variable that was the target in each row, several with ; between, empty for none,
+            ? for one that is not known (tables only).
+        regimes: Column with the condition, or experiment, of each row (tables only).
+        interventions: How they act: perfect, a target no longer depends on its causes; soft, it does, in another way in
+            each condition; unknown, any mechanism may be another one in each condition but that of the first row
+            without a target, and the posterior says which (tables only).
         drop: Columns to leave out, with commas between (tables only).
         only: Rows to take, as column=value (tables only).
         log: Whether to take logarithms (tables only).
         standardize: Whether to give each variable the standard deviation 1, so that effects are in these units; the
             probabilities of graphs do not depend on units (tables only).
         truth: CSV file of the true edges, cause and effect in the first two columns (tables only).
-        score: Local score; auto is bge for tables, and for a run bge or nonlinear as suits it. With method exact the
-            log evidence is shown: of two scores of the same table, the larger one speaks for its score.
+        score: Local score; auto is bge for tables unless nonlinear explains the rows clearly better, and for a run bge
+            or nonlinear as suits it. With method exact the log evidence is shown; where another score of the same table
+            has a clearly larger one, a note says so.
         method: Engine; auto is exact up to 12 variables and mcmc beyond. exact takes 14 variables at most, vi 25; at
             50, mcmc takes minutes and 1 GB.
         draws: Draws of each chain, at least 4.
         chains: Number of chains; of a run with several fits each fit gives chains.
         rows: Pairs used at most (runs only).
         seed: Seed of everything random, at least 0.
-        edge_probability: Prior probability of an edge; the default prior is uniform over DAGs.
+        prior: Prior over graphs: uniform over DAGs, which expects many edges, or suggested, about one edge a variable,
+            how many being unknown itself.
+        edges_per_node: Expected number of edges divided by the number of variables, in place of either.
+        edge_probability: Prior odds of an edge p / (1 - p), as the probability p; the uniform prior has .5.
+        ess: Effective number of draws of each edge that mcmc goes on for, all chains together.
+        time_limit: Seconds after which it goes on no longer.
         max_parents: Most parents of a variable.
         required: Edges that every graph has, as cause:effect.
         forbidden: Edges that no graph has, as cause:effect.
@@ -77,6 +90,8 @@ class Options:
     targets: str | None = field(default=None, metadata=TABLES)
     drop: str | None = field(default=None, metadata=TABLES)
     only: str | None = field(default=None, metadata=TABLES)
+    regimes: str | None = field(default=None, metadata=TABLES)
+    interventions: Interventions = field(default="perfect", metadata=TABLES)
     log: bool = field(default=False, metadata=TABLES)
     standardize: bool = field(default=False, metadata=TABLES)
     truth: str | None = field(default=None, metadata=TABLES)
@@ -86,6 +101,10 @@ class Options:
     chains: int = 4
     rows: int = 10_000
     seed: int = 0
+    ess: float | None = None
+    time_limit: float = 600.0
+    prior: Literal["uniform", "suggested"] = field(default="uniform", metadata=PRIOR)
+    edges_per_node: float | None = field(default=None, metadata=PRIOR)
     edge_probability: float | None = field(default=None, metadata=PRIOR)
     max_parents: int | None = field(default=None, metadata=PRIOR)
     required: tuple[str, ...] = field(default=(), metadata=PRIOR)
@@ -103,8 +122,8 @@ class Options:
         if self.run is None and self.out is None:
             raise ValueError("--out is missing: the folder to write")
         if self.run is not None:
-            for name in ("targets", "drop", "only", "log", "standardize", "truth"):
-                if getattr(self, name):
+            for name in ("targets", "drop", "only", "log", "standardize", "truth", "regimes", "interventions"):
+                if getattr(self, name) not in (None, False, "perfect"):
                     raise ValueError(f"--{name}: got one beside a run, expected it for a table only")
 
 
@@ -138,6 +157,7 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
     best = summary.top[0].adjacency
     figures = {
         "edge_probability": edge_probability_matrix(edges.probability, names, truth=truth),
+        "equivalence": adjacency_figure(summary.adjacent, summary.direction, best, names),
         "posterior_graph": graph_figure(best, names, probabilities=edges.probability),
     }
     if not summary.is_spread_out:
@@ -148,7 +168,8 @@ def write_results(folder: Path, container: Container, summary: GraphSummary, tru
         if (forest := effect_forest(draws.reshape(-1, len(names), len(names)), names)) is not None:
             figures["effects"] = forest
     save_container(container, folder / "posterior.nc")
-    write_text(folder / "graph.txt", summary.to_text() + "\n")
+    notes = [f"note: {problem}" for problem in posterior_problems(container, summary)]
+    write_text(folder / "graph.txt", "\n".join([summary.to_text(), *notes]) + "\n")
     write_csv(folder / "edges.csv", EDGE_COLUMNS, summary.to_dataframe().values.tolist())
     for name, figure in figures.items():
         save_figure(figure, folder / "figures" / f"{name}.png")
@@ -164,19 +185,22 @@ def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
         only=options.only,
         log=options.log,
         standardize=options.standardize,
+        regimes=options.regimes,
+        interventions=options.interventions,
     )
     truth = None if options.truth is None else read_edges(options.truth, data.names)
     prior = _prior(options, data.names)
     with busy("inferring the graph") as report:
         container = graph_posterior(
             data,
-            score="bge" if options.score == "auto" else options.score,
+            score=options.score,
             prior=prior,
             method=options.method,
             draws=options.draws,
             chains=options.chains,
             seed=options.seed,
             progress=report,
+            **_patience(options),
         )
     return container, truth
 
@@ -198,12 +222,22 @@ def _from_run(options: Options) -> tuple[Container, None]:
             draws=options.draws,
             chains=options.chains,
             seed=options.seed,
+            **_patience(options),
         )
     return container, None
 
 
+def _patience(options: Options) -> dict[str, Any]:
+    """Options of mcmc, where it is to go on until there are enough draws."""
+    return {} if options.ess is None else {"ess": options.ess, "time_limit": options.time_limit}
+
+
 def _prior(options: Options, names: tuple[str, ...]) -> GraphPrior:
-    prior = GraphPrior(edge_probability=options.edge_probability, max_parents=options.max_parents)
+    one = options.edges_per_node is not None or options.edge_probability is not None
+    build = GraphPrior.suggested if options.prior == "suggested" and not one else GraphPrior
+    prior = build(max_parents=options.max_parents)
+    if one:
+        prior = replace(prior, edges_per_node=options.edges_per_node, edge_probability=options.edge_probability)
     required = parse_edges(options.required, names, "--required")
     forbidden = parse_edges(options.forbidden, names, "--forbidden")
     tiers = []

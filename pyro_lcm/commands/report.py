@@ -24,10 +24,12 @@ SCORE_CAPTIONS = {
     " not in it are orange, those that were missed green and dashed.",
 }
 POSTERIOR_CAPTIONS = {
-    "posterior_graph.png": "All edges with a posterior probability of at least 0.05 (0.25 beyond 20 variables), as wide"
+    "edge_probability.png": "Posterior probability of each edge, from the variable of the row to that of the column.",
+    "equivalence.png": "What the rows say without what they leave open: a line where two variables are adjacent with a"
+    " probability of a half and more (first number), an arrow where its direction has .9 and more of that (second).",
+    "posterior_graph.png": "All edges with a posterior probability of at least 0.05 (0.5 beyond 20 variables), as wide"
     " and dark as they are probable; not a single graph. Where both directions are drawn, the data do not tell which it"
     " is. Places are those of the most probable graph.",
-    "edge_probability.png": "Posterior probability of each edge, from the variable of the row to that of the column.",
     "top_graphs.png": "The most probable single graphs, each with its share of the posterior; edges that the first does"
     " not have are orange.",
     "effects.png": "Average causal effects over the posterior: median, 50 % and 94 % intervals; at the right, the"

@@ -10,7 +10,7 @@ from pyro_lcm.discovery.posterior import graph_posterior, to_container
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
 from pyro_lcm.discovery.summary import GraphSummary, graph_summary
-from pyro_lcm.discovery.varying import varying
+from pyro_lcm.discovery.varying import edge_statistics, varying
 
 __all__ = [
     "ExactPosterior",
@@ -20,6 +20,7 @@ __all__ = [
     "GraphSummary",
     "LocalScore",
     "combine_draws",
+    "edge_statistics",
     "exact_posterior",
     "graph_posterior",
     "graph_summary",

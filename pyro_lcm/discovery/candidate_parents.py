@@ -100,8 +100,10 @@ def _log_weight(score: LocalScore, prior: GraphPrior, child: int, sets: NDArray[
     return prior.log_local(child, sets) + score.local(child, sets)
 
 
-def best_supported(support: NDArray[np.float64], prior: GraphPrior, candidates: list[list[int]]) -> list[list[int]]:
-    """As many candidates as before, now those with the largest support; ties keep the earlier candidate."""
+def best_supported(
+    support: NDArray[np.float64], prior: GraphPrior, candidates: list[list[int]], size: int | None = None
+) -> list[list[int]]:
+    """As many candidates as before, or ``size``, those with the largest support; ties keep the earlier candidate."""
     d = len(candidates)
     required = prior.required_edges(d)
     chosen = []
@@ -110,7 +112,7 @@ def best_supported(support: NDArray[np.float64], prior: GraphPrior, candidates: 
         rank[child] = -1.0
         is_current = np.isin(np.arange(d), current)
         order = np.lexsort((~is_current, -rank))
-        chosen.append(sorted(order[: len(current)].tolist()))
+        chosen.append(sorted(order[: size or len(current)].tolist()))
     return chosen
 
 

@@ -11,9 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from pyro_lcm.discovery.arviz_compat import effective_sample_size
 from pyro_lcm.discovery.scores import FloatArray
+
+LARGEST_R_HAT = 1.01
+"""R-hat above which chains are said to disagree (Vehtari et al., Bayesian Analysis 2021)."""
+LEAST_ESS = 100.0
+"""Effective number of draws a chain, below which errors of probabilities are not to be trusted (the same)."""
+LEAST_PROBABILITY = 0.01
+"""Quantities that are less probable, or as improbable, are not asked for an effective number of draws."""
+_CHANCE = 1e-3
+_LEAST_LENGTH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,15 +35,18 @@ class BinaryDiagnostics:
         mcse: Monte Carlo standard error of it.
         ess: Effective number of draws.
         r_hat: Split R-hat; 1 is agreement, above 1.01 chains disagree.
+        limit: R-hat that chains of independent draws of this length pass by chance in one table of a thousand, and at
+            least 1.01.
     """
 
     probability: FloatArray
     mcse: FloatArray
     ess: FloatArray
     r_hat: FloatArray
+    limit: float = LARGEST_R_HAT
 
 
-def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
+def binary_diagnostics(draws: ArrayLike, walker: ArrayLike | None = None) -> BinaryDiagnostics:
     """Probability, error, effective size and split R-hat of 0/1 quantities.
 
     Quantities that are constant need conventions. Over all draws: R-hat is 1, the effective size is the
@@ -43,6 +56,8 @@ def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
 
     Args:
         draws: (chain, draw, ...) zeros and ones.
+        walker: (chain, draw) integers, which of the Markov chains that make up a chain a draw is from, each as long
+            as the others up to one draw: they are chains of their own here, if they have 8 draws or more.
 
     Returns:
         Arrays of the remaining shape.
@@ -53,9 +68,9 @@ def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
     values = np.asarray(draws, dtype=np.int8)
     if values.ndim < 2 or values.shape[1] < 4:
         raise ValueError(f"draws: got shape {values.shape}, expected (chain, draw, ...) with 4 draws or more")
-    chains, length = values.shape[:2]
-    flat = values.reshape(chains, length, -1)
-    probability = flat.mean(axis=(0, 1))
+    probability = values.mean(axis=(0, 1)).ravel()
+    flat = _by_walker(values.reshape(*values.shape[:2], -1), walker)
+    chains, length = flat.shape[:2]
     between = np.ptp(flat.mean(axis=1), axis=0) > 0
     within = (np.ptp(flat, axis=1) > 0).any(axis=0)
     ess = np.full(flat.shape[2], float(chains * length))
@@ -72,7 +87,51 @@ def binary_diagnostics(draws: ArrayLike) -> BinaryDiagnostics:
     one_off = 1 / (ess[constant] + 1)
     mcse[constant] = np.sqrt(one_off * (1 - one_off) / ess[constant])
     shape = values.shape[2:]
-    return BinaryDiagnostics(*(a.reshape(shape) for a in (probability, mcse, ess, r_hat)))
+    limit = _r_hat_by_chance(2 * chains, length // 2, flat.shape[2])
+    return BinaryDiagnostics(
+        probability.reshape(shape), mcse.reshape(shape), ess.reshape(shape), r_hat.reshape(shape), limit
+    )
+
+
+def is_settled(adjacency: ArrayLike, walker: ArrayLike | None, ess: float) -> bool:
+    """Whether draws of graphs are enough: each edge that matters has effective draws, and chains agree.
+
+    Args:
+        adjacency: (chain, draw, d, d) zeros and ones.
+        walker: As in :func:`binary_diagnostics`.
+        ess: Effective number of draws that is asked for, all chains together.
+    """
+    found = binary_diagnostics(adjacency, walker)
+    return bool(smallest_ess(found)[0] >= ess and found.r_hat.max() <= found.limit)
+
+
+def smallest_ess(found: BinaryDiagnostics) -> tuple[float, tuple[int, ...]]:
+    """The smallest effective number of draws among quantities that are neither rare nor nearly certain, and where."""
+    matters = np.minimum(found.probability, 1.0 - found.probability) > LEAST_PROBABILITY
+    sizes = np.where(matters, found.ess, np.inf)
+    place = np.unravel_index(int(sizes.argmin()), sizes.shape)
+    return float(sizes[place]), tuple(int(i) for i in place)
+
+
+def _by_walker(flat: NDArray[np.int8], walker: ArrayLike | None) -> NDArray[np.int8]:
+    """(chain * walkers, draws of a walker, n) of (chain, draw, n) values; as they are where walkers are short."""
+    if walker is None:
+        return flat
+    walkers = np.asarray(walker)
+    count = int(walkers.max()) + 1
+    length = min(int(np.bincount(row, minlength=count).min()) for row in walkers)
+    if count == 1 or length < _LEAST_LENGTH:
+        return flat
+    parts = [row[index == k][:length] for row, index in zip(flat, walkers, strict=True) for k in range(count)]
+    return np.stack(parts)
+
+
+def _r_hat_by_chance(chains: int, length: int, quantities: int) -> float:
+    """R-hat of independent draws that is passed with the probability of chance, over all quantities."""
+    if chains < 2 or length < 2:
+        return LARGEST_R_HAT
+    level = stats.f.isf(_CHANCE / max(1, quantities), chains - 1, chains * (length - 1))
+    return max(LARGEST_R_HAT, float(np.sqrt((length - 1 + level) / length)))
 
 
 def _split_r_hat(draws: NDArray[np.generic]) -> FloatArray:

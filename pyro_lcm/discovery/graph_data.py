@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.data.limits import LARGEST
-from pyro_lcm.discovery.tables import read_variables
+from pyro_lcm.discovery.tables import UNKNOWN, read_variables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+Interventions = Literal["perfect", "soft", "unknown"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +37,13 @@ class GraphData:
         imperfect: Where a target was hit imperfectly: a boolean that broadcasts to (N, d), for instance
             (N, 1) for whole rows. Such rows do not drop out of the target's score: they are scored by a
             mechanism of their own (same parents, separate parameters), one for each regime.
-        regimes: (N,) integers that label the intervention of each row; imperfect rows of one variable share
-            parameters within a regime. One regime when None.
+        regimes: (N,) integers, or names, that label the intervention of each row; imperfect rows of one variable share
+            parameters within a regime, and what was changed in unknown rows is the same within one. One regime when
+            None.
+        unknown: None, or (N,) booleans: rows under an intervention of which it is unknown, or not all known, what it
+            acted on. Scores by name then find out (:mod:`pyro_lcm.discovery.scores.unknown_targets`). Of names of
+            targets, ``?`` says so.
+        conditions: Names of regimes 0, 1, ...; filled in where regimes are given as names.
 
     Raises:
         ValueError: If a shape does not fit, a value is not finite, or a weight is negative.
@@ -59,6 +65,8 @@ class GraphData:
     weights: FloatArray | None = None
     imperfect: BoolArray | bool = False
     regimes: IntArray | None = None
+    unknown: BoolArray | None = None
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns = tuple(str(name) for name in getattr(self.values, "columns", ()))
@@ -77,13 +85,16 @@ class GraphData:
         names = tuple(self.names) or columns or tuple(f"x{j + 1}" for j in range(width))
         if len(names) != width or len(set(names)) != width:
             raise ValueError(f"names: got {names}, expected {width} different names, one a column of values")
+        labels, conditions = _as_regimes(self.regimes, rows)
         settings = {
             "values": values,
             "names": names,
             "targets": _as_targets(self.targets, rows, names),
+            "unknown": _as_unknown(self.unknown, self.targets, rows),
             "weights": _as_weights(self.weights, rows, width),
             "imperfect": _broadcast("imperfect", self.imperfect, rows, width),
-            "regimes": _as_regimes(self.regimes, rows),
+            "regimes": labels,
+            "conditions": conditions or tuple(self.conditions),
         }
         for name, value in settings.items():
             if isinstance(value, np.ndarray):
@@ -100,33 +111,76 @@ class GraphData:
         only: str | None = None,
         log: bool = False,
         standardize: bool = False,
+        regimes: str | None = None,
+        interventions: Interventions = "perfect",
     ) -> GraphData:
         """Read a table as ``pyro-lcm graph --data`` does.
 
         Args:
             path: CSV file with a header, or a Parquet file; a column for each variable.
             targets: Column that names the variable that was the target in each row, several with ; between, empty
-                for none.
+                for none, ? for one that is not known.
             drop: Columns to leave out.
             only: Which rows to take, as ``"column=value"``.
             log: Whether to take logarithms.
             standardize: Whether to give each variable mean 0 and standard deviation 1, over the rows without an
                 intervention if there are at least two.
+            regimes: Column with the condition of each row, such as the name of an experiment; without one each set of
+                targets is one.
+            interventions: "perfect", targets do not depend on their causes; "soft", they have a mechanism of their own
+                in each condition, with the same causes; "unknown", each condition but the first row's without a target
+                may have changed any mechanism, that of declared targets for sure, and the rows say which.
 
         Raises:
             ValueError: If the file is not such a table, or a column that is left is not numeric.
         """
-        table = read_variables(path, targets=targets, drop=drop, only=only, log=log)
-        data = cls(table.values, targets=table.targets, names=table.names)
+        if interventions not in ("perfect", "soft", "unknown"):
+            raise ValueError(f"interventions: got {interventions!r}, expected perfect, soft or unknown")
+        table = read_variables(path, targets=targets, drop=drop, only=only, log=log, regimes=regimes)
+        labels, unknown = table.regimes, table.unknown
+        if interventions != "perfect":
+            if table.targets is None and labels is None:
+                raise ValueError(f"interventions: got {interventions}, expected targets or regimes along with it")
+            if labels is None:
+                labels = np.unique(np.asarray(table.targets), axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+            if interventions == "unknown":
+                untouched = np.ones(len(labels), bool) if table.targets is None else ~table.targets.any(axis=1)
+                if not untouched.any():
+                    raise ValueError("interventions: got no row without a target, expected some to compare with")
+                unknown = labels != labels[int(untouched.argmax())]
+        data = cls(
+            table.values,
+            targets=table.targets,
+            names=table.names,
+            imperfect=interventions != "perfect",
+            regimes=labels,
+            unknown=unknown,
+            conditions=table.conditions,
+        )
         if not standardize:
             return data
-        untouched = None if data.targets is None else ~data.targets.any(axis=1)
-        return data.standardized(untouched if untouched is not None and untouched.sum() >= 2 else None)
+        untouched = data.without_intervention
+        return data.standardized(untouched if untouched.sum() >= 2 else None)
 
     @property
     def num_variables(self) -> int:
         """Number of variables d."""
         return int(self.values.shape[1])
+
+    @property
+    def without_intervention(self) -> BoolArray:
+        """(N,) booleans: rows in which nothing was a target, known or unknown."""
+        untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
+        return np.asarray(untouched if self.unknown is None else untouched & ~self.unknown, dtype=bool)
+
+    def rows_where(self, rows: ArrayLike) -> GraphData:
+        """Some of the rows, (N,) booleans."""
+        chosen = np.asarray(rows, dtype=bool)
+        parts: dict[str, Any] = {
+            name: None if (value := getattr(self, name)) is None else np.asarray(value)[chosen]
+            for name in ("values", "targets", "weights", "imperfect", "regimes", "unknown")
+        }
+        return replace(self, **parts)
 
     def __repr__(self) -> str:
         hit = 0 if self.targets is None else int(self.targets.any(axis=1).sum())
@@ -176,7 +230,7 @@ class GraphData:
             >>> data.values.tolist(), scale.tolist()
             ([[-1.0, -1.0], [1.0, 1.0]], [1.0, 1000.0])
         """
-        untouched = np.ones(len(self.values), bool) if self.targets is None else ~self.targets.any(axis=1)
+        untouched = self.without_intervention
         rows = self.values[untouched] if untouched.sum() >= 2 else self.values
         if not len(rows):
             return self, np.ones(self.num_variables)
@@ -234,10 +288,27 @@ def _named_targets(texts: NDArray[Any], names: tuple[str, ...]) -> BoolArray:
     hit = np.zeros((len(texts), len(names)), dtype=bool)
     for row, text in enumerate(texts.tolist()):
         for name in filter(None, (part.strip() for part in text.split(";"))) if isinstance(text, str) else ():
+            if name == UNKNOWN:
+                continue
             if name not in names:
                 raise ValueError(f"targets: got {name!r} in row {row + 1}, expected empty or one of {', '.join(names)}")
             hit[row, names.index(name)] = True
     return hit
+
+
+def _as_unknown(unknown: ArrayLike | None, targets: ArrayLike | None, rows: int) -> BoolArray | None:
+    if unknown is not None:
+        array = np.asarray(unknown)
+        if array.shape != (rows,) or array.dtype != bool:
+            raise ValueError(f"unknown: got {array.dtype} of shape {array.shape}, expected ({rows},) booleans")
+        return array.copy() if array.any() else None
+    names = np.asarray(targets) if targets is not None else np.zeros(0)
+    if names.ndim != 1 or names.dtype.kind not in "OUST":
+        return None
+    marked = np.array(
+        [isinstance(t, str) and UNKNOWN in (p.strip() for p in t.split(";")) for t in names.tolist()], bool
+    )
+    return marked if marked.any() else None
 
 
 def _as_weights(weights: ArrayLike | None, rows: int, width: int) -> FloatArray | None:
@@ -251,13 +322,19 @@ def _as_weights(weights: ArrayLike | None, rows: int, width: int) -> FloatArray 
     return np.broadcast_to(array[:, None] if array.ndim == 1 else array, (rows, width)).copy()
 
 
-def _as_regimes(regimes: ArrayLike | None, rows: int) -> IntArray | None:
+def _as_regimes(regimes: ArrayLike | None, rows: int) -> tuple[IntArray | None, tuple[str, ...]]:
+    """Labels, and what they are called where they were given as names."""
     if regimes is None:
-        return None
+        return None, ()
     array = np.asarray(regimes)
+    if array.shape == (rows,) and array.dtype.kind in "OUST":
+        names = [str(label) for label in array.tolist()]
+        conditions = tuple(dict.fromkeys(names))
+        number = {name: k for k, name in enumerate(conditions)}
+        return np.array([number[name] for name in names], dtype=np.int64), conditions
     if array.shape != (rows,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"regimes: got {array.dtype} of shape {array.shape}, expected ({rows},) integers")
-    return array.astype(np.int64)
+        raise ValueError(f"regimes: got {array.dtype} of shape {array.shape}, expected ({rows},) integers or names")
+    return array.astype(np.int64), ()
 
 
 def _broadcast(name: str, value: ArrayLike | bool, rows: int, width: int) -> BoolArray:

@@ -63,7 +63,7 @@ class ParentSetTables(torch.nn.Module):
         d = score.num_variables
         chosen = _checked_candidates(candidates, d)
         k = chosen.shape[1]
-        needed = 8 * (k + 3) * d * (d - k) * 2**k
+        needed = table_bytes(d, k)
         if needed > _MAX_BYTES:
             raise ValueError(
                 f"candidates: {k} for each of {d} variables need {needed / 2**30:.1f} GiB of tables, "
@@ -231,6 +231,11 @@ class ParentSetTables(torch.nn.Module):
         covered = extra.sum(-1) <= 1
         terms = table[child, extra.int().argmax(-1), self._index(parents, child)]
         return torch.where(covered, terms, -torch.inf).sum(-1)
+
+
+def table_bytes(num_variables: int, candidates: int) -> int:
+    """Memory of the tables of d variables with K candidates each."""
+    return 8 * (candidates + 3) * num_variables * (num_variables - candidates) * 2**candidates
 
 
 def _evaluate(

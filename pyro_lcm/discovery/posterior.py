@@ -12,14 +12,18 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.discovery.arviz_compat import Container, make_container
+from pyro_lcm.discovery.checks import choose_score, data_notes
 from pyro_lcm.discovery.draws import GraphDraws, combine_draws
 from pyro_lcm.discovery.effects import LinearMechanisms, ancestor_matrices, causal_effects
 from pyro_lcm.discovery.exact import exact_draws
+from pyro_lcm.discovery.pointwise import row_log_likelihood
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import GraphData, LocalScore
+from pyro_lcm.discovery.scores.base import CachedScore
 from pyro_lcm.discovery.scores.bge import BGeScore
 from pyro_lcm.discovery.scores.linear_gaussian import LinearGaussianScore
 from pyro_lcm.discovery.scores.nonlinear import NonlinearScore
+from pyro_lcm.discovery.scores.unknown_targets import UnknownTargetsScore
 
 __all__ = ["GraphDraws", "combine_draws", "draw_graphs", "graph_posterior", "graph_score", "to_container"]
 
@@ -29,10 +33,11 @@ AUTO_ORDERS = 16
 """Most variables for which "auto" sums over orders."""
 
 ScoreName = Literal["bge", "linear", "nonlinear"]
+TableScore = Literal["auto", "bge", "linear", "nonlinear"]
 Method = Literal["auto", "exact", "vi", "mcmc"]
 Progress = Callable[[int, int], None]
 
-_SCORES: dict[str, Callable[[GraphData], LocalScore]] = {
+_SCORES: dict[str, Callable[[GraphData], CachedScore]] = {
     "bge": BGeScore,
     "linear": LinearGaussianScore,
     "nonlinear": NonlinearScore,
@@ -42,7 +47,7 @@ _SCORES: dict[str, Callable[[GraphData], LocalScore]] = {
 def graph_posterior(
     data: GraphData | ArrayLike,
     *,
-    score: ScoreName | LocalScore = "bge",
+    score: TableScore | LocalScore = "bge",
     prior: GraphPrior | None = None,
     method: Method = "auto",
     draws: int = 1000,
@@ -50,6 +55,8 @@ def graph_posterior(
     seed: int = 0,
     effects: bool = True,
     standardize: bool = True,
+    checks: bool = True,
+    log_likelihood: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Container:
@@ -67,8 +74,9 @@ def graph_posterior(
     Args:
         data: The rows and which variable was the target in which; a plain (N, d) array or pandas DataFrame is
             observational.
-        score: "bge", "linear", "nonlinear", or a score of one's own.
-        prior: Prior over graphs, uniform over DAGs when None.
+        score: "bge", "linear", "nonlinear", or a score of one's own; "auto" is "bge" unless "nonlinear" explains the
+            rows clearly better.
+        prior: Prior over graphs, uniform over DAGs when None; :meth:`GraphPrior.suggested` expects fewer edges.
         method: "exact" (d <= 14, or 20 with an order-modular prior), "vi" (d <= 25), "mcmc", or "auto": exact up
             to 12 variables (16 with an order-modular prior), MCMC beyond.
         draws: Draws of each chain.
@@ -78,6 +86,11 @@ def graph_posterior(
             the score's own parameter posterior if it has one, else by BGe's on the same rows.
         standardize: Whether the score sees standardised variables; False leaves the units to the prior, for variables
             that are comparable as they stand. A score of one's own has the units of its own data.
+        checks: Whether to look for what in the rows speaks against the score (by name), the prior, and interventions as
+            declared; it is in ``attrs["notes"]``, a line each, and told by
+            :func:`~pyro_lcm.discovery.problems.posterior_problems`.
+        log_likelihood: Whether to add the group log_likelihood, ``rows`` (chain, draw, row), of drawn graphs and drawn
+            parameters (:mod:`pyro_lcm.discovery.pointwise`), for ``arviz.loo`` and ``arviz.compare`` of scores.
         progress: Called with the steps done and the steps in all, by "vi" and "mcmc".
         **options: Passed to the engine.
 
@@ -87,7 +100,7 @@ def graph_posterior(
         draw). Group sample_stats: ``lp``, the unnormalised log posterior (not with an order-modular prior),
         and what the engine adds. Group observed_data: ``values``, ``targets``. Group constant_data:
         ``edge_probability`` and ``ancestor_probability`` where they are known better than by the mean of the
-        draws.
+        draws, and ``target_probability`` (regime, variable) where targets are unknown.
 
     Raises:
         ValueError: If an argument is out of range, or the engine cannot do what is asked; the message says
@@ -105,17 +118,49 @@ def graph_posterior(
     scored, unit = (
         rows.in_own_units() if standardize and isinstance(score, str) else (rows, np.ones(rows.num_variables))
     )
-    scorer = graph_score(score, scored)
     knowledge = GraphPrior() if prior is None else prior
+    name = choose_score(scored, _SCORES, knowledge) if score == "auto" else score
+    scorer: LocalScore = graph_score(name, scored)  # type: ignore[arg-type]
+    if isinstance(name, str) and scored.unknown is not None:
+        scorer = UnknownTargetsScore(_SCORES[name], scored)
     result = draw_graphs(
         scorer, knowledge, method=method, draws=draws, chains=chains, seed=seed, progress=progress, **options
     )
+    if isinstance(name, str):
+        looked = checks and scored.unknown is None
+        said = _notes(scored, scorer, name, knowledge, result) if looked else ()
+        result = replace(result, attrs={**result.attrs, "score": name, "notes": "\n".join(said)})
     effect = None
     if effects:
-        mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(scored)
+        known = scored if scored.unknown is None else scored.rows_where(~scored.unknown)
+        mechanisms = scorer if isinstance(scorer, LinearMechanisms) else BGeScore(known)
         effect = causal_effects(mechanisms, result.adjacency, np.random.default_rng(seed))
         effect = effect * (unit / unit[:, None]).astype(np.float32)
-    return to_container(result, data=rows, prior=knowledge, effect=effect)
+    likelihood = None
+    if log_likelihood:
+        if not isinstance(scorer, CachedScore):
+            raise ValueError("log_likelihood: got True, expected False with a score of one's own or unknown targets")
+        flat = result.adjacency.reshape(-1, rows.num_variables, rows.num_variables)
+        likelihood = row_log_likelihood(scorer, flat, np.random.default_rng([seed, 1]))
+        likelihood = likelihood.reshape(*result.adjacency.shape[:2], -1)
+    changes = _changes(scorer, result)
+    return to_container(result, data=rows, prior=knowledge, effect=effect, changes=changes, log_likelihood=likelihood)
+
+
+def _changes(scorer: LocalScore, result: GraphDraws) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Regimes of unknown targets, and the probability that each variable was one, if there are such rows."""
+    if not isinstance(scorer, UnknownTargetsScore):
+        return None
+    graphs = result.adjacency.reshape(-1, scorer.num_variables, scorer.num_variables)
+    return scorer.regimes, scorer.change_probabilities(graphs)
+
+
+def _notes(data: GraphData, scorer: LocalScore, name: str, prior: GraphPrior, result: GraphDraws) -> tuple[str, ...]:
+    """What the rows say against score, prior and interventions."""
+    size = data.num_variables
+    graphs = result.adjacency.reshape(-1, size, size)
+    known = result.edge_probability
+    return data_notes(data, scorer, name, _SCORES, prior, graphs, graphs.mean(axis=0) if known is None else known)
 
 
 def graph_score(score: ScoreName | LocalScore, data: GraphData) -> LocalScore:
@@ -174,6 +219,8 @@ def draw_graphs(
         method = "exact" if size <= limit else "mcmc"
     if progress is not None and method != "exact":
         options["progress"] = progress
+    if method in ("exact", "vi"):  # their draws are independent of each other as they are
+        options = {name: value for name, value in options.items() if name not in ("ess", "time_limit")}
     start = time.perf_counter()
     result = _engine(method)(score, prior, draws=draws, chains=chains, seed=seed, **options)
     return replace(result, attrs={**result.attrs, "seconds": time.perf_counter() - start})
@@ -200,6 +247,8 @@ def to_container(
     data: GraphData | None = None,
     prior: GraphPrior | None = None,
     effect: NDArray[np.floating[Any]] | None = None,
+    changes: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
+    log_likelihood: NDArray[np.float64] | None = None,
 ) -> Container:
     """Turn draws of graphs into ArviZ's native container.
 
@@ -208,6 +257,8 @@ def to_container(
         data: The rows, for the group observed_data.
         prior: The prior, for ``lp``.
         effect: (chain, draw, d, d) effects that were drawn with them, if any.
+        changes: Regimes of unknown targets and the (regime, d) probability that a variable was one, if there are some.
+        log_likelihood: (chain, draw, rows) log likelihood of each row, if it was asked for.
 
     Returns:
         See `graph_posterior`.
@@ -226,6 +277,8 @@ def to_container(
     groups = {"posterior": _dataset(variables, draws.names)}
     if stats:
         groups["sample_stats"] = _dataset(stats, draws.names)
+    if log_likelihood is not None:
+        groups["log_likelihood"] = _dataset({"rows": (("chain", "draw", "row"), log_likelihood)}, draws.names)
     if data is not None:
         observed: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {"values": (("row", "variable"), data.values)}
         if data.targets is not None:
@@ -236,8 +289,14 @@ def to_container(
         "ancestor_probability": (("ancestor", "descendant"), draws.ancestor_probability),
     }
     constant = {name: (dims, value) for name, (dims, value) in known.items() if value is not None}
+    if changes is not None:
+        constant["target_probability"] = (("regime", "variable"), changes[1])
     if constant:
         groups["constant_data"] = _dataset(constant, draws.names)
+        if changes is not None:
+            called = () if data is None else data.conditions
+            labels = [called[k] if called else str(k) for k in changes[0].tolist()]
+            groups["constant_data"] = groups["constant_data"].assign_coords(regime=labels)
     attrs: dict[str, float | int | str] = {
         "inference_library": "pyro_lcm",
         "method": draws.method,

@@ -1,9 +1,9 @@
 """The prior over graphs that all engines share, and what is known about the graph beforehand.
 
-The default is uniform over DAGs. Everything here is modular, p(G) proportional to a product over variables of
-a factor of their parents, so that it adds to a local score. An order-modular prior (Koivisto & Sood, JMLR
-2004) multiplies this by the number of orders that agree with the graph; it is another prior, not another
-algorithm.
+The default is uniform over DAGs, which expects many edges; :meth:`GraphPrior.suggested` expects about one a variable.
+Everything here is modular, p(G) proportional to a product over variables of a factor of their parents, so that it adds
+to a local score. An order-modular prior (Koivisto & Sood, JMLR 2004) multiplies this by the number of orders that agree
+with the graph; it is another prior, not another algorithm.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from itertools import combinations
 import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaln
 
+from pyro_lcm.discovery.edge_counts import weight_of_edges
 from pyro_lcm.discovery.scores import BoolArray, FloatArray, as_parent_sets
 
 MAX_PARENT_SETS = 2_000_000
@@ -23,6 +25,8 @@ MAX_PARENT_SETS = 2_000_000
 MAX_LINEAR_EXTENSIONS = 16
 """Most variables for which orders are counted (2^d states a graph)."""
 _COUNTS_AT_ONCE = 1 << 21
+SUGGESTED_EDGES_PER_NODE = 1.0
+"""Edges a variable that the suggested prior expects, about."""
 
 Edge = tuple[int, int]
 
@@ -34,6 +38,13 @@ class GraphPrior:
     Attributes:
         edge_probability: Each edge multiplies the prior by p / (1 - p), 0 < p < 1; 0.5 is uniform.
         sparsity: Penalty for each edge in nats, the same factor said otherwise: exp(-sparsity).
+        edges_per_node: Expected number of edges divided by the number of variables: the factor of an edge is the one
+            under which DAGs have so many on average (:mod:`pyro_lcm.discovery.edge_counts`; limits on parents and what
+            else is known are not counted in), but no more than half of all pairs of variables have edges.
+        hierarchical: Whether how probable an edge is is unknown itself, for each variable on its own: p ~ Beta(1, b)
+            with the mean p / (1 - p) odds of which the other settings give, so that k of K possible parents have the
+            factor B(1 + k, b + K - k) / B(1, b) (Scott & Berger, Annals of Statistics 2010). Some variables with many
+            parents cost less then, and 0 parents are likelier.
         max_parents: Most parents of any variable; None: no limit.
         required: Edges (parent, child), 0-based, that every graph has.
         forbidden: Edges (parent, child), 0-based, that no graph has.
@@ -43,8 +54,8 @@ class GraphPrior:
             the graph), the prior that an order with independent parent sets implies.
 
     Raises:
-        ValueError: If the settings contradict each other: both edge_probability and sparsity, an edge
-            required and forbidden, a required cycle, a variable in two tiers, more required parents than
+        ValueError: If the settings contradict each other: two of edge_probability, sparsity and edges_per_node, an
+            edge required and forbidden, a required cycle, a variable in two tiers, more required parents than
             max_parents.
 
     Example:
@@ -60,6 +71,8 @@ class GraphPrior:
     forbidden: tuple[Edge, ...] = ()
     tiers: tuple[tuple[int, ...], ...] = ()
     order_modular: bool = False
+    edges_per_node: float | None = None
+    hierarchical: bool = False
 
     def __post_init__(self) -> None:
         if self.edge_probability is not None:
@@ -67,6 +80,11 @@ class GraphPrior:
                 raise ValueError(f"edge_probability: got {self.edge_probability}, expected between 0 and 1")
             if self.sparsity:
                 raise ValueError("sparsity: given along with edge_probability, expected one of the two")
+        if self.edges_per_node is not None:
+            if not 0.0 < self.edges_per_node < math.inf:
+                raise ValueError(f"edges_per_node: got {self.edges_per_node}, expected a number above 0")
+            if self.sparsity or self.edge_probability is not None:
+                raise ValueError("edges_per_node: given along with another factor of an edge, expected one of the two")
         if not math.isfinite(self.sparsity):
             raise ValueError(f"sparsity: got {self.sparsity}, expected a finite number of nats")
         if self.max_parents is not None and self.max_parents < 0:
@@ -79,12 +97,35 @@ class GraphPrior:
         object.__setattr__(self, "tiers", tuple(tuple(int(i) for i in tier) for tier in self.tiers))
         self._check_knowledge()
 
-    @property
-    def edge_weight(self) -> float:
-        """Log prior factor of one edge, in nats."""
+    @classmethod
+    def suggested(cls, **options: Any) -> GraphPrior:
+        """A prior of sparse graphs: about one edge a variable, how many being unknown itself.
+
+        Under the uniform prior half of all pairs and more are expected to be adjacent: 100.8 edges of 20 variables.
+
+        Args:
+            **options: Further attributes.
+        """
+        return cls(edges_per_node=SUGGESTED_EDGES_PER_NODE, hierarchical=True, **options)
+
+    def edge_weight(self, num_variables: int) -> float:
+        """Log prior factor of one edge in graphs of d variables, in nats."""
+        if self.edges_per_node is not None:
+            most = num_variables * (num_variables - 1) / 4
+            return weight_of_edges(num_variables, min(self.edges_per_node * num_variables, most)) if most else 0.0
         if self.edge_probability is None:
             return -self.sparsity
         return math.log(self.edge_probability) - math.log1p(-self.edge_probability)
+
+    def size_weights(self, num_variables: int) -> FloatArray:
+        """Log prior factor of 0 ... d - 1 parents of one variable, (d,), 0 for none."""
+        count = np.arange(num_variables)
+        weight = self.edge_weight(num_variables)
+        if not self.hierarchical:
+            return np.asarray(weight * count, dtype=np.float64)
+        spread = math.exp(-weight)
+        factor = betaln(1 + count, spread + num_variables - 1 - count)
+        return np.asarray(factor - factor[0], dtype=np.float64)
 
     def check(self, num_variables: int) -> None:
         """Raise ValueError if the prior speaks of variables beyond ``num_variables``."""
@@ -157,7 +198,7 @@ class GraphPrior:
         allowed &= sets[:, self.required_edges(width)[:, child]].all(axis=1)
         if self.max_parents is not None:
             allowed &= counts <= self.max_parents
-        return np.where(allowed, self.edge_weight * counts, -np.inf)
+        return np.where(allowed, self.size_weights(width)[counts], -np.inf)
 
     def log_prob(self, adjacency: ArrayLike) -> FloatArray:
         """Log prior of graphs, up to a constant that depends only on d and the settings.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group, group_names
 from pyro_lcm.discovery.diagnostics import BinaryDiagnostics, binary_diagnostics
+from pyro_lcm.discovery.equivalence import EquivalenceClass, equivalence_classes
 from pyro_lcm.discovery.scores import FloatArray
 from pyro_lcm.frames import shown_in_notebook
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LINE = 100
-EDGE_COLUMNS = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability")
+_NAMED_TARGET = 0.05
+EDGE_COLUMNS = ("parent", "child", "probability", "mcse", "ess", "r_hat", "path_probability", "adjacent", "direction")
 """Columns of a table of edges."""
 
 
@@ -75,6 +78,10 @@ class GraphSummary:
         distinct: Number of distinct graphs among the draws.
         expected_edges: Expected number of edges.
         truth: Comparison with the true graph, if it was given.
+        classes: Most probable classes of graphs that rows with these targets cannot tell apart; from
+            the draws, exact only where single graphs' masses are and all members were drawn.
+        targets: Of each condition with unknown targets, the probability that a variable was one, the most probable
+            first, down to .05.
     """
 
     names: tuple[str, ...]
@@ -86,11 +93,28 @@ class GraphSummary:
     distinct: int
     expected_edges: float
     truth: TruthComparison | None = None
+    classes: tuple[EquivalenceClass, ...] = ()
+    targets: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+
+    @property
+    def adjacent(self) -> FloatArray:
+        """(d, d) probability that two variables are adjacent, one way or the other; symmetric."""
+        return np.asarray(np.minimum(1.0, self.edges.probability + self.edges.probability.T))
+
+    @property
+    def direction(self) -> FloatArray:
+        """(d, d) probability of an edge from the first to the second, given that they are adjacent; nan if never."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.edges.probability / (self.edges.probability + self.edges.probability.T))
 
     @property
     def is_spread_out(self) -> bool:
         """Whether no graph was drawn twice, so that masses of single graphs say nothing; never where they are exact."""
         return self.method != "exact" and self.distinct > 1 and self.top[0].probability * self.distinct < 1 + 1e-9
+
+    @property
+    def _classes_say_nothing(self) -> bool:
+        return not self.classes or (self.is_spread_out and self.classes[0].graphs == 1)
 
     def __repr__(self) -> str:
         best = self.top[0]
@@ -106,12 +130,14 @@ class GraphSummary:
     def to_dataframe(self) -> pd.DataFrame:
         """A row for each possible edge, the most probable first.
 
-        Columns ``parent``, ``child``, ``probability``, ``mcse``, ``ess``, ``r_hat`` and ``path_probability``.
+        Columns ``parent``, ``child``, ``probability``, ``mcse``, ``ess``, ``r_hat``, ``path_probability``, ``adjacent``
+        (of an edge one way or the other) and ``direction`` (this way, given that there is one).
         """
         import pandas as pd
 
         edges = self.edges
-        tables = (edges.probability, edges.mcse, edges.ess, edges.r_hat, self.paths.probability)
+        known = (edges.probability, edges.mcse, edges.ess, edges.r_hat, self.paths.probability)
+        tables = (*known, self.adjacent, self.direction)
         cells = np.argwhere(~np.eye(len(self.names), dtype=bool)).tolist()
         rows = [(self.names[i], self.names[j], *(float(numbers[i, j]) for numbers in tables)) for i, j in cells]
         frame = pd.DataFrame(rows, columns=list(EDGE_COLUMNS))
@@ -128,7 +154,8 @@ class GraphSummary:
         """
         order = np.argsort(-self.edges.probability, axis=None, kind="stable")
         width = max(len("edge"), *(len(a) + len(b) + 4 for a in self.names for b in self.names))
-        lines = [f"{'edge':<{width}}  prob   mcse   ess     r_hat  path"]
+        lines = [f"{'edge':<{width}}  prob   mcse   ess     r_hat  path   adj    dir"]
+        adjacent, direction = self.adjacent, self.direction
         shown = 0
         for flat in order:
             parent, child = np.unravel_index(flat, self.edges.probability.shape)
@@ -140,7 +167,7 @@ class GraphSummary:
                 f"{f'{self.names[parent]} -> {self.names[child]}':<{width}}  "
                 f"{self.edges.probability[cell]:.3f}  {self.edges.mcse[cell]:.3f}  "
                 f"{self.edges.ess[cell]:<6.0f}  {self.edges.r_hat[cell]:.3f}  "
-                f"{self.paths.probability[cell]:.3f}"
+                f"{self.paths.probability[cell]:.3f}  {adjacent[cell]:.3f}  {direction[cell]:.2f}"
             )
         bound = "at least " if self.is_spread_out else ""
         lines.append(f"expected edges {self.expected_edges:.2f}, entropy {bound}{self.entropy:.2f} nats")
@@ -150,6 +177,15 @@ class GraphSummary:
             edges = [f"{self.names[a]} -> {self.names[b]}" for a, b in zip(*np.nonzero(graph.adjacency), strict=True)]
             named = edges if len(edges) <= most else [*edges[:most], f"and {len(edges) - most} more"]
             text = f"graph {rank} has mass {graph.probability:.3f}: {', '.join(named) or 'no edges'}"
+            lines += textwrap.wrap(text, _LINE, subsequent_indent="    ", break_long_words=False)
+        for rank, found in enumerate(() if self._classes_say_nothing else self.classes[:3], start=1):
+            edges = _edge_texts(found.completed, self.names)
+            named = edges if len(edges) <= most else [*edges[:most], f"and {len(edges) - most} more"]
+            text = f"class {rank} has mass {found.probability:.3f}: {', '.join(named) or 'no edges'}"
+            lines += textwrap.wrap(text, _LINE, subsequent_indent="    ", break_long_words=False)
+        for condition, chances in self.targets.items():
+            said = ", ".join(f"{name} {chance:.2f}" for name, chance in chances[:most]) or "none"
+            text = f"changed in condition {condition}: {said}"
             lines += textwrap.wrap(text, _LINE, subsequent_indent="    ", break_long_words=False)
         if self.truth is not None:
             known = self.truth
@@ -189,7 +225,8 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
     adjacency = posterior["adjacency"].transpose("chain", "draw", "parent", "child").values.astype(np.int8)
     names = tuple(str(name) for name in posterior["parent"].values)
     exact = str(container.attrs.get("method", "")) == "exact"
-    edges, paths = _pairs(adjacency), _pairs(posterior["ancestors"].values)
+    walker = _walkers(container)
+    edges, paths = _pairs(adjacency, walker), _pairs(posterior["ancestors"].values, walker)
     if "constant_data" in group_names(container):
         known = group(container, "constant_data")
         edges = _with_known(edges, known.get("edge_probability"), exact)
@@ -214,7 +251,41 @@ def graph_summary(container: Container, *, truth: ArrayLike | None = None, top: 
         distinct=len(graphs),
         expected_edges=float(edges.probability.sum()),
         truth=None if truth is None else compare_with_truth(flat, edges.probability, truth),
+        classes=equivalence_classes(graphs.reshape(-1, *adjacency.shape[2:]), mass, _targets(container), top=top),
+        targets=_unknown_targets(container),
     )
+
+
+def _targets(container: Container) -> NDArray[np.bool_] | None:
+    """Sets of targets of interventions in the rows, (m, d) booleans, if they are known."""
+    if "observed_data" not in group_names(container):
+        return None
+    observed = group(container, "observed_data")
+    if "targets" not in observed:
+        return None
+    sets = np.unique(observed["targets"].values != 0, axis=0)
+    return np.asarray(sets[sets.any(axis=1)])
+
+
+def _unknown_targets(container: Container) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Probable targets of each condition in which they are unknown."""
+    known = group(container, "constant_data") if "constant_data" in group_names(container) else xr.Dataset()
+    if "target_probability" not in known:
+        return {}
+    table = known["target_probability"].transpose("regime", "variable")
+    found = {}
+    for condition, chances in zip(table["regime"].values, table.values, strict=True):
+        order = np.argsort(-chances, kind="stable")
+        named = [(str(table["variable"].values[j]), float(chances[j])) for j in order if chances[j] >= _NAMED_TARGET]
+        found[str(condition)] = tuple(named)
+    return found
+
+
+def _edge_texts(completed: NDArray[np.int8], names: tuple[str, ...]) -> list[str]:
+    """Arrows as a -> b, open directions as a - b."""
+    arrows = [(a, b, "->") for a, b in np.argwhere((completed == 1) & (completed.T == 0)).tolist()]
+    lines = [(a, b, "-") for a, b in np.argwhere(np.triu((completed == 1) & (completed.T == 1))).tolist()]
+    return [f"{names[a]} {mark} {names[b]}" for a, b, mark in sorted(arrows + lines)]
 
 
 def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: ArrayLike) -> TruthComparison:
@@ -252,9 +323,16 @@ def compare_with_truth(graphs: ArrayLike, edge_probability: ArrayLike, truth: Ar
     )
 
 
-def _pairs(draws: NDArray[np.int8]) -> BinaryDiagnostics:
+def _walkers(container: Container) -> NDArray[np.int64] | None:
+    """Which Markov chain of a chain each draw is from, (chain, draw); None if that is not told."""
+    if "sample_stats" not in group_names(container) or "walker" not in group(container, "sample_stats"):
+        return None
+    return np.asarray(group(container, "sample_stats")["walker"].transpose("chain", "draw").values, dtype=np.int64)
+
+
+def _pairs(draws: NDArray[np.int8], walker: NDArray[np.int64] | None) -> BinaryDiagnostics:
     """Diagnostics of pairs of variables; a variable with itself is 0 by definition, without error."""
-    found = binary_diagnostics(draws)
+    found = binary_diagnostics(draws, walker)
     np.fill_diagonal(found.mcse, 0.0)
     return found
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from pyro_lcm.data.tables import read_frame
 
+UNKNOWN = "?"
+"""Stands among names of targets for those that are not known."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -41,11 +44,17 @@ class TableOfVariables:
         names: The d names of the columns that are variables.
         values: (N, d) numbers, finite.
         targets: (N, d) booleans, which variables were targets in which row; None if no column tells.
+        unknown: (N,) booleans, rows with targets that are not known, ``?``; None if there are none.
+        regimes: (N,) numbers of the conditions of rows, in the order of their first rows; None if no column tells.
+        conditions: Their names.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     targets: NDArray[np.bool_] | None
+    unknown: NDArray[np.bool_] | None = None
+    regimes: NDArray[np.int64] | None = None
+    conditions: tuple[str, ...] = ()
 
 
 def read_variables(
@@ -55,16 +64,18 @@ def read_variables(
     drop: Sequence[str] = (),
     only: str | None = None,
     log: bool = False,
+    regimes: str | None = None,
 ) -> TableOfVariables:
     """Read a table of variables; the arguments, and what is refused, are those of :meth:`GraphData.from_csv`."""
     table = read_table(str(path))
     if only is not None:
         table = _filtered(table, only)
-    named = [("drop", name) for name in drop] + ([("targets", targets)] if targets else [])
+    named = [("drop", name) for name in drop]
+    named += [(argument, name) for argument, name in (("targets", targets), ("regimes", regimes)) if name]
     for argument, name in named:
         if name not in table.header:
             raise ValueError(f"{argument}: got {name!r}, expected a column of {path}: {', '.join(table.header)}")
-    names = tuple(name for name in table.header if name not in drop and name != targets)
+    names = tuple(name for name in table.header if name not in drop and name not in (targets, regimes))
     if len(names) < 2:
         raise ValueError(f"{path}: got {len(names)} columns of variables, expected at least 2")
     values = np.stack([_numbers(table, name) for name in names], axis=1)
@@ -75,7 +86,11 @@ def read_variables(
                 f"log: {path} has {values[row, column]:g} in row {row + 1} of {names[column]}, expected > 0"
             )
         values = np.log(values)
-    return TableOfVariables(names, values, None if targets is None else _targets(table, targets, names))
+    hit, unknown = (None, None) if targets is None else _targets(table, targets, names)
+    labels, conditions = None, list(dict.fromkeys(table.column(regimes))) if regimes else []
+    if regimes:
+        labels = np.array([conditions.index(cell) for cell in table.column(regimes)], dtype=np.int64)
+    return TableOfVariables(names, values, hit, unknown, labels, tuple(conditions))
 
 
 def read_table(path: str) -> Table:
@@ -141,14 +156,19 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _targets(table: Table, column: str, names: Sequence[str]) -> NDArray[np.bool_]:
+def _targets(table: Table, column: str, names: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Targets of rows, and which rows have some that are not known."""
     hit = np.zeros((len(table.rows), len(names)), dtype=bool)
+    unknown = np.zeros(len(table.rows), dtype=bool)
     for row, cell in enumerate(table.column(column)):
         for name in filter(None, (part.strip() for part in cell.split(";"))):
+            if name == UNKNOWN:
+                unknown[row] = True
+                continue
             if name not in names:
                 raise ValueError(
                     f"{table.path}: column {column} has {name!r} in row {row + 1},"
-                    f" expected empty or one of {', '.join(names)}"
+                    f" expected empty, {UNKNOWN}, or one of {', '.join(names)}"
                 )
             hit[row, names.index(name)] = True
-    return hit
+    return hit, unknown if unknown.any() else None

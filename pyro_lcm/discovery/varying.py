@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from pyro_lcm.discovery.arviz_compat import Container, group, make_container
+from pyro_lcm.discovery.summary import graph_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["adjacency", "ancestors", "effect"]
 
@@ -53,3 +57,32 @@ def varying(container: Container, kind: Kind = "adjacency") -> Container:
     }
     data = xr.Dataset({kind: (("chain", "draw", "pair"), flat[:, :, changes])}, coords=coords)
     return make_container({"posterior": data}, {str(key): value for key, value in container.attrs.items()})
+
+
+def edge_statistics(container: Container) -> pd.DataFrame:
+    """``arviz.summary`` of all edges, with what the engine knows better than draws do.
+
+    Columns are ArviZ's: ``mean`` is the exact probability, or the one averaged in closed form, where there is one, and
+    ``mcse_mean`` its error, 0 for the exact engine; ``ess_mean`` and ``r_hat`` have the conventions of
+    :mod:`pyro_lcm.discovery.diagnostics` where an edge does not vary, so that nothing is nan.
+
+    Args:
+        container: What :func:`~pyro_lcm.discovery.graph_posterior` returned.
+
+    Returns:
+        A row for each edge, called ``adjacency[a -> b]``, the most probable first.
+
+    >>> from pyro_lcm.discovery import GraphData, graph_posterior
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> edge_statistics(graph_posterior(GraphData(x, names=("a", "b")), draws=100)).round(2).to_dict("list")
+    {'mean': [0.08, 0.08], 'sd': [0.28, 0.28], 'mcse_mean': [0.0, 0.0], 'ess_mean': [484.72, 374.96], 'r_hat': [0.99,
+    1.01]}
+    """
+    table = graph_summary(container).to_dataframe()
+    probability = table["probability"]
+    found = table[["probability", "mcse", "ess", "r_hat"]].rename(
+        columns={"probability": "mean", "mcse": "mcse_mean", "ess": "ess_mean"}
+    )
+    found.insert(1, "sd", (probability * (1 - probability)).clip(lower=0) ** 0.5)
+    found.index = [f"adjacency[{a} -> {b}]" for a, b in zip(table["parent"], table["child"], strict=True)]
+    return found

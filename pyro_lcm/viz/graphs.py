@@ -13,15 +13,15 @@ from matplotlib.patches import Ellipse, FancyArrowPatch
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
-from pyro_lcm.viz.layout import RADIUS, arc, bend, graph_layout
+from pyro_lcm.viz.layout import MANY, RADIUS, arc, bend, graph_layout
 from pyro_lcm.viz.style import BLACK, BLUE, GREEN, RED, bare, new_figure, style
 
 MIN_PROBABILITY = 0.05
 """Edges below this probability are not drawn."""
-MIN_PROBABILITY_OF_MANY = 0.25
+MIN_PROBABILITY_OF_MANY = 0.5
 """The same in graphs of more than 20 variables, where arrowheads of edges that hardly show would hide the others."""
 MAX_SIZE = 7.5
-"""Inches of a figure's longer side at most."""
+"""Inches of a figure's longer side at most, up to 20 variables; beyond, a variable adds a tenth of an inch."""
 
 
 def graph_figure(
@@ -39,7 +39,7 @@ def graph_figure(
             probabilities, the edges.
         names: Of the d variables.
         probabilities: Probabilities of the edges, shape (d, d), in [0, 1]; they give width, opacity and
-            label. Edges below 0.05 (0.25 beyond 20 variables) are left out.
+            label. Edges below 0.05 (0.5 beyond 20 variables) are left out.
         truth: True graph, shape (d, d), if known: extra edges become orange, missing ones green and dashed.
         title: Of the figure.
 
@@ -54,7 +54,7 @@ def graph_figure(
         raise ValueError(f"names: got {len(names)}, expected {len(matrix)}, one for each variable")
     place = graph_layout(matrix if truth is None else _union(matrix, as_adjacency(truth)))
     size = np.ptp(place, axis=0) + np.array([1.4, 1.0])
-    scale = min(1.0, MAX_SIZE / size.max())
+    scale = min(1.0, (MAX_SIZE + 0.1 * max(0, len(names) - MANY)) / size.max())
     with style():
         figure = new_figure(*(scale * size))
         axes = figure.subplots()
@@ -91,7 +91,7 @@ def draw_graph(
     if chance.shape != adjacency.shape:
         raise ValueError(f"probabilities: got shape {chance.shape}, expected {adjacency.shape}")
     true = None if truth is None else as_adjacency(truth).astype(bool)
-    least = MIN_PROBABILITY if len(names) <= 20 else MIN_PROBABILITY_OF_MANY
+    least = MIN_PROBABILITY if len(names) <= MANY else MIN_PROBABILITY_OF_MANY
     shown = chance >= least if probabilities is not None else chance > 0
     if true is not None:
         shown = shown | true

@@ -12,6 +12,8 @@ RADIUS = 0.2
 """Half the height of a node, in units of the layout."""
 _BENDS = (0.0, 0.15, -0.15, 0.25, -0.25, 0.35, -0.35, 0.5, -0.5, 0.65, -0.65)
 """Curvatures that are tried for an edge, the smallest first."""
+MANY = 20
+"""Variables beyond which a column of a layout is cut, and only likely edges are drawn."""
 _STEP = 1.3
 """Distance of two columns."""
 
@@ -70,8 +72,12 @@ def layered_layout(adjacency: ArrayLike) -> NDArray[np.float64]:
     matrix = as_adjacency(adjacency)
     graph = nx.from_numpy_array(matrix, create_using=nx.DiGraph)
     layers = [sorted(layer) for layer in nx.topological_generations(graph)]
-    # One crowded column, as of a graph without edges, becomes several.
-    layers = [part for layer in layers for part in _fold(layer)] if len(layers) == 1 else layers
+    if len(matrix) > MANY:
+        layers = _roots_beside_children(matrix, layers)
+    # One crowded column, as of a graph without edges, becomes several; so do those of many variables.
+    if len(layers) == 1 or len(matrix) > MANY:
+        most = int(np.ceil(np.sqrt(len(matrix) if len(layers) == 1 else 2 * len(matrix))))
+        layers = [part for layer in layers for part in _fold(layer, most)]
     tied = (matrix + matrix.T) > 0
     height = np.zeros(len(matrix))
     for layer in layers:
@@ -89,9 +95,21 @@ def layered_layout(adjacency: ArrayLike) -> NDArray[np.float64]:
     return place
 
 
-def _fold(layer: list[int]) -> list[list[int]]:
-    rows = int(np.ceil(np.sqrt(len(layer))))
-    return [layer[start : start + rows] for start in range(0, len(layer), rows)]
+def _roots_beside_children(matrix: NDArray[np.int8], layers: list[list[int]]) -> list[list[int]]:
+    """Layers in which variables without a parent stand just before their first child; those without any are last."""
+    depth = np.zeros(len(matrix), dtype=int)
+    for number, layer in enumerate(layers):
+        depth[layer] = number
+    for root in layers[0]:
+        children = np.flatnonzero(matrix[root])
+        depth[root] = depth[children].min() - 1 if len(children) else len(layers)
+    return [found for number in range(len(layers) + 1) if (found := np.flatnonzero(depth == number).tolist())]
+
+
+def _fold(layer: list[int], rows: int) -> list[list[int]]:
+    """A column as several of nearly equal length, none longer than so many rows."""
+    parts = -(-len(layer) // rows)
+    return [part.tolist() for part in np.array_split(np.array(layer), parts)]
 
 
 def _spread(count: int) -> NDArray[np.float64]:

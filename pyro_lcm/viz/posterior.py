@@ -38,7 +38,7 @@ def edge_probability_matrix(
     """
     chance = _square(probabilities, names, "probabilities")
     size = len(chance)
-    side = min(0.42 * size, 6.0)
+    side = min(0.42 * size, max(6.0, 0.11 * size))
     with style():
         figure = new_figure(max(2.4, side + 1.5), max(1.9, side + 0.7))
         axes = figure.subplots()
@@ -46,7 +46,7 @@ def edge_probability_matrix(
         image = axes.imshow(shown, vmin=0, vmax=1, cmap=SEQUENTIAL)
         axes.set_facecolor(LIGHT)
         bare(axes)
-        small = min(7.0, 170 * side / size / 10)
+        small = min(7.0, 0.8 * 72 * side / size)
         long = max(map(len, names)) > 3
         axes.set_xticks(range(size), names, rotation=90 if long else 0, fontsize=small)
         axes.set_yticks(range(size), names, fontsize=small)

@@ -203,7 +203,7 @@ def test_graph_of_a_table(cli, work):
     assert (first["parent"], first["child"]) == ("a", "b")
     assert float(first["probability"]) > 0.99
     assert (work / "g" / "posterior.nc").is_file()
-    assert {"edge_probability.png", "posterior_graph.png", "top_graphs.png", "effects.png"} == {
+    assert {"edge_probability.png", "equivalence.png", "posterior_graph.png", "top_graphs.png", "effects.png"} == {
         path.name for path in (work / "g" / "figures").iterdir()
     }
     assert cli(*command, "--out", "g")[0] == 2
@@ -212,6 +212,12 @@ def test_graph_of_a_table(cli, work):
     rows = {(row["parent"], row["child"]): row for row in rows_of(work / "h" / "edges.csv")}
     assert float(rows["a", "b"]["probability"]) == pytest.approx(0)
     assert float(rows["c", "a"]["probability"]) == pytest.approx(1)
+    assert "note: required and forbidden edges" in out
+    assert "note: required and forbidden edges" in (work / "h" / "graph.txt").read_text()
+    unknown = ["--interventions", "unknown", "--prior", "suggested", "--draws", "50", "--threads", "1"]
+    code, out, _ = cli(*command, *unknown, "--out", "u")
+    assert code == 0
+    assert "changed in condition 1: b 1.00" in out
 
 
 def test_graph_of_a_run(cli, work):

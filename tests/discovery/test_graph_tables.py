@@ -56,3 +56,33 @@ def test_it_is_shown_and_goes_back_to_a_frame():
     data = GraphData(FRAME, targets=TARGETS)
     assert repr(data) == "GraphData(rows=200, variables=['rain', 'river'], rows_with_target=100)"
     assert data.to_dataframe()["target"].tolist()[:4] == ["", "river", "", "rain;river"]
+
+
+def test_conditions_of_a_file(tmp_path):
+    """Perfect, soft and unknown interventions, by targets or by a column of conditions."""
+    condition = np.repeat(["calm", "dam", "flood", "calm"], 50)
+    table = FRAME.assign(condition=condition, hit=np.where(condition == "dam", "river", ""))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    read = {
+        kind: GraphData.from_csv(tmp_path / "t.csv", targets="hit", regimes="condition", interventions=kind)
+        for kind in ("perfect", "soft", "unknown")
+    }
+    assert read["perfect"].conditions == ("calm", "dam", "flood")
+    assert not read["perfect"].imperfect.any()
+    assert read["soft"].imperfect.all()
+    assert read["soft"].unknown is None
+    assert read["unknown"].unknown.tolist() == (condition != "calm").tolist()
+    alone = GraphData.from_csv(tmp_path / "t.csv", targets="hit", drop=["condition"], interventions="unknown")
+    assert alone.unknown.tolist() == (condition == "dam").tolist()
+    with pytest.raises(ValueError, match="interventions: got soft, expected targets or regimes"):
+        GraphData.from_csv(tmp_path / "t.csv", drop=["hit", "condition"], interventions="soft")
+    with pytest.raises(ValueError, match="interventions: got 'hard'"):
+        GraphData.from_csv(tmp_path / "t.csv", drop=["hit", "condition"], interventions="hard")
+
+
+def test_rows_where():
+    data = GraphData(FRAME, targets=TARGETS, regimes=np.arange(200) % 2).rows_where(np.arange(200) < 3)
+    assert data.values.shape == (3, 2)
+    assert data.targets.tolist() == [[False, False], [False, True], [False, False]]
+    assert data.regimes.tolist() == [0, 1, 0]
+    assert data.without_intervention.tolist() == [True, False, True]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm.causal.dag import all_dags
+from pyro_lcm.discovery.edge_counts import expected_edges
 from pyro_lcm.discovery.priors import GraphPrior, log_linear_extensions
 from tables import each_row
 
@@ -54,6 +55,33 @@ def test_allowed_parent_sets_are_those_with_a_finite_factor():
         assert len(listed) == len(allowed)
 
 
+def test_expected_number_of_edges():
+    graphs = all_dags(5)
+    mass = np.exp(GraphPrior(edges_per_node=0.8).log_prob(graphs))
+    assert mass @ graphs.sum(axis=(1, 2)) / mass.sum() == pytest.approx(4.0, abs=1e-6)
+    assert expected_edges(3, GraphPrior.suggested().edge_weight(3)) == pytest.approx(1.5)  # half of three pairs
+
+
+def test_hierarchical_prior_averages_over_the_probability_of_an_edge():
+    """k of 3 possible parents: the integral of p^k (1 - p)^(3 - k) under Beta(1, b), b the odds against an edge."""
+    prior = GraphPrior(edge_probability=0.2, hierarchical=True)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    p = (nodes + 1) / 2
+    integral = np.array([weights @ (p**k * (1 - p) ** (3 - k + 4 - 1)) for k in range(4)])
+    np.testing.assert_allclose(prior.size_weights(4), np.log(integral / integral[0]))
+    assert prior.log_local(0, [[0, 1, 0, 1]])[0] == pytest.approx(prior.size_weights(4)[2])
+
+
+def test_suggested_prior_expects_fewer_edges_than_the_uniform_one():
+    graphs = all_dags(5)
+    counts = graphs.sum(axis=(1, 2))
+    means = []
+    for prior in (GraphPrior.suggested(max_parents=3), GraphPrior()):
+        mass = np.exp(prior.log_prob(graphs))
+        means.append(mass @ counts / mass.sum())
+    assert means[0] < 4.5 < 6.0 < means[1]
+
+
 def test_order_modular_prior_counts_linear_extensions():
     graphs = all_dags(4)
     np.testing.assert_allclose(
@@ -68,6 +96,8 @@ def test_order_modular_prior_counts_linear_extensions():
         ({"edge_probability": 0.0}, "edge_probability"),
         ({"edge_probability": 0.5, "sparsity": 1.0}, "sparsity"),
         ({"sparsity": float("nan")}, "sparsity"),
+        ({"edges_per_node": 0.0}, "edges_per_node"),
+        ({"edges_per_node": 1.0, "edge_probability": 0.5}, "edges_per_node"),
         ({"max_parents": -1}, "max_parents"),
         ({"required": ((1, 1),)}, "required"),
         ({"forbidden": ((1, 1),)}, "forbidden"),

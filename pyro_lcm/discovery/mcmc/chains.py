@@ -26,9 +26,10 @@ from torch import Tensor
 
 from pyro_lcm.discovery import partitions
 from pyro_lcm.discovery.candidate_parents import best_supported, choose_candidates, edge_support
+from pyro_lcm.discovery.diagnostics import is_settled
 from pyro_lcm.discovery.draws import GraphDraws
 from pyro_lcm.discovery.mcmc import moves, orders
-from pyro_lcm.discovery.parent_set_tables import ParentSetTables
+from pyro_lcm.discovery.parent_set_tables import ParentSetTables, table_bytes
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.scores import LocalScore
 
@@ -37,6 +38,11 @@ Progress = Callable[[int, int], None]
 _EXPANSIONS = 5
 _GRAPH_MOVES = 1
 _NEGLIGIBLE_EDGES = 0.01
+_MISSED_EDGES = 0.25
+"""Edges that a graph misses for want of candidates, above which there are more of them."""
+_MORE_CANDIDATES = 2
+_MOST_TABLE_BYTES = 2**29
+_MOST_CANDIDATES = 14
 _SMALL = 8
 _WALKERS_IF_SMALL = 64
 
@@ -52,6 +58,8 @@ def mcmc_posterior(
     thin: int = 1,
     walkers: int | None = None,
     max_candidates: int | None = None,
+    ess: float | None = None,
+    time_limit: float = 600.0,
     progress: Progress | None = None,
 ) -> GraphDraws:
     """Draw graphs from their posterior with several independent chains.
@@ -71,13 +79,18 @@ def mcmc_posterior(
         warmup: Sweeps that are thrown away; ``max(100, draws // 4)`` if None.
         thin: Sweeps from one kept graph to the next.
         walkers: Independent Markov chains W that make up each chain: sweep by sweep they take turns in giving
-            a draw, and the draws of a chain are those of its first walker, then of the second, and so on, so
-            that what is left of a walker's autocorrelation shows in the effective sample size. None: 64 over
-            the number of chains up to eight variables, else 1.
-        max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above
-        25.
-            With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
+            a draw, and the draws of a chain are those of its first walker, then of the second, and so on
+            (``stats["walker"]``). Each is a chain of its own for R-hat and the effective sample size, so that walkers
+            that stay in different modes are seen. None: 64 over the number of chains up to eight variables, else 1.
+        max_candidates: Most candidate parents K of a variable; None: 12 up to 13 variables, else 10, 8 above 25, and
+            two more at a time while a graph misses a quarter of an edge for want of them and tables fit into half a
+            GiB. With ``d - 1 <= K`` nothing is left out; otherwise a parent set holds at most one variable that is
             no candidate.
+        ess: Effective number of draws that every edge with a probability between .01 and .99 is to have, all chains
+            together, with an R-hat that chance explains. The chains go on until then: every other draw is dropped and
+            as many new ones, twice as many sweeps apart, take their place, so that memory stays. None: no more than
+            ``draws``.
+        time_limit: Seconds after which chains that have not got there go on no longer; a note then says so.
         progress: Called with the sweeps done and the sweeps in all.
 
     Returns:
@@ -106,6 +119,10 @@ def mcmc_posterior(
     if walkers is None:
         walkers = max(1, _WALKERS_IF_SMALL // chains) if d <= _SMALL else 1
     walkers = min(walkers, draws)
+    if ess is not None and not 0 < ess <= chains * draws:
+        raise ValueError(f"ess: got {ess}, expected more than 0 and at most chains * draws = {chains * draws}")
+    if not time_limit > 0:
+        raise ValueError(f"time_limit: got {time_limit}, expected seconds > 0")
     start = perf_counter()
     total = warmup + draws * thin
     sampler = _Sampler(score, prior, chains * walkers, max_candidates, seed)
@@ -128,16 +145,45 @@ def mcmc_posterior(
             missed, changed = sampler.expand(lambda: advance(1), each)
             if not changed:
                 break
-    advance(warmup - done)
-    kept = torch.empty((chains, draws, d, d), dtype=torch.int8)
-    edge_probability = torch.zeros((d, d), dtype=torch.float64)
+        while max_candidates is None and missed > _MISSED_EDGES and sampler.has_room:
+            total += each
+            sampler.grow()
+            missed, _ = sampler.expand(lambda: advance(1), each)
+    if done < warmup:
+        advance(warmup - done)
     sampler.reset_counts()
-    for draw in range(draws):
-        advance(thin)
-        kept[:, draw] = sampler.graphs.view(chains, walkers, d, d)[:, draw % walkers]
-        edge_probability += sampler.edge_probabilities()
-    by_walker = np.argsort(np.arange(draws) % walkers, kind="stable")
-    adjacency = kept.numpy()[:, by_walker]
+    drawing = perf_counter()
+    turns = -(-draws // walkers)
+    lengths = [draws // walkers + (walker < draws % walkers) for walker in range(walkers)]
+    kept = torch.zeros((chains, walkers, turns, d, d), dtype=torch.int8)
+    edge_probability = torch.zeros((d, d), dtype=torch.float64)
+    looks = 0
+
+    def collect(first: int) -> None:
+        """Walkers take turns in giving a draw, from a turn on."""
+        nonlocal looks, edge_probability
+        for turn in range(first, turns):
+            for walker in range(walkers):
+                if turn < lengths[walker]:
+                    advance(thin)
+                    kept[:, walker, turn] = sampler.graphs.view(chains, walkers, d, d)[:, walker]
+                    edge_probability += sampler.edge_probabilities()
+                    looks += 1
+
+    def graphs() -> NDArray[np.int8]:
+        return torch.cat([kept[:, walker, :number] for walker, number in enumerate(lengths)], dim=1).numpy()
+
+    collect(0)
+    walker_of = np.broadcast_to(np.repeat(np.arange(walkers), lengths), (chains, draws))
+    while ess is not None and turns > 1 and not is_settled(graphs(), walker_of, ess):
+        if perf_counter() - start + (perf_counter() - drawing) > time_limit:
+            break
+        half = (draws // walkers) // 2
+        kept[:, :, :half] = kept[:, :, 1 : 2 * half : 2].clone()
+        thin *= 2
+        total += sum(max(0, number - half) for number in lengths) * thin
+        collect(half)
+    adjacency = graphs()
     if sampler.screened:
         missed = sampler.missed_edges(adjacency[:, :: max(1, draws // 50)].reshape(-1, d, d) != 0)
     return GraphDraws(
@@ -145,7 +191,8 @@ def mcmc_posterior(
         log_score=score.total(adjacency),
         method="mcmc",
         names=score.names,
-        edge_probability=(edge_probability / draws).numpy(),
+        edge_probability=(edge_probability / looks).numpy(),
+        stats={"walker": walker_of.astype(np.int64)},
         attrs={
             "seed": seed,
             "warmup": warmup,
@@ -154,6 +201,7 @@ def mcmc_posterior(
             "candidates": sampler.tables.num_candidates,
             "missed_edges": missed,
             "reversals_accepted": sampler.reversals_accepted,
+            **({} if ess is None else {"ess_asked": ess}),
             "seconds": perf_counter() - start,
         },
     )
@@ -226,6 +274,21 @@ class _Sampler:
         self._candidates = revised
         self._start(self.state)
         return missed, True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether tables of more candidates fit into half a GiB."""
+        d, k = self._score.num_variables, len(self._candidates[0]) + _MORE_CANDIDATES
+        return k <= min(_MOST_CANDIDATES, d - 1) and table_bytes(d, k) <= _MOST_TABLE_BYTES
+
+    def grow(self) -> None:
+        """Give every variable two more candidates, those with the best support in the present graphs."""
+        graphs = self.graphs.numpy()
+        support, _ = edge_support(self._score, self._prior, graphs, self._candidates)
+        size = len(self._candidates[0]) + _MORE_CANDIDATES
+        self._candidates = best_supported(support, self._prior, self._candidates, size)
+        self.screened = size < self._score.num_variables - 1
+        self._start(self.state)
 
     def missed_edges(self, graphs: NDArray[np.bool_]) -> float:
         return edge_support(self._score, self._prior, graphs, self._candidates)[1]

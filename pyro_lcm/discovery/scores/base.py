@@ -129,6 +129,20 @@ class CachedScore(ABC):
             self._statistics[child] = [self._share(*group) for group in self.data.row_groups(child)]
         return self._statistics[child]
 
+    def of_rows(self, child: int, rows: IntArray, parent_sets: BoolArray) -> FloatArray:
+        """Log evidence of one mechanism from some rows alone, whatever was a target in them; not kept.
+
+        Args:
+            child: The variable.
+            rows: (m,) numbers of rows, at least one.
+            parent_sets: (n, d) booleans.
+
+        Returns:
+            (n,) values.
+        """
+        weights = np.ones(len(rows)) if self.data.weights is None else self.data.weights[rows, child]
+        return self._evidence(self._share(rows, weights), child, parent_sets)
+
     def _share(self, rows: IntArray, weights: FloatArray) -> Any:
         key = hashlib.sha256(rows.tobytes() + weights.tobytes()).digest()
         if key not in self._prepared:

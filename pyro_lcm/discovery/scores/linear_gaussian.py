@@ -49,11 +49,15 @@ class Mechanism:
         Returns:
             (n, p) coefficients.
         """
+        return self.draw_with_variance(count, rng)[0]
+
+    def draw_with_variance(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """The same, (n, p), and the noise variances that they were drawn with, (n, 1)."""
         variance = self.rate / rng.standard_gamma(self.shape, size=(count, 1))
         standard = rng.standard_normal((count, len(self.mean)))
         # precision = L L^T, so L^-T e has covariance precision^-1
         upper = np.linalg.cholesky(self.precision).T
-        return np.asarray(self.mean + np.sqrt(variance) * np.linalg.solve(upper, standard.T).T)
+        return np.asarray(self.mean + np.sqrt(variance) * np.linalg.solve(upper, standard.T).T), variance
 
 
 @dataclass(frozen=True)

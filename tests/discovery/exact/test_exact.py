@@ -35,6 +35,7 @@ def linear_data(size, rows=60, seed=0, interventions=False):
 PRIORS = {
     "uniform": GraphPrior(),
     "sparse": GraphPrior(edge_probability=0.2),
+    "suggested": GraphPrior(edges_per_node=0.5, hierarchical=True),
     "limited": GraphPrior(max_parents=1, sparsity=0.5),
     "knowledge": GraphPrior(required=((0, 1),), forbidden=((2, 0),), tiers=((0, 1), (2,))),
 }

@@ -7,13 +7,18 @@ import torch
 from pyro_lcm.causal.dag import all_dags
 from pyro_lcm.discovery import partitions
 from pyro_lcm.discovery.candidate_parents import all_candidates, edge_support, screen_candidates
+from pyro_lcm.discovery.diagnostics import binary_diagnostics, smallest_ess
 from pyro_lcm.discovery.exact import exact_posterior
 from pyro_lcm.discovery.mcmc import mcmc_posterior, moves, orders
+from pyro_lcm.discovery.mcmc.chains import _Sampler
 from pyro_lcm.discovery.parent_set_tables import ParentSetTables
-from pyro_lcm.discovery.posterior import graph_posterior
+from pyro_lcm.discovery.posterior import graph_posterior, to_container
 from pyro_lcm.discovery.priors import GraphPrior
+from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
+from pyro_lcm.discovery.scores.base import total_score
 from pyro_lcm.discovery.scores.bge import BGeScore
+from pyro_lcm.discovery.summary import graph_summary
 from tables import each_row
 
 
@@ -313,3 +318,60 @@ class TestCandidates:
         assert (positions[:, [3]] < positions[:, [1, 2]]).all()
         assert (positions.sort(-1).values == torch.arange(4)).all()
         assert len(positions.unique(dim=0)) > 1
+
+
+class TestPatience:
+    def test_chains_go_on_until_there_are_enough_draws(self):
+        """Memory stays, draws are further apart, and every edge that matters has as many as were asked for."""
+        score = bge(4, rows=20)
+        short = mcmc_posterior(score, draws=50, chains=2, walkers=1, warmup=5, seed=0)
+        asked = 1.05 * smallest_ess(binary_diagnostics(short.adjacency))[0]
+        found = mcmc_posterior(score, draws=50, chains=2, walkers=1, warmup=5, seed=0, ess=asked)
+        assert found.adjacency.shape == short.adjacency.shape
+        assert found.attrs["thin"] > 1
+        assert found.attrs["ess_asked"] == asked
+        assert smallest_ess(binary_diagnostics(found.adjacency))[0] > 0.9 * asked
+
+    def test_time_is_limited(self):
+        found = mcmc_posterior(bge(4), draws=20, chains=2, walkers=1, warmup=5, seed=0, ess=40.0, time_limit=1e-3)
+        assert found.attrs["thin"] == 1
+
+    def test_more_than_all_draws_cannot_be_asked_for(self):
+        with pytest.raises(ValueError, match="ess: got 41"):
+            mcmc_posterior(bge(3), draws=20, chains=2, ess=41.0)
+        with pytest.raises(ValueError, match="time_limit"):
+            mcmc_posterior(bge(3), draws=20, chains=2, time_limit=0.0)
+
+    def test_candidates_grow_where_edges_are_missed(self):
+        sampler = _Sampler(bge(8, edge_probability=0.9), GraphPrior(), 2, 2, 0)
+        sampler.sweep()
+        missed = sampler.missed_edges(sampler.graphs.numpy())
+        assert sampler.has_room
+        sampler.grow()
+        assert sampler.tables.num_candidates == 4
+        sampler.sweep()
+        assert sampler.missed_edges(sampler.graphs.numpy()) < missed
+
+    def test_two_modes_that_walkers_stay_in_show_in_r_hat(self):
+        """A chain forwards or backwards, 12 nats apart: no walker changes over, and a note says so."""
+        container = to_container(mcmc_posterior(_TwoModes(), draws=80, chains=2, walkers=8, warmup=10, seed=0))
+        summary = graph_summary(container)
+        assert summary.edges.r_hat.max() > 1.5
+        assert any("chains disagree" in line for line in posterior_problems(container, summary))
+
+
+class _TwoModes:
+    """A score of which a -> b -> c -> d and d -> c -> b -> a are the modes: between them a and d are both roots."""
+
+    num_variables = 4
+    names = ("a", "b", "c", "d")
+
+    def local(self, child, parent_sets):
+        sets = np.asarray(parent_sets) != 0
+        chain = np.eye(4, k=1, dtype=bool)
+        forwards, backwards = ((sets != parents).sum(axis=1) for parents in (chain[:, child], chain[child]))
+        end = 12.0 * (sets.any(axis=1) & ((child == 0) | (child == 3)))
+        return end - 30.0 * np.minimum(forwards, backwards)
+
+    def total(self, adjacency):
+        return total_score(self, adjacency)
