@@ -8,7 +8,9 @@ whose target it is say anything, and what they say is a regression on the *causa
 
 in which only the parents matter. Where everything is linear, parents are chosen by evidence at once, and the solution
 functions are recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on
-all noise encodings. Elsewhere solution functions are trained first, and :class:`FindParents` looks at the mechanisms.
+all noise encodings; of all variables together (:mod:`pyro_lcm.identify.linear_mechanisms`), and one after another where
+there are too few pairs of one of them, or too many variables. Elsewhere solution functions are trained first, and
+:class:`FindParents` looks at the mechanisms.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from torch import Tensor
 
 from pyro_lcm.causal.abilities import as_perfect
 from pyro_lcm.causal.jacobian import causal_order
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
+from pyro_lcm.identify.linear_mechanisms import MOST_EFFECTS, linear_mechanisms
 from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
@@ -62,6 +66,10 @@ class FindGraph:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
             regress_solutions(solution, before, after, target)
         order = causal_order(solution, before[:2000])
+        rows = torch.bincount(target, minlength=solution.dim + 1)[1:].cpu().numpy()[order]
+        enough = (rows >= MIN_ROWS + 2 * np.arange(solution.dim)).all()
+        if self.linear and enough and solution.dim * (solution.dim - 1) // 2 <= MOST_EFFECTS:
+            return {"edges": _compose_together(solution, before, after, target, order)}
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
         for position, variable in enumerate(order):
@@ -195,6 +203,28 @@ class FindParents:
         else:
             solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
+
+
+def _compose_together(
+    solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor, order: list[int]
+) -> float:
+    """Set all solution functions, and the graph, from the linear mechanisms of all variables; the number of edges."""
+    codes = (side.cpu().double().numpy() for side in (before, after))
+    found = linear_mechanisms(*codes, target.cpu().numpy(), order, least_sd=solution.min_scale)
+    solution.context.zero_()
+    for place, variable in enumerate(order):
+        solution.context[order[:place], variable] = 1.0
+    solution.adjacency.copy_(torch.as_tensor(found.direct.T != 0))
+    networks = solution.networks
+    scale = np.maximum((found.sds - solution.min_scale) / (1 - solution.min_scale), 1e-3)
+    networks.affine.zero_()
+    networks.affine[:, :, 0] = torch.as_tensor(found.total).to(networks.affine)
+    networks.bias[:, 0, 0] = torch.as_tensor(found.intercepts).to(networks.bias)
+    networks.bias[:, 0, 1] = torch.as_tensor(np.log(scale)).to(networks.bias)
+    if len(networks.weights):
+        networks.weights[-1].zero_()
+        networks.biases[-1].zero_()
+    return float(solution.adjacency.sum())
 
 
 def _compose_linear(

@@ -1,0 +1,55 @@
+"""Linear mechanisms of all variables together: exact without noise of interventions, sparse, and as good as can be."""
+
+import numpy as np
+import pytest
+
+from pyro_lcm import ScalingSystem
+from pyro_lcm.identify.linear_mechanisms import linear_mechanisms
+
+
+def _found(dim, n, *, seed=0, order=None):
+    pairs = ScalingSystem(dim, seed=seed).sample(n)
+    order = list(range(dim)) if order is None else order
+    return pairs, linear_mechanisms(pairs.noise, pairs.noise_after, pairs.targets, order)
+
+
+def test_direct_and_total_effects_are_of_one_system():
+    pairs, found = _found(5, 3000)
+    unit = np.eye(5)
+    np.testing.assert_allclose((unit - found.total) @ (unit + found.direct), unit, atol=1e-10)
+    assert ((found.direct.T != 0) == pairs.adjacency).all()
+    causal = pairs.noise @ (unit - found.total).T
+    of_truth = np.corrcoef(causal.T, pairs.z.T)[:5, 5:].diagonal()
+    assert of_truth.min() > 0.9999
+
+
+def test_many_variables_have_the_graph_that_one_after_another_had_not():
+    # One row after another had 25 edges too many here, of 100,000 pairs, since total effects are up to 765.
+    pairs, found = _found(32, 100_000)
+    assert np.abs(found.total).max() > 100
+    assert ((found.direct.T != 0) != pairs.adjacency).sum() <= 3
+
+
+def test_what_is_a_function_of_the_causes_leaves_the_least_spread():
+    pairs = ScalingSystem(3, seed=0, edge_probability=1.0).sample(600)
+    after = pairs.noise_after.copy()
+    rows = pairs.targets == 3
+    after[rows, 2] = 2 * pairs.noise[rows, 0]
+    found = linear_mechanisms(pairs.noise, after, pairs.targets, [0, 1, 2], least_sd=0.05)
+    assert found.sds[2] == pytest.approx(0.05)
+    np.testing.assert_allclose(found.total[2], [2, 0, 0], atol=1e-6)
+
+
+def test_without_effects_there_is_no_edge():
+    rng = np.random.default_rng(0)
+    noise, after = rng.normal(size=(2, 900, 3))
+    target = np.arange(900) % 3 + 1
+    found = linear_mechanisms(noise, after, target, [2, 0, 1])
+    assert not found.direct.any()
+    np.testing.assert_allclose(found.intercepts, [after[target == i + 1, i].mean() for i in range(3)])
+
+
+def test_too_few_pairs_of_a_variable_are_named():
+    noise = np.random.default_rng(0).normal(size=(50, 3))
+    with pytest.raises(ValueError, match="got 0 pairs of variable 3, expected at least 4"):
+        linear_mechanisms(noise, noise + 1, np.arange(50) % 2 + 1, [0, 1, 2])
