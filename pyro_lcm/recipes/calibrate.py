@@ -49,6 +49,10 @@ class Calibrate:
         guide.target_encoder.fit(after - before, known)
         if self.straight:
             guide.target_encoder.fit_weighting(after - before, known)
+            if set_target_prior(model, guide, after - before, known):
+                guide.target_encoder.fit(after - before, known)
+                guide.target_encoder.fit_weighting(after - before, known)
+                set_target_prior(model, guide, after - before, known)
         target = hard_targets(objective.guide, before, after, known)
         solution = solution_of(model)
         if self.solutions and solution is not None:
@@ -58,6 +62,22 @@ class Calibrate:
         residual = decoder_residual(objective, batch, before, after, target)
         set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
+
+
+def set_target_prior(model: Any, guide: Any, difference: Tensor, known: Tensor | None) -> bool:
+    """Set p(I) of model and guide to the share of pairs without intervention, where most are; whether that is news.
+
+    Args:
+        model: with a ``target_prior`` (d + 1,); of others nothing is set.
+        guide: with a ``target_encoder``.
+        difference: (pairs, d) of the encoder's means.
+        known: known targets, -1 for unknown; None if none is.
+    """
+    prior = getattr(model, "target_prior", None)
+    if prior is None or not guide.target_encoder.fit_prior(difference, known):
+        return False
+    prior.copy_(guide.target_encoder.prior().to(prior))
+    return True
 
 
 def regress_solutions(solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor) -> None:

@@ -32,8 +32,8 @@ from pyro_lcm.identify.linear_mechanisms import MOST_EFFECTS, linear_mechanisms
 from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
-from pyro_lcm.recipes.calibrate import regress_solutions
-from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, sample_pairs
+from pyro_lcm.recipes.calibrate import regress_solutions, set_target_prior
+from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, encode_sides, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
@@ -135,7 +135,10 @@ class FindOrder:
     def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
         """Set the buffers of the program's solution functions."""
         model, guide = objective.programs(self.program)
-        find_order(model, guide, sample_pairs(source, self.pairs, seed))
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = encode_sides(guide.encoder, batch)
+        set_target_prior(model, guide, after - before, batch.get("targets"))
+        find_order(model, guide, batch)
 
 
 def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> list[int]:

@@ -20,7 +20,7 @@ def test_direct_and_total_effects_are_of_one_system():
     assert ((found.direct.T != 0) == pairs.adjacency).all()
     causal = pairs.noise @ (unit - found.total).T
     of_truth = np.corrcoef(causal.T, pairs.z.T)[:5, 5:].diagonal()
-    assert of_truth.min() > 0.9999
+    assert of_truth.min() > 0.999
 
 
 def test_many_variables_have_the_graph_that_one_after_another_had_not():
