@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 
 MOST_EFFECTS = 2500
 """Pairs of a predecessor and a variable that are fitted together: those of 70 variables."""
+FREE = 20
+"""Pairs of a target beyond its predecessors that it takes to judge edges."""
 _STEPS = 20
 """Of Gauss and Newton, between edges that go."""
 _HALVINGS = 8
@@ -83,28 +85,79 @@ def linear_mechanisms(
         >>> found.direct.round().tolist()
         [[0.0, 0.0], [3.0, 0.0]]
     """
-    dim = noise.shape[1]
-    total, means, variance, rows = np.zeros((dim, dim)), np.zeros((dim, dim + 1)), np.zeros(dim), np.zeros(dim)
-    for place, i in enumerate(order):
-        earlier = list(order[:place])
-        hit = target == i + 1
-        rows[i] = hit.sum()
-        if rows[i] < place + 2:
-            raise ValueError(f"target: got {rows[i]:.0f} pairs of variable {i + 1}, expected at least {place + 2}")
-        means[i] = [*noise[hit].mean(0), after[hit, i].mean()]
-        design, response = noise[hit][:, earlier] - means[i, earlier], after[hit, i] - means[i, -1]
-        total[i, earlier] = np.linalg.lstsq(design, response, rcond=None)[0]
-        left = response - design @ total[i, earlier]
-        variance[i] = max(float(left @ left) / max(rows[i] - place - 1, 1), least_sd**2, 1e-12)
-    scatter = np.cov(noise.T, bias=True).reshape(dim, dim)
-    fit = _Fit(total, scatter, rows / variance)
+    rows = _Rows.of(noise, after, target, order, least_sd)
     width = np.maximum(np.argsort(order), 1)  # predecessors of each variable
-    penalty = np.log(rows) + 2 * np.log(width)
-    direct = _eliminate(fit, _lower(order), penalty)
-    found = fit.total(direct)
-    off = found - total
-    sds = np.sqrt(np.maximum(variance + np.einsum("ij,jk,ik->i", off, scatter, off), least_sd**2))
-    return LinearMechanisms(direct, found, means[:, -1] - (found * means[:, :-1]).sum(1), sds)
+    direct = _eliminate(rows.fit, _lower(order), np.log(rows.number) + 2 * np.log(width))
+    found = rows.fit.total(direct)
+    off = found - rows.fit.wanted
+    left = rows.variance + np.einsum("ij,jk,ik->i", off, rows.fit.scatter, off)
+    intercepts = rows.means[:, -1] - (found * rows.means[:, :-1]).sum(1)
+    return LinearMechanisms(direct, found, intercepts, np.sqrt(np.maximum(left, least_sd**2)))
+
+
+def edge_strengths(
+    noise: Array, after: Array, target: NDArray[np.int64], order: Sequence[int], direct: Array
+) -> Array | None:
+    """How clearly some pairs show each edge of a graph, with all others of it.
+
+    Args:
+        noise: (N, d) noise encodings before.
+        after: (N, d) those after.
+        target: (N,) 0 none, i variable i.
+        order: variables 0..d-1 from causes to effects.
+        direct: (d, d) about what the direct effects are, as in :class:`LinearMechanisms`; others than 0 are edges.
+
+    Returns:
+        (d, d) squared t statistics of these, [parent, child], 0 where there is no edge; None where a variable is the
+        target of too few pairs, or there are too many edges.
+    """
+    places = np.argsort(order)
+    child, parent = np.nonzero(direct)
+    enough = np.bincount(target, minlength=len(order) + 1)[1:] >= places + FREE
+    if not enough.all() or not 0 < len(child) <= MOST_EFFECTS:
+        return None
+    effects, covariance = _Rows.of(noise, after, target, order, 0.0).fit.minimum(direct, child, parent)
+    strengths = np.zeros_like(direct)
+    strengths[parent, child] = np.square(effects[child, parent]) / covariance.diagonal()
+    return strengths
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the pairs of each target say of its row of the total effects.
+
+    Attributes:
+        fit: of the direct effects to these.
+        means: (d, d + 1) of the noise encodings before, and of the one that is redrawn.
+        variance: (d,) of what is left.
+        number: (d,) of pairs.
+    """
+
+    fit: _Fit
+    means: Array
+    variance: Array
+    number: Array
+
+    @classmethod
+    def of(cls, noise: Array, after: Array, target: NDArray[np.int64], order: Sequence[int], least_sd: float) -> _Rows:
+        """Least squares of each redrawn noise encoding on those of its predecessors."""
+        dim = noise.shape[1]
+        total, means, variance, number = np.zeros((dim, dim)), np.zeros((dim, dim + 1)), np.zeros(dim), np.zeros(dim)
+        for place, i in enumerate(order):
+            earlier = list(order[:place])
+            hit = target == i + 1
+            number[i] = hit.sum()
+            if number[i] < place + 2:
+                raise ValueError(
+                    f"target: got {number[i]:.0f} pairs of variable {i + 1}, expected at least {place + 2}"
+                )
+            means[i] = [*noise[hit].mean(0), after[hit, i].mean()]
+            design, response = noise[hit][:, earlier] - means[i, earlier], after[hit, i] - means[i, -1]
+            total[i, earlier] = np.linalg.lstsq(design, response, rcond=None)[0]
+            left = response - design @ total[i, earlier]
+            variance[i] = max(float(left @ left) / max(number[i] - place - 1, 1), least_sd**2, 1e-12)
+        scatter = np.cov(noise.T, bias=True).reshape(dim, dim)
+        return cls(_Fit(total, scatter, number / variance), means, variance, number)
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,7 @@ def reading_limits(before: Array, after: Array) -> ReadingLimits:
     scale = _NORMAL * np.median(np.abs(both - centre), axis=0)
     distances = [np.abs(side - centre) / np.where(scale > 0, scale, np.inf) for side in (before, after)]
     number = sum((side > LIMIT).sum(0) for side in distances)
-    confirmed = sum(
-        ((side > LIMIT) & (other > LIMIT / 2)).sum(0) for side, other in (distances, distances[::-1])
-    )
+    confirmed = sum(((side > LIMIT) & (other > LIMIT / 2)).sum(0) for side, other in (distances, distances[::-1]))
     believed = (scale == 0) | ((number >= _FEW) & (confirmed > _CONFIRMED * number))
     reach = np.full(len(scale), LIMIT)
     for sensors in (*np.flatnonzero((number >= _ONE_SIDED) & ~believed)[:, None], np.flatnonzero(~believed)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm import ScalingSystem
-from pyro_lcm.identify.linear_mechanisms import linear_mechanisms
+from pyro_lcm.identify.linear_mechanisms import edge_strengths, linear_mechanisms
 
 
 def _found(dim, n, *, seed=0, order=None):
@@ -53,3 +53,20 @@ def test_too_few_pairs_of_a_variable_are_named():
     noise = np.random.default_rng(0).normal(size=(50, 3))
     with pytest.raises(ValueError, match="got 0 pairs of variable 3, expected at least 4"):
         linear_mechanisms(noise, noise + 1, np.arange(50) % 2 + 1, [0, 1, 2])
+
+
+def test_pairs_show_the_edges_that_are_there_and_no_others():
+    system = ScalingSystem(6, seed=1)
+    pairs = system.sample(2500)
+    direct = np.where(np.tri(6, k=-1, dtype=bool), 0.3, 0.0)
+    strengths = edge_strengths(pairs.noise, pairs.noise_after, pairs.targets, list(range(6)), direct)
+    present = system.adjacency != 0
+    absent = np.triu(np.ones((6, 6), dtype=bool), 1) & ~present
+    assert strengths[present].min() > 30
+    assert strengths[absent].max() < 12
+
+
+def test_of_too_few_pairs_nothing_is_said_of_edges():
+    pairs = ScalingSystem(3, seed=0).sample(40)
+    direct = np.tri(3, k=-1)
+    assert edge_strengths(pairs.noise, pairs.noise_after, pairs.targets, [0, 1, 2], direct) is None
