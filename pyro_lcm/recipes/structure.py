@@ -28,7 +28,7 @@ from pyro_lcm.causal.abilities import as_perfect
 from pyro_lcm.causal.jacobian import causal_order
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
-from pyro_lcm.identify.linear_mechanisms import MOST_EFFECTS, linear_mechanisms
+from pyro_lcm.identify.linear_mechanisms import MOST_EFFECTS, linear_mechanisms, linear_order
 from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
@@ -65,11 +65,11 @@ class FindGraph:
         if self.linear:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
             regress_solutions(solution, before, after, target)
+        fewest = int(torch.bincount(target.clamp(min=0), minlength=solution.dim + 1)[1:].min())
+        together = solution.dim * (solution.dim - 1) // 2 <= MOST_EFFECTS
+        if self.linear and together and fewest >= MIN_ROWS + 2 * solution.dim:
+            return {"edges": _compose_together(solution, before, after, target)}
         order = causal_order(solution, before[:2000])
-        rows = torch.bincount(target, minlength=solution.dim + 1)[1:].cpu().numpy()[order]
-        enough = (rows >= MIN_ROWS + 2 * np.arange(solution.dim)).all()
-        if self.linear and enough and solution.dim * (solution.dim - 1) // 2 <= MOST_EFFECTS:
-            return {"edges": _compose_together(solution, before, after, target, order)}
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
         for position, variable in enumerate(order):
@@ -208,12 +208,12 @@ class FindParents:
         return {"edges": float(adjacency.sum())}
 
 
-def _compose_together(
-    solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor, order: list[int]
-) -> float:
+def _compose_together(solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor) -> float:
     """Set all solution functions, and the graph, from the linear mechanisms of all variables; the number of edges."""
-    codes = (side.cpu().double().numpy() for side in (before, after))
-    found = linear_mechanisms(*codes, target.cpu().numpy(), order, least_sd=solution.min_scale)
+    noise, noise_after = (side.cpu().double().numpy() for side in (before, after))
+    numbers = target.cpu().numpy()
+    order = linear_order(noise, noise_after, numbers)
+    found = linear_mechanisms(noise, noise_after, numbers, order, least_sd=solution.min_scale)
     solution.context.zero_()
     for place, variable in enumerate(order):
         solution.context[order[:place], variable] = 1.0
