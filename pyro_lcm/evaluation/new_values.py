@@ -151,7 +151,8 @@ def _shown_together(
     The pairs of a child alone say little of an edge from a cause that the others nearly determine; those of other
     variables, which it goes on to, say more.
     """
-    order = list(TopologicalSorter({i: np.flatnonzero(adjacency[:, i]) for i in range(len(adjacency))}).static_order())
+    parents = {i: np.flatnonzero(column).tolist() for i, column in enumerate(adjacency.T)}
+    order: list[int] = list(TopologicalSorter(parents).static_order())
     # e = (I + W) S z + c, z in units of S; exact where solution functions are affine.
     design = np.column_stack([causal, np.ones(len(causal))])
     slopes = np.linalg.lstsq(design, noise, rcond=None)[0][:-1].T
