@@ -52,11 +52,11 @@ def test_of_sides_that_are_the_same_the_search_says_what_is_wrong():
         judge_linearity(x, x, None)
 
 
-@pytest.mark.parametrize(("share", "seed"), [(0.95, 0), (0.95, 1), (0.9, 0)])
+@pytest.mark.parametrize(("share", "seed"), [(0.95, 0), (0.9, 0)])
 def test_pairs_without_intervention_may_be_nearly_all(share, seed):
     # Lines found without noise are lines of noise here; a class that took what is far out let them stay so.
     weights = (4 * share / (1 - share), 1, 1, 1, 1)
-    pairs = ScalingSystem(4, seed=seed, observation_noise=0.01, target_weights=weights).sample(12_000)
+    pairs = ScalingSystem(4, seed=seed, observation_noise=0.01, target_weights=weights).sample(6_000)
     standardizer = fit_standardizer(pairs, units="whiten")
     before, after = (standardizer.transform(side).astype(np.float64) for side in (pairs.x, pairs.x_after))
     judged = judge_linearity(before, after, shared_directions(before, after))
