@@ -61,8 +61,3 @@ class SetEncoder(TargetEncoder):
             share = self.hits(difference, known)
             square = difference.square()
             self._set_variances(weighted_mean(square, 1 - share), weighted_mean(square, share))
-
-    @torch.no_grad()
-    def fit_prior(self, difference: Tensor, known: Tensor | None = None) -> bool:
-        """Sets stay as probable as they are; False."""
-        return False

@@ -16,9 +16,6 @@ from pyro_lcm.causal.targets import target_distribution
 
 _ITERATIONS = 100
 """Of expectation maximisation."""
-MOSTLY_NONE = 2.0
-"""Share of pairs without intervention, in units of what it is when all targets are as probable, from which on it is
-believed: where an encoder is off, fitted shares make targets rarer that are missed already."""
 
 
 class TargetEncoder(nn.Module):
@@ -119,27 +116,6 @@ class TargetEncoder(nn.Module):
             noise = values.T @ values - cross - cross.T + (share * (own.square() + kept)).sum(0).diag()
             noise = noise / len(difference) + self.min_tolerance**2 * eye
             spread = weighted_mean(own.square() + kept, share).clamp(min=1e-8)
-
-    @torch.no_grad()
-    def fit_prior(self, difference: Tensor, known: Tensor | None = None) -> bool:
-        """Fit the share of pairs without intervention, after :meth:`fit`; uniform unless that is much larger.
-
-        Args:
-            difference: (pairs, d) of the encoders' means.
-            known: targets, as :meth:`fit` takes them.
-
-        Returns:
-            Whether the prior is another one now.
-        """
-        dim = difference.shape[-1]
-        known = None if known is None else single_target(known, dim)
-        before = self.none.clone()
-        for _ in range(_ITERATIONS):
-            share = target_distribution(self.forward(difference).softmax(-1), known).probs[..., 0].double().mean()
-            self.none.copy_((dim * share / (1 - share).clamp(min=1 / len(difference))).log())
-        if float(self.prior()[0]) < MOSTLY_NONE / (dim + 1):
-            self.none.zero_()
-        return not torch.equal(before, self.none)
 
     @torch.no_grad()
     def level_tolerances(self) -> None:
