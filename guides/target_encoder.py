@@ -6,6 +6,8 @@ that a target posterior needs of the observations (Brehmer, de Haan, Lippe, Cohe
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,10 @@ class TargetEncoder(nn.Module):
     the differences (m~ - m) R, R = P diag(P)^-1, which tell a component's own move from the noise's (generalised least
     squares), and t_i^2 = 1 / P_ii. R is the buffer ``weighting``, the identity unless it was fitted.
 
+    Where most pairs are without intervention, a uniform prior takes noise for short moves of so many of them that true
+    targets are few among those inferred. The prior odds of none are e to the power of the buffer ``none``, 0 unless
+    fitted.
+
     Args:
         dim: number of causal variables d.
         tolerance: t_j at the start, in units of the noise encodings.
@@ -35,13 +41,20 @@ class TargetEncoder(nn.Module):
     """
 
     weighting: Tensor
+    none: Tensor
 
     def __init__(self, dim: int, *, tolerance: float = 0.3, min_tolerance: float = 1e-3) -> None:
         super().__init__()
         self.register_buffer("weighting", torch.eye(dim))
+        self.register_buffer("none", torch.zeros(()))
         self.log_tolerance = nn.Parameter(torch.full((dim,), tolerance).log())
         self.log_width = nn.Parameter(torch.zeros(dim))
         self.min_tolerance = min_tolerance
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take models that were saved before the prior could be fitted."""
+        state_dict.setdefault(prefix + "none", torch.zeros_like(self.none))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
 
     @property
     def single_share(self) -> float:
@@ -52,7 +65,11 @@ class TargetEncoder(nn.Module):
         """Logits (..., d + 1) of the targets none, 1, ..., d for differences (..., d) of the encoders' means."""
         difference, (untouched, redrawn) = difference @ self.weighting, self.variances()
         factor = 0.5 * (difference.square() * (1 / untouched - 1 / redrawn) + (untouched / redrawn).log())
-        return nn.functional.pad(factor, (1, 0))
+        return torch.cat([self.none.expand_as(factor[..., :1]), factor], -1)
+
+    def prior(self) -> Tensor:
+        """p(I) that the posterior is of, (d + 1,)."""
+        return nn.functional.pad(self.none.view(1), (0, len(self.log_width))).softmax(-1)
 
     def hypotheses(self) -> Tensor:
         """What may have been redrawn: (d + 1, d), nothing or one component."""
@@ -60,7 +77,7 @@ class TargetEncoder(nn.Module):
 
     @torch.no_grad()
     def fit(self, difference: Tensor, known: Tensor | None = None) -> None:
-        """Fit tolerances and widths to differences (pairs, d) by expectation maximisation; targets stay uniform.
+        """Fit tolerances and widths to differences (pairs, d) by expectation maximisation; the prior stays as it is.
 
         Of known sets of targets (:mod:`pyro_lcm.causal.subsets`) those of one at most are used, here and below.
         """

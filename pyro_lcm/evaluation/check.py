@@ -40,6 +40,9 @@ MIN_MOVE = 0.5
 """Move of such a component when it is the target, as a fraction of a typical target's, below which it is none."""
 MAX_LEAKAGE = 0.15
 """Move of untouched components, as a fraction of a typical target's, above which differences are not one-sparse."""
+TAIL = 0.99
+"""Share of the moves of an untouched component that count in full: noise with two degrees of freedom moved some by 18 %
+in the square mean of all, of models with disentanglement .998."""
 NEW_EVERY_TIME = 0.5
 """Such a move from which on a component is new on the other side of every pair, as noise is and no variable."""
 MIN_CERTAINTY = 0.95
@@ -194,7 +197,10 @@ def check_latents(
     # Another offset of the side after moves all alike, and is no leakage.
     common = ((1 - hit) * move).sum(0) / rest
     common = np.where(np.abs(common) > MAX_LEAKAGE * typical, common, 0.0)
-    leakage = np.sqrt(((1 - hit) * (move - common) ** 2).sum(0) / rest) / max(typical, 1e-9)
+    square = np.square(move - common)
+    # Heavy tails of sensors' noise are no leakage: what is further out than nearly all counts as these do.
+    square = np.minimum(square, _tails(square, hit))
+    leakage = np.sqrt(((1 - hit) * square).sum(0) / rest) / max(typical, 1e-9)
     constant = noise.std(0) < 1e-9
     standard = (noise - noise.mean(0)) / np.where(constant, 1.0, noise.std(0))
     correlation = standard.T @ standard / len(noise)
@@ -283,6 +289,15 @@ def check_latents(
         told is not None and not soft_model,
         unseen,
     )
+
+
+def _tails(square: Array, hit: Array) -> Array:
+    """Squared moves (d,) beyond which those of untouched components count as these; infinite of one always touched."""
+    untouched = np.where(hit < 0.5, square, np.nan)
+    seen = (hit < 0.5).any(0)
+    tails = np.full(square.shape[1], np.inf)
+    tails[seen] = np.nanquantile(untouched[:, seen], TAIL, axis=0, method="higher")
+    return tails
 
 
 def _none_keeps_still(move: Array, none: Array, typical: float) -> bool:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from pyro_lcm.identify.explained import held_out_error
+from pyro_lcm.identify.linear_mechanisms import edge_strengths
 
 Array = NDArray[np.float64]
 
@@ -110,9 +112,11 @@ def new_values(
     found = np.full((5, dim), np.nan)
     pairs = np.zeros(dim, dtype=np.int64)
     doubtful: list[tuple[int, int]] = []
+    different = np.zeros(len(target), dtype=bool)
     for i in range(dim):
         rows = _different(noise, redrawn, np.flatnonzero(target == i + 1))
         pairs[i] = len(rows)
+        different[rows] = True
         if len(rows) < max(FEWEST, dim + 4):
             continue
         others = np.delete(standard[rows], i, axis=1)
@@ -133,7 +137,30 @@ def new_values(
             shift = _shifts(noise[rows, i], new, causal[rows, i], values[rows, i])
             known_to = (causal[rows], new, shift, parents)
             doubtful += [(int(p), i) for p in parents if not _shown(*known_to, int(p), linear)]
+    if doubtful and linear and causal is not None and adjacency is not None:
+        together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency)
+        doubtful = [edge for edge in doubtful if edge not in together]
     return NewValues(pairs, found[0], found[1], found[2], found[3], found[4], tuple(doubtful))
+
+
+def _shown_together(
+    noise: Array, redrawn: Array, target: NDArray[np.int64], causal: Array, adjacency: NDArray[np.int8]
+) -> set[tuple[int, int]]:
+    """Edges, (parent, child), that pairs show where all linear mechanisms are fitted together.
+
+    The pairs of a child alone say little of an edge from a cause that the others nearly determine; those of other
+    variables, which it goes on to, say more.
+    """
+    parents = {i: np.flatnonzero(column).tolist() for i, column in enumerate(adjacency.T)}
+    order: list[int] = list(TopologicalSorter(parents).static_order())
+    # e = (I + W) S z + c, z in units of S; exact where solution functions are affine.
+    design = np.column_stack([causal, np.ones(len(causal))])
+    slopes = np.linalg.lstsq(design, noise, rcond=None)[0][:-1].T
+    direct = np.where(adjacency.T != 0, slopes / slopes.diagonal(), 0.0)
+    strengths = edge_strengths(noise, redrawn, target, order, direct)
+    if strengths is None:
+        return set()
+    return {(int(i), int(j)) for i, j in np.argwhere(strengths > stats.chi2.isf(LEVEL, 1))}
 
 
 def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:

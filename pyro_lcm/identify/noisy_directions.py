@@ -15,11 +15,12 @@ have a class of their own: N(0, U), the differences of observations that have no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from scipy.stats import chi2
 
 from pyro_lcm.identify.directions import Array, Directions
@@ -30,6 +31,8 @@ _FLOOR = 1e-9
 """Smallest noise variance of a direction, as a share of the largest variance of differences."""
 _CERTAIN = 0.9
 """Posterior probability of a line from which on a pair is taken to lie on it."""
+_FEW = 0.01
+"""Share of the pairs that belong to none, to begin with where the lines are known."""
 _LEAST_PAIRS = 10
 """Pairs whose distances say something of a line."""
 _LEAST_DISTANCE = 0.05
@@ -61,6 +64,18 @@ class Mixture:
 
     def expect(self, values: Array) -> tuple[Array, Array, Array]:
         """Posterior of the class, (N, classes), and mean (N, d) and variance (d,) of the factor given each line."""
+        logits, mean, variance = self._odds(values)
+        logits -= logits.max(1, keepdims=True)
+        responsibility = np.exp(logits)
+        return responsibility / responsibility.sum(1, keepdims=True), mean, variance
+
+    def log_density(self, values: Array) -> float:
+        """Mean log density of (N, d) values, up to a constant."""
+        none = np.einsum("nf,fg,ng->n", values, self.precision, values) + np.linalg.slogdet(self.noise)[1]
+        return float(np.mean(logsumexp(self._odds(values)[0], axis=1) - none / 2))
+
+    def _odds(self, values: Array) -> tuple[Array, Array, Array]:
+        """Log of share and density of each class in units of that of none, (N, classes), and mean and variance."""
         projected = values @ self.precision @ self.loadings.T
         variance = 1 / (1 + np.einsum("kf,fg,kg->k", self.loadings, self.precision, self.loadings))
         log_odds = [np.zeros(len(values)), 0.5 * (projected**2 * variance + np.log(variance))]
@@ -68,10 +83,7 @@ class Mixture:
             excess = self.precision - np.linalg.inv(self.unrelated)
             determinants = np.linalg.slogdet(self.noise)[1] - np.linalg.slogdet(self.unrelated)[1]
             log_odds.append(0.5 * (np.einsum("nf,fg,ng->n", values, excess, values) + determinants))
-        logits = np.log(np.maximum(self.shares, 1e-12)) + np.column_stack(log_odds)
-        logits -= logits.max(1, keepdims=True)
-        responsibility = np.exp(logits)
-        return responsibility / responsibility.sum(1, keepdims=True), projected * variance, variance
+        return np.log(np.maximum(self.shares, 1e-12)) + np.column_stack(log_odds), projected * variance, variance
 
     def improve(self, values: Array) -> Mixture:
         """One step of expectation maximisation on (N, d) values."""
@@ -144,6 +156,10 @@ class NoisyDirections:
 def fit_noisy_directions(differences: Array, lines: Directions, *, unrelated: Array | None = None) -> NoisyDirections:
     """Fit the mixture to (N, d) differences by expectation maximisation, from lines found without noise.
 
+    Where some pairs may belong to none, it begins twice, the second time at what is found without such a class: where
+    nearly all pairs are without intervention, lines that are found without noise are lines of noise, and a class that
+    takes what is far out lets them stay so. What is more likely counts.
+
     Args:
         differences: (N, d), those of pairs without intervention included.
         lines: d lines to start from.
@@ -153,10 +169,21 @@ def fit_noisy_directions(differences: Array, lines: Directions, *, unrelated: Ar
     Returns:
         The lines and the noise.
     """
-    count, dim = differences.shape
     scale = float(np.sqrt(np.square(differences).mean()))
     values = differences / scale
-    # Start: every pair on its nearest line, noise from what is off it.
+    anywhere = None if unrelated is None else unrelated / scale**2
+    found = [_improved(_begin(values, lines, anywhere), values)]
+    if anywhere is not None:
+        related = _improved(_begin(values, lines, None), values)
+        shares = np.append((1 - _FEW) * related.shares, _FEW)
+        found.append(_improved(replace(related, shares=shares, unrelated=anywhere), values))
+    mixture = max(found, key=lambda mixture: mixture.log_density(values))
+    return NoisyDirections(mixture.scaled(scale), *_bending(mixture, values))
+
+
+def _begin(values: Array, lines: Directions, unrelated: Array | None) -> Mixture:
+    """Every pair on its nearest line, noise from what is off it."""
+    count, dim = values.shape
     along = values @ lines.directions.T
     nearest = np.square(along).argmax(1)
     rest = values - along[np.arange(count), nearest][:, None] * lines.directions[nearest]
@@ -168,11 +195,13 @@ def fit_noisy_directions(differences: Array, lines: Directions, *, unrelated: Ar
     squares = np.bincount(nearest, along[np.arange(count), nearest] ** 2, minlength=dim)
     loadings = lines.directions * np.sqrt(np.where(counts > 0, squares / np.maximum(counts, 1), 1.0))[:, None]
     classes = dim + 1 if unrelated is None else dim + 2
-    anywhere = None if unrelated is None else unrelated / scale**2
-    mixture = Mixture(loadings, noise, np.full(classes, 1 / classes), anywhere)
+    return Mixture(loadings, noise, np.full(classes, 1 / classes), unrelated)
+
+
+def _improved(mixture: Mixture, values: Array) -> Mixture:
     for _ in range(_ITERATIONS):
         mixture = mixture.improve(values)
-    return NoisyDirections(mixture.scaled(scale), *_bending(mixture, values))
+    return mixture
 
 
 def _distances(mixture: Mixture, values: Array) -> tuple[Array, Array]:

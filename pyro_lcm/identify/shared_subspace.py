@@ -8,6 +8,11 @@ noise is new on the other side, while a variable keeps its noise encoding unless
 has an eigenvalue of about 0, the correlation between the sides, for directions of noise and a positive one for those of
 variables (the shared part of canonical correlation analysis, Bach and Jordan 2005). Their number is that of the
 variables where the mixing is linear, and an upper bound where it is not.
+
+What it is whitened by matters. A variable with strong causes that is set regardless of them has a new noise encoding
+far out, and of 16 variables a variance of 30 over both sides for 1 before: its direction would share as little as noise
+does. Among observations before, noise encodings all have variance one, and each direction shares what its variable is
+not the target of; so C is that of x whitened by the side before, over the pairs whose other side is not far out in it.
 """
 
 from __future__ import annotations
@@ -22,6 +27,8 @@ _NULL = 1e-10
 """Share of the largest variance of x below which a direction is taken as without any."""
 _MARGIN = 1.5
 """Correlation taken as none, in units of the largest that N pairs of pure noise have."""
+_NEAR = 0.8
+"""Share of the pairs that is looked at, those whose other side is least far out."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class SharedDirections:
     """Directions of whitened x by how much the two sides of a pair have in common.
 
     Attributes:
-        correlations: (D,) correlation of the two sides along each direction, the largest first.
-        directions: (D, D) orthonormal, a row each.
+        correlations: (D,) correlation of the two sides, the largest first, over pairs that are not far out.
+        directions: (D, D) orthonormal, a row each; the first k span what the k largest correlations are of.
         number: how many correlations chance does not explain.
     """
 
@@ -68,11 +75,24 @@ def shared_directions(before: Array, after: Array) -> SharedDirections:
         The directions. The number is of correlations beyond 1.5 sqrt(2 D / N), the spectrum of noise ending at
         sqrt(2 D / N).
     """
+    whitener = _whitener(before.T @ before)
+    size = np.square(after @ whitener).sum(1)
+    near = size <= np.quantile(size, _NEAR)
+    before, after = before[near], after[near]
+    whitener = _whitener((before.T @ before + after.T @ after) / 2)
     count, width = before.shape
-    cross = before.T @ after / count
+    cross = whitener.T @ (before.T @ after) @ whitener
     values, vectors = np.linalg.eigh((cross + cross.T) / 2)
+    # What is not correlated with noise is so in any units: the span of the readouts is that of the directions.
+    directions = np.linalg.qr(whitener @ vectors[:, ::-1])[0].T
     chance = chance_correlation(count, width)
-    return SharedDirections(values[::-1], vectors.T[::-1], int((values > chance).sum()))
+    return SharedDirections(values[::-1], directions, int((values > chance).sum()))
+
+
+def _whitener(scatter: Array) -> Array:
+    """Map (D, D) to coordinates in which the scatter is the identity."""
+    values, vectors = np.linalg.eigh(scatter)
+    return np.asarray(vectors / np.sqrt(np.maximum(values, max(_NULL * values[-1], np.finfo(float).tiny))))
 
 
 def chance_correlation(count: int, width: int) -> float:

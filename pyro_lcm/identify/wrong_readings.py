@@ -2,6 +2,10 @@
 
 A distribution may have long tails of its own. What is far out because a variable is stays far out on the other side of
 the pair, unless the variable was the target; a wrong reading does not, and is found alone.
+
+A target that is set regardless of strong causes may take a sensor where it never is by nature, where effects no longer
+cancel. That is seen on the side after alone, and fades out: most of it is not far beyond the limit. Wrong readings know
+of no sides.
 """
 
 from __future__ import annotations
@@ -19,6 +23,12 @@ _CONFIRMED = 0.2
 """Share of a sensor's far readings whose other side is more than half as far out, from which on they are believed."""
 _FEW = 5
 """Far readings that are too few to be believed."""
+_ONE_SIDED = 8
+"""Far readings after that are as many as before but with a probability of .004."""
+_OF_BEFORE = 0.1
+"""Far readings before, as a share of those after, up to which they are of one side."""
+_FADING = 2.0
+"""Middle distance of far readings, in units of the limit, up to which they fade out."""
 _NORMAL = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""
 
@@ -63,9 +73,21 @@ def reading_limits(before: Array, after: Array) -> ReadingLimits:
     both = np.concatenate([before, after])
     centre = np.median(both, axis=0)
     scale = _NORMAL * np.median(np.abs(both - centre), axis=0)
-    far = [np.abs(side - centre) / np.where(scale > 0, scale, np.inf) for side in (before, after)]
-    number = sum((side > LIMIT).sum(0) for side in far)
-    confirmed = sum(((side > LIMIT) & (other > LIMIT / 2)).sum(0) for side, other in (far, far[::-1]))
+    distances = [np.abs(side - centre) / np.where(scale > 0, scale, np.inf) for side in (before, after)]
+    number = sum((side > LIMIT).sum(0) for side in distances)
+    confirmed = sum(((side > LIMIT) & (other > LIMIT / 2)).sum(0) for side, other in (distances, distances[::-1]))
     believed = (scale == 0) | ((number >= _FEW) & (confirmed > _CONFIRMED * number))
-    reach = np.where(believed, np.inf, LIMIT * scale)
+    reach = np.full(len(scale), LIMIT)
+    for sensors in (*np.flatnonzero((number >= _ONE_SIDED) & ~believed)[:, None], np.flatnonzero(~believed)):
+        reach[sensors] = np.maximum(reach[sensors], _reach_after(*(side[:, sensors] for side in distances)))
+    reach = np.where(believed, np.inf, reach * scale)
     return ReadingLimits(centre - reach, centre + reach)
+
+
+def _reach_after(before: Array, after: Array) -> float:
+    """Distance up to which readings of some sensors, (N, k) distances, are what interventions make of them."""
+    far = after[after > LIMIT]
+    if len(far) < _ONE_SIDED or (before > LIMIT).sum() > _OF_BEFORE * len(far):
+        return LIMIT
+    middle = float(np.median(far))
+    return LIMIT * middle if middle <= _FADING * LIMIT else LIMIT

@@ -11,11 +11,20 @@ from torch import Tensor
 
 from pyro_lcm.causal.abilities import as_perfect, solution_of
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.causal.subsets import single_target
+from pyro_lcm.causal.targets import target_distribution
+from pyro_lcm.guides.set_encoder import SetEncoder
+from pyro_lcm.guides.target_encoder import TargetEncoder
 from pyro_lcm.nn.vectors import AffinePlusMLP
 from pyro_lcm.recipes.encodings import encode_sides, hard_targets, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
+_ITERATIONS = 100
+"""Of expectation maximisation."""
+MOSTLY_NONE = 2.0
+"""Share of pairs without intervention, in units of what it is when all targets are as probable, from which on it is
+believed: where an encoder is off, fitted shares make targets rarer that are missed already."""
 _STEP = 0.05
 """Of central differences, in units of the noise encodings."""
 
@@ -49,6 +58,10 @@ class Calibrate:
         guide.target_encoder.fit(after - before, known)
         if self.straight:
             guide.target_encoder.fit_weighting(after - before, known)
+            if set_target_prior(model, guide, after - before, known):
+                guide.target_encoder.fit(after - before, known)
+                guide.target_encoder.fit_weighting(after - before, known)
+                set_target_prior(model, guide, after - before, known)
         target = hard_targets(objective.guide, before, after, known)
         solution = solution_of(model)
         if self.solutions and solution is not None:
@@ -58,6 +71,46 @@ class Calibrate:
         residual = decoder_residual(objective, batch, before, after, target)
         set_spreads(model.decoder, guide.encoder, residual, model.decoder, before)
         return {"decoder_sd": float(residual.mean()), "no_target": float((target == 0).float().mean())}
+
+
+@torch.no_grad()
+def fit_prior(encoder: TargetEncoder, difference: Tensor, known: Tensor | None = None) -> bool:
+    """Fit the prior of a target encoder whose tolerances are fitted; uniform unless most pairs have no intervention.
+
+    Args:
+        encoder: whose ``none`` is set, by expectation maximisation.
+        difference: (pairs, d) of the encoders' means.
+        known: known targets, -1 for unknown; None if none is.
+
+    Returns:
+        Whether the prior is another one now.
+    """
+    dim = difference.shape[-1]
+    known = None if known is None else single_target(known, dim)
+    before = encoder.none.clone()
+    for _ in range(_ITERATIONS):
+        share = target_distribution(encoder(difference).softmax(-1), known).probs[..., 0].double().mean()
+        encoder.none.copy_((dim * share / (1 - share).clamp(min=1 / len(difference))).log())
+    if float(encoder.prior()[0]) < MOSTLY_NONE / (dim + 1):
+        encoder.none.zero_()
+    return not torch.equal(before, encoder.none)
+
+
+def set_target_prior(model: Any, guide: Any, difference: Tensor, known: Tensor | None) -> bool:
+    """Set p(I) of model and guide to the share of pairs without intervention, where most are; whether that is news.
+
+    Args:
+        model: with a ``target_prior`` (d + 1,); of others nothing is set.
+        guide: with a ``target_encoder``.
+        difference: (pairs, d) of the encoder's means.
+        known: known targets, -1 for unknown; None if none is.
+    """
+    prior = getattr(model, "target_prior", None)
+    sets = isinstance(guide.target_encoder, SetEncoder)
+    if prior is None or sets or not fit_prior(guide.target_encoder, difference, known):
+        return False
+    prior.copy_(guide.target_encoder.prior().to(prior))
+    return True
 
 
 def regress_solutions(solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor) -> None:

@@ -8,7 +8,9 @@ whose target it is say anything, and what they say is a regression on the *causa
 
 in which only the parents matter. Where everything is linear, parents are chosen by evidence at once, and the solution
 functions are recomposed from the sparse mechanisms, which leaves far fewer numbers to estimate than one regression on
-all noise encodings. Elsewhere solution functions are trained first, and :class:`FindParents` looks at the mechanisms.
+all noise encodings; of all variables together (:mod:`pyro_lcm.identify.linear_mechanisms`), and one after another where
+there are too few pairs of one of them, or too many variables. Elsewhere solution functions are trained first, and
+:class:`FindParents` looks at the mechanisms.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from torch import Tensor
 
 from pyro_lcm.causal.abilities import as_perfect
 from pyro_lcm.causal.jacobian import causal_order
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.identify.causal_order import causal_order_of_redrawn
+from pyro_lcm.identify.linear_mechanisms import MOST_EFFECTS, linear_mechanisms, linear_order
 from pyro_lcm.identify.linear_readouts import directions_in_order, linear_readouts, match_targets
 from pyro_lcm.identify.nested_directions import find_nested_directions
 from pyro_lcm.identify.parents import MIN_GAIN, MIN_ROWS, mechanism_parents, nonlinear_parents, sparse_regression
-from pyro_lcm.recipes.calibrate import regress_solutions
-from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, sample_pairs
+from pyro_lcm.recipes.calibrate import regress_solutions, set_target_prior
+from pyro_lcm.recipes.encodings import encode_in_chunks, encode_pairs, encode_sides, sample_pairs
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource
 
@@ -61,6 +65,10 @@ class FindGraph:
         if self.linear:
             # Stochastic gradients leave the coefficients a little off the least squares that the order is read from.
             regress_solutions(solution, before, after, target)
+        fewest = int(torch.bincount(target.clamp(min=0), minlength=solution.dim + 1)[1:].min())
+        together = solution.dim * (solution.dim - 1) // 2 <= MOST_EFFECTS
+        if self.linear and together and fewest >= MIN_ROWS + 2 * solution.dim:
+            return {"edges": _compose_together(solution, before, after, target)}
         order = causal_order(solution, before[:2000])
         adjacency = torch.zeros_like(solution.context)
         context = torch.zeros_like(solution.context)
@@ -127,7 +135,10 @@ class FindOrder:
     def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
         """Set the buffers of the program's solution functions."""
         model, guide = objective.programs(self.program)
-        find_order(model, guide, sample_pairs(source, self.pairs, seed))
+        batch = sample_pairs(source, self.pairs, seed)
+        before, after = encode_sides(guide.encoder, batch)
+        set_target_prior(model, guide, after - before, batch.get("targets"))
+        find_order(model, guide, batch)
 
 
 def _order_of(model: Any, guide: Any, pairs: Mapping[str, Tensor] | Tensor) -> list[int]:
@@ -195,6 +206,28 @@ class FindParents:
         else:
             solution.adjacency.copy_(adjacency)
         return {"edges": float(adjacency.sum())}
+
+
+def _compose_together(solution: SolutionFunctions, before: Tensor, after: Tensor, target: Tensor) -> float:
+    """Set all solution functions, and the graph, from the linear mechanisms of all variables; the number of edges."""
+    noise, noise_after = (side.cpu().double().numpy() for side in (before, after))
+    numbers = target.cpu().numpy()
+    order = linear_order(noise, noise_after, numbers)
+    found = linear_mechanisms(noise, noise_after, numbers, order, least_sd=solution.min_scale)
+    solution.context.zero_()
+    for place, variable in enumerate(order):
+        solution.context[order[:place], variable] = 1.0
+    solution.adjacency.copy_(torch.as_tensor(found.direct.T != 0))
+    networks = solution.networks
+    scale = np.maximum((found.sds - solution.min_scale) / (1 - solution.min_scale), 1e-3)
+    networks.affine.zero_()
+    networks.affine[:, :, 0] = torch.as_tensor(found.total).to(networks.affine)
+    networks.bias[:, 0, 0] = torch.as_tensor(found.intercepts).to(networks.bias)
+    networks.bias[:, 0, 1] = torch.as_tensor(np.log(scale)).to(networks.bias)
+    if len(networks.weights):
+        networks.weights[-1].zero_()
+        networks.biases[-1].zero_()
+    return float(solution.adjacency.sum())
 
 
 def _compose_linear(

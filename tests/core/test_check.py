@@ -167,3 +167,19 @@ def test_fits_agree_up_to_permutation_and_sign():
     assert agreement[0, 2] < 0.2
     np.testing.assert_allclose(agreement, agreement.T)
     np.testing.assert_allclose(agreement.diagonal(), 1.0)
+
+
+def test_heavy_tails_of_noise_are_no_leakage():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(4000, 2))
+    target = np.arange(4000) % 3
+    after = noise + 0.05 * rng.standard_t(2, size=noise.shape)
+    for i in (0, 1):
+        after[target == i + 1, i] = rng.normal(size=(target == i + 1).sum())
+    after[17, 0] += 50.0
+    said = {"explained": 1.0, "elbo": 0.0, "names": ["z1", "z2"]}
+    report = check_latents(noise, after, np.eye(3)[target], **said)
+    assert report.leakage.max() < MAX_LEAKAGE
+    after[::10] += rng.normal(size=(400, 2))
+    leaking = check_latents(noise, after, np.eye(3)[target], **said)
+    assert any("not one-sparse" in problem for problem in leaking.problems)

@@ -42,3 +42,29 @@ def test_a_sensor_that_hardly_ever_changes_has_no_limits():
     before, after, _ = _pairs()
     before[:, 1], after[:, 1] = 0.0, (np.arange(ROWS) % 10 == 0)
     assert not reading_limits(before, after).wrong(before, after)[:, 1].any()
+
+
+def _cancelling():
+    """Two sensors of two variables whose effects on the second nearly cancel until one of them is set."""
+    before, after, rng = _pairs()
+    for side in (before, after):
+        side[:, 1] = 0.05 * rng.normal(size=ROWS)
+    after[:, 1] += np.where(np.arange(ROWS) % 20 == 0, 0.5 * rng.normal(size=ROWS), 0.0)
+    return before, after, rng
+
+
+def test_what_only_interventions_bring_about_is_believed():
+    before, after, _ = _cancelling()
+    limits = reading_limits(before, after)
+    assert (np.abs(after[:, 1]) > 0.6).sum() > 20
+    assert not limits.wrong(before, after).any()
+    after[17, 1] = 1e9
+    assert np.argwhere(limits.wrong(before, after)).tolist() == [[17, 1]]
+
+
+def test_far_readings_of_one_side_that_do_not_fade_out_are_wrong():
+    before, after, rng = _pairs()
+    wrong = rng.permutation(ROWS)[:100]
+    after[wrong, 1] += rng.choice([-1, 1], 100) * rng.uniform(15, 100, 100)
+    found = reading_limits(before, after).wrong(before, after)
+    assert set(np.flatnonzero(found[:, 1])) == set(wrong)
