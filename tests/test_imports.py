@@ -39,6 +39,7 @@ ROOMS = (
     "images",
     "saved_model",
     "fitting",
+    "sequence_fitting",
     "fine_tuning",
     "evaluation",
     "reasoning",
