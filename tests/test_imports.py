@@ -44,6 +44,7 @@ ROOMS = (
     "evaluation",
     "reasoning",
     "assessment",
+    "sequence_assessment",
     "lcm",
     "dim_choice",
     "viz",

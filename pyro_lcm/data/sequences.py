@@ -184,6 +184,11 @@ class InterventionSequences:
         """Shape of one frame."""
         return tuple(self.x.shape[1:])
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of x: none, sequences are of arrays."""
+        return ()
+
     def __len__(self) -> int:
         """Number of steps N from a frame to the next."""
         return len(self.targets)
