@@ -24,7 +24,7 @@ from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.partial import keeping_parts
 from pyro_lcm.recipes.soft import soft, soft_explicit
-from pyro_lcm.recipes.temporal import SequenceObjective, temporal
+from pyro_lcm.recipes.temporal import ClassifiedSequences, SequenceObjective, temporal
 from pyro_lcm.training.phases import Phase
 
 MAX_TABLE = 5
@@ -42,6 +42,7 @@ class ModelSpec:
         build: a new model and guide of an architecture.
         phases: its recipe, from an architecture, the budget, and whether mixing and mechanisms are linear.
         objective: made of model and guide.
+        scoring: the same without what belongs to the training alone: what a model that was loaded has.
         units: how x is standardised.
         known_targets: whether it needs pairs whose targets are known.
         sets: whether known targets may be sets of variables.
@@ -61,6 +62,7 @@ class ModelSpec:
     build: Callable[[Architecture], tuple[nn.Module, nn.Module]]
     phases: Callable[[Architecture, Budget | None, bool], tuple[Phase, ...]]
     objective: type[RecipeObjective] = RecipeObjective
+    scoring: type[RecipeObjective] = RecipeObjective
     units: Mode = "whiten"
     known_targets: bool = False
     sets: bool = False
@@ -225,7 +227,7 @@ SPECS: dict[str, ModelSpec] = {
             share_of_single=_single_among_sets,
             **_SOFT,
         ),
-        ModelSpec("citris", parts.citris, _temporal, SequenceObjective, **_SEQUENCES),
+        ModelSpec("citris", parts.citris, _temporal, ClassifiedSequences, SequenceObjective, **_SEQUENCES),
     )
 }
 """Models by name."""

@@ -9,6 +9,7 @@ from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands import sequences
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import available_cores, torch_threads
@@ -30,9 +31,9 @@ class Options:
 
     Args:
         run: Run folder.
-        data: Pairs file with the truth, or with some of it.
+        data: Pairs file with the truth, or with some of it; of models of sequences a file of these.
         seed: Seed of the scores that are random, at least 0.
-        dci_rows: Most pairs for disentanglement and completeness.
+        dci_rows: Most pairs for disentanglement and completeness, or frames for R2.
         overwrite: Whether to replace a metrics.json that is there.
         images: See there.
         tables: See there.
@@ -60,6 +61,11 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     refuse_existing([folder / "metrics.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
+    if model.fitted.temporal:
+        with torch_threads(options.resources.threads):
+            how = {"rows": options.dci_rows, "seed": options.seed, "mmap": options.resources.mmap}
+            sequences.evaluate_run(folder, model, options.data, **how)
+        return 0
     pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads) as threads, named(options.data):
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)

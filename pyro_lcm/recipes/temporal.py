@@ -30,7 +30,7 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
 
-__all__ = ["FindDirections", "ReadVariables", "SequenceObjective", "temporal"]
+__all__ = ["ClassifiedSequences", "FindDirections", "ReadVariables", "SequenceObjective", "temporal"]
 
 _CERTAIN = 4.0
 """Logit at which the variable of a latent begins: a probability of .9 or more among a dozen."""
@@ -42,13 +42,8 @@ class SequenceObjective(RecipeObjective):
     Args:
         model: :class:`pyro_lcm.models.citris.CITRIS`, or a model of its sites.
         guide: its guide.
-        features: part of the interface; without effect.
+        features: of images; 0.
     """
-
-    def __init__(self, model: nn.Module, guide: nn.Module, features: int = 0) -> None:
-        super().__init__(model, guide)
-        # It belongs to the training and its checkpoints, not to the model that is saved.
-        self.classifier = TargetClassifier(self.model.dim_z, self.model.variables)
 
     def forward(
         self,
@@ -57,7 +52,6 @@ class SequenceObjective(RecipeObjective):
         size: int,
         index: Tensor,
         program: str | None = None,
-        classifier: float = 0.0,
         **settings: Any,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one batch.
@@ -67,7 +61,6 @@ class SequenceObjective(RecipeObjective):
             size: number of transitions in the data set.
             index: (pairs,) which of them these are.
             program: ``"autoencoder"`` for that of single frames; None for the model's.
-            classifier: weight of the target classifier's loss (:mod:`pyro_lcm.recipes.target_classifier`).
             settings: of the autoencoder, those of the base.
 
         Returns:
@@ -82,14 +75,35 @@ class SequenceObjective(RecipeObjective):
             elbo = TraceEnum_ELBO(max_plate_nesting=2, strict_enumeration_warning=False)
             run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
             loss = torch.as_tensor(run(model, guide, x, x_after, targets=targets, size=size, index=index)) / size
-            loss = loss.to(x.device)
-            metrics = {"elbo": -loss.detach()}
-            if classifier:
-                before, after = self.guide.sides(x, x_after)
-                extra = self.classifier.loss(before[0], after[0], self.guide.probabilities, targets)
-                metrics["classifier"] = extra.detach()
-                loss = loss + classifier * extra
-        return loss, metrics
+        loss = loss.to(x.device)
+        return loss, {"elbo": -loss.detach()}
+
+
+class ClassifiedSequences(SequenceObjective):
+    """The same, and the loss of a target classifier if it is asked for; arguments as the base's."""
+
+    def __init__(self, model: nn.Module, guide: nn.Module, features: int = 0) -> None:
+        super().__init__(model, guide, features)
+        # It belongs to the training and its checkpoints, not to the model that is saved.
+        self.classifier = TargetClassifier(self.model.dim_z, self.model.variables)
+
+    def forward(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        size: int,
+        index: Tensor,
+        program: str | None = None,
+        classifier: float = 0.0,
+        **settings: Any,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one batch; ``classifier`` is the weight of :mod:`pyro_lcm.recipes.target_classifier`."""
+        loss, metrics = super().forward(tensors, size=size, index=index, program=program, **settings)
+        if not classifier or program is not None:
+            return loss, metrics
+        (before, _), (after, _) = self.guide.sides(tensors["x"], tensors["x_after"])
+        extra = self.classifier.loss(before, after, self.guide.probabilities, tensors["targets"])
+        return loss + classifier * extra, metrics | {"classifier": extra.detach()}
 
 
 @dataclass(frozen=True)
@@ -164,7 +178,7 @@ class ReadVariables:
 def temporal(
     budget: Budget | None = None, *, dim: int = 4, invertible: bool = True
 ) -> tuple[Phase, ...]:
-    """The recipe, for a :class:`SequenceObjective`.
+    """The recipe, for :class:`ClassifiedSequences`.
 
     Args:
         budget: steps; ``fit``, by default 4,000 and 1,000 for each latent, ``reconstruct`` and ``refine``.
