@@ -49,9 +49,7 @@ class CITRISGuide(AmortizedGuide):
             with scope(prefix="after"):
                 pyro.sample("causal", self._posterior(*after))
 
-    def episodes(
-        self, x: Tensor, *, targets: Tensor, size: int, index: Tensor | None = None
-    ) -> None:
+    def episodes(self, x: Tensor, *, targets: Tensor, size: int, index: Tensor | None = None) -> None:
         """Sample the latents of whole episodes; arguments as the model's."""
         mean, sd = self.encoder(x.flatten(0, 1))
         mean, sd = (part.unflatten(0, x.shape[:2]) for part in (mean, sd))

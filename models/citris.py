@@ -42,9 +42,7 @@ class CITRIS(PyroModule):
     temporal_adjacency: Tensor
     """(K, K) the graph of variables from one frame to the next that was found, ``[parent, child]``."""
 
-    def __init__(
-        self, dim_z: int, variables: int, decoder: nn.Module, transitions: Transitions | None = None
-    ) -> None:
+    def __init__(self, dim_z: int, variables: int, decoder: nn.Module, transitions: Transitions | None = None) -> None:
         super().__init__()
         self.dim_z, self.variables = dim_z, variables
         self.decoder = decoder
@@ -91,9 +89,7 @@ class CITRIS(PyroModule):
                 _, seen_after = self.frame(self.transitions(before, assignment, known), latents, x_after)
         return (seen if x is None else x), seen_after
 
-    def episodes(
-        self, x: Tensor, *, targets: Tensor, size: int, index: Tensor | None = None
-    ) -> Tensor:
+    def episodes(self, x: Tensor, *, targets: Tensor, size: int, index: Tensor | None = None) -> Tensor:
         """Score whole episodes, first frames included.
 
         Args:

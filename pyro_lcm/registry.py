@@ -193,7 +193,13 @@ _WAYS = ("permutations", "edges", "all")
 _TABLES = ("edges", "all")
 _SHARING: dict[str, Any] = {"phases": _share, "objective": ImplicitFirst, "sets": True}
 _SOFT: dict[str, Any] = {"units": "common", "wide": False, "splines": False}
-_SEQUENCES: dict[str, Any] = {"temporal": True, "invertible": True, "known_targets": True, "sets": True, "splines": False}
+_SEQUENCES: dict[str, Any] = {
+    "temporal": True,
+    "invertible": True,
+    "known_targets": True,
+    "sets": True,
+    "splines": False,
+}
 
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyro_lcm.commands import sequences
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
-from pyro_lcm.commands import sequences
 from pyro_lcm.commands.report import views, write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import available_cores, torch_threads

@@ -46,7 +46,9 @@ def train_sequences(options: Options, folder: Path) -> None:
     """
     for name, usual in (("fits", 1), ("start", None), ("candidates", None)):
         if getattr(options, name) != usual:
-            raise ValueError(f"{name}: got {getattr(options, name)} for {options.model}, expected it for models of pairs")
+            raise ValueError(
+                f"{name}: got {getattr(options, name)} for {options.model}, expected it for models of pairs"
+            )
     if isinstance(options.dim_z, str):
         raise ValueError(f"dim_z: got {options.dim_z} for {options.model}, expected a number of latents")
     sequences = load_sequences(options.data, mmap=options.mmap)
@@ -91,7 +93,9 @@ def _parents(temporal: np.ndarray, child: int) -> str:
     return f"; depends on the frame before by {', '.join(causes) or 'nothing'}"
 
 
-def evaluate_run(folder: Path, model: LatentCausalModel, data: str, *, rows: int, seed: int, mmap: bool = False) -> None:
+def evaluate_run(
+    folder: Path, model: LatentCausalModel, data: str, *, rows: int, seed: int, mmap: bool = False
+) -> None:
     """Write ``metrics.json`` and the report, and show the scores.
 
     Args:

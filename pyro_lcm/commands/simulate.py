@@ -24,8 +24,8 @@ class Options:
 
     Args:
         simulator: Which simulator: scaling, any number of variables; voronoi, sequences of vectors with known targets;
-            shapes, images of shapes on a plane; or, with the extra sim, objects3d, images of an object under a spotlight, and causal_circuit, of a robot arm,
-            buttons and lamps.
+            shapes, images of shapes on a plane; or, with the extra sim, objects3d, images of an object under a
+            spotlight, and causal_circuit, of a robot arm, buttons and lamps.
         out: Where to: a folder, which gets train.npz, val.npz and test.npz, or, of shapes and objects3d, folders train,
             val and test; or a file that ends in .npz.
         n: Number of pairs to train on, of voronoi of frames, as the next three.

@@ -68,8 +68,8 @@ def simulate_voronoi(
             bar.update()
     temporal, adjacency = system.graphs
     say(
-        f"{dim} variables, {int(temporal.sum())} edges from one frame to the next, {int(adjacency.sum())} within a frame,"
-        f" {system.mixing} mixing"
+        f"{dim} variables, {int(temporal.sum())} edges from one frame to the next, {int(adjacency.sum())} within a"
+        f" frame, {system.mixing} mixing"
     )
     for name, path in files.items():
         frames = sizes["test" if name == "independent" else name]

@@ -81,7 +81,9 @@ def check_sequences(arrays: Mapping[str, NDArray[Any]]) -> None:
     if "z" in arrays:
         z = arrays["z"]
         if z.ndim != 2 or len(z) != len(x) or z.shape[1] == 0 or z.dtype.kind not in "iuf":
-            raise ValueError(f"z: got {z.dtype} of shape {z.shape}, expected numbers ({len(x)}, n), a row for each of x")
+            raise ValueError(
+                f"z: got {z.dtype} of shape {z.shape}, expected numbers ({len(x)}, n), a row for each of x"
+            )
         variables = arrays.get("variables", np.arange(1, z.shape[1] + 1))
         if variables.shape != (z.shape[1],) or variables.dtype.kind not in "iu":
             raise ValueError(f"variables: got shape {variables.shape}, expected ({z.shape[1]},) integers")
@@ -95,7 +97,9 @@ def check_sequences(arrays: Mapping[str, NDArray[Any]]) -> None:
     if "temporal_adjacency" in arrays:
         matrix = arrays["temporal_adjacency"]
         if matrix.shape != (width, width) or not np.isin(matrix, (0, 1)).all():
-            raise ValueError(f"temporal_adjacency: got shape {matrix.shape}, expected zeros and ones ({width}, {width})")
+            raise ValueError(
+                f"temporal_adjacency: got shape {matrix.shape}, expected zeros and ones ({width}, {width})"
+            )
     if "adjacency" in arrays:
         graph = as_adjacency(arrays["adjacency"])
         if len(graph) != width:

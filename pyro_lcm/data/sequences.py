@@ -35,15 +35,15 @@ class InterventionSequences:
     """Episodes of frames and of the targets between them, with the truth where it is known.
 
     Args:
-        x: Frames, shape (T, ...) of one episode; or (E, T, ...) of E episodes of one length, where ``targets`` has three
-            axes. Images as in :class:`~pyro_lcm.data.InterventionPairs`.
+        x: Frames, shape (T, ...) of one episode; or (E, T, ...) of E episodes of one length, where ``targets`` has
+            three axes. Images as in :class:`~pyro_lcm.data.InterventionPairs`.
         targets: Known intervention targets, 0 and 1, shape (T - 1, K): row t says which variables were set on the way
             from frame t to frame t + 1; or (E, T - 1, K).
         lengths: Number of frames of each episode, shape (E,), if several of any lengths follow each other in ``x`` and
             ``targets``, which then has a row less for each episode.
         z: True causal variables, shape (T, n) or (E, T, n).
-        variables: Which variable, 1 to K, or 0 for none, each column of ``z`` is a coordinate of, shape (n,); by default
-            1, 2, ...
+        variables: Which variable, 1 to K, or 0 for none, each column of ``z`` is a coordinate of, shape (n,); by
+            default 1, 2, ...
         temporal_adjacency: True graph from one frame to the next, ``[parent, child]``, shape (K, K); it may have any
             cycles.
         adjacency: True graph within a frame, ``[parent, child]``, shape (K, K), acyclic.
@@ -217,6 +217,24 @@ class InterventionSequences:
             truth = {"z": self.z[first], "z_after": self.z[first + 1]}
         targets = self.targets.astype(np.int64)
         return InterventionPairs(self.x[first], self.x[first + 1], targets=targets, **truth).with_known_targets()
+
+    @classmethod
+    def of_pairs(cls, pairs: InterventionPairs) -> InterventionSequences:
+        """Pairs whose targets are known as sequences of length two.
+
+        Args:
+            pairs: Known single targets, or rows of 0 and 1.
+
+        Raises:
+            ValueError: If some targets are unknown.
+        """
+        known = pairs.known_targets
+        if known is None or known.min() < 0:
+            raise ValueError("targets: got some that are unknown, expected pairs whose targets are all known")
+        dim = pairs.dim or int(known.max())
+        rows = known if known.ndim == 2 else (known[:, None] == np.arange(1, dim + 1)).astype(np.int8)
+        truth = {} if pairs.z is None or pairs.z_after is None else {"z": np.stack([pairs.z, pairs.z_after], 1)}
+        return cls(np.stack([pairs.x, pairs.x_after], 1), rows[:, None], **truth)
 
     def episode(self, number: int) -> InterventionSequences:
         """One of the episodes, numbered from 0.

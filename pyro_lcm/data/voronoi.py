@@ -140,14 +140,18 @@ class VoronoiSystem:
             frames: Number of frames, at least 2.
             seed: Seed of the sample, at least 0.
         """
-        drawn = self._drawn(self._program(1.0, single=False), frames + 1, 1, seed)
-        z, x = np.asarray(drawn.z)[1:], drawn.x[1:]
+        episodes = 1 + frames // 100
+        drawn = self._drawn(self._program(1.0, single=False), frames + episodes, episodes, seed)
         temporal, adjacency = self.graphs
-        return InterventionSequences(x, drawn.targets[1:], z=z, temporal_adjacency=temporal, adjacency=adjacency)
+        return InterventionSequences(
+            drawn.x[:frames],
+            np.ones((frames - 1, self.dim)),
+            z=np.asarray(drawn.z)[:frames],
+            temporal_adjacency=temporal,
+            adjacency=adjacency,
+        )
 
-    def _drawn(
-        self, program: VoronoiProgram, frames: int, episodes: int | None, seed: int
-    ) -> InterventionSequences:
+    def _drawn(self, program: VoronoiProgram, frames: int, episodes: int | None, seed: int) -> InterventionSequences:
         episodes = max(1, round(frames / 100)) if episodes is None else episodes
         if seed < 0:
             raise ValueError(f"seed: got {seed}, expected at least 0")

@@ -5,10 +5,10 @@ Let x' = A z', with z'_i given (z, I) dependent on no target but its own (CITRIS
 
     E[x' F | I] = c + sum_k I_k A_k d_k,        d_k = E[z'_k F | I_k = 1] - E[z'_k F | I_k = 0]
 
-so a regression of x' F on the targets, for many F, gives matrices of which the columns space of the k-th is that of the
-columns A_k of variable k: one direction for each of its latents that an intervention changes. The rows of the inverse of
-[A_1, ..., A_K] are its latents, and what is orthogonal to all of these columns is the variables that nothing acts on.
-Where the mixing is not linear this is where a flow begins.
+so a regression of x' F on the targets, for many F, gives a matrix for each variable whose columns span its A_k: a
+direction for each of its latents that an intervention changes. The rows of the inverse of [A_1, ..., A_K] are its
+latents, and what is orthogonal to all of these columns is the variables that nothing acts on. Where the mixing is not
+linear this is where a flow begins.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ def intervened_directions(before: Array, after: Array, targets: NDArray[np.integ
     functions = features_of(before)
     design = np.column_stack([np.ones(len(after)), targets])
     solve = np.linalg.pinv(design.T @ design, hermitian=True) @ design.T
-    # Second moments of the frame after are of z'_k alone too, but for products with what it depends on.
     means = np.stack([solve @ (functions * after[:, [m]]) for m in range(width)])
     parts = [np.linalg.svd(means[:, 1 + k, :], full_matrices=False)[:2] for k in range(variables)]
     strength = np.zeros((variables, width))

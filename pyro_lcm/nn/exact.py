@@ -46,7 +46,7 @@ class ExactObservation(TorchDistribution):
         return ExactObservation(self.flow, self.latents.expand(*batch_shape, self.latents.shape[-1]))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log |det d flow / dx| at (..., d) observations whose latents these are, (...)."""
+        """Log |det d flow / dx| at (..., d) observations whose latents these are, (...)."""
         log_det: Tensor = once(self.flow, value)[1]
         return log_det
 

@@ -1,5 +1,4 @@
-"""The target classifier of CITRIS (Lippe et al., ICML 2022, arXiv 2202.03169, section 4.4): an extra term, no part of
-the ELBO.
+"""The target classifier of CITRIS (Lippe et al., ICML 2022, arXiv 2202.03169): a term beside the ELBO.
 
 A classifier of each variable k sees the frame before and, of the frame after, the latents that are assigned to k, and
 says whether k was intervened on:

@@ -175,9 +175,7 @@ class ReadVariables:
         return {"edges": float(graph.sum())}
 
 
-def temporal(
-    budget: Budget | None = None, *, dim: int = 4, invertible: bool = True
-) -> tuple[Phase, ...]:
+def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = True) -> tuple[Phase, ...]:
     """The recipe, for :class:`ClassifiedSequences`.
 
     Args:
