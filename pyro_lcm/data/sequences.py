@@ -212,11 +212,12 @@ class InterventionSequences:
         Truth goes with them where each variable is one column of ``z``.
         """
         first = self.first_frames
-        truth = {}
-        if self.z is not None and np.array_equal(self.variables, np.arange(1, self.dim + 1)):
-            truth = {"z": self.z[first], "z_after": self.z[first + 1]}
+        before = after = None
+        if self.z is not None and self.variables is not None and self.variables.tolist() == [*range(1, self.dim + 1)]:
+            before, after = self.z[first], self.z[first + 1]
         targets = self.targets.astype(np.int64)
-        return InterventionPairs(self.x[first], self.x[first + 1], targets=targets, **truth).with_known_targets()
+        pairs = InterventionPairs(self.x[first], self.x[first + 1], targets=targets, z=before, z_after=after)
+        return pairs.with_known_targets()
 
     @classmethod
     def of_pairs(cls, pairs: InterventionPairs) -> InterventionSequences:
@@ -233,8 +234,8 @@ class InterventionSequences:
             raise ValueError("targets: got some that are unknown, expected pairs whose targets are all known")
         dim = pairs.dim or int(known.max())
         rows = known if known.ndim == 2 else (known[:, None] == np.arange(1, dim + 1)).astype(np.int8)
-        truth = {} if pairs.z is None or pairs.z_after is None else {"z": np.stack([pairs.z, pairs.z_after], 1)}
-        return cls(np.stack([pairs.x, pairs.x_after], 1), rows[:, None], **truth)
+        z = None if pairs.z is None or pairs.z_after is None else np.stack([pairs.z, pairs.z_after], 1)
+        return cls(np.stack([pairs.x, pairs.x_after], 1), rows[:, None], z=z)
 
     def episode(self, number: int) -> InterventionSequences:
         """One of the episodes, numbered from 0.

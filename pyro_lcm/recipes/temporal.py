@@ -121,10 +121,11 @@ class FindDirections:
         model, guide = objective.model, objective.guide
         batch = sample_pairs(source, self.pairs, seed)
         before, after = encode_sides(guide.encoder, batch)
-        sides = [side.double().cpu().numpy() for side in (before, after)]
-        centre = np.concatenate(sides).mean(0)
-        root = _whitening(np.cov(np.concatenate(sides).T))
-        found = intervened_directions(*((side - centre) @ root for side in sides), batch["targets"].cpu().numpy())
+        first, second = before.double().cpu().numpy(), after.double().cpu().numpy()
+        both = np.concatenate([first, second])
+        centre, root = both.mean(0), _whitening(np.cov(both.T))
+        targets = batch["targets"].cpu().numpy()
+        found = intervened_directions((first - centre) @ root, (second - centre) @ root, targets)
         weight = torch.as_tensor(root @ found.unmixing).to(before)
         shift = torch.as_tensor(-centre @ root @ found.unmixing).to(before)
         for flow in {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values():
