@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
-from pyro.infer import TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
@@ -28,6 +27,7 @@ from pyro_lcm.training.handlers import DeterministicDtype
 from pyro_lcm.training.objective import without_registration
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
+from pyro_lcm.training.sequence_elbo import SequenceELBO
 from pyro_lcm.training.sources import DataSource
 
 __all__ = ["ClassifiedSequences", "FindDirections", "ReadVariables", "SequenceObjective", "temporal"]
@@ -72,10 +72,8 @@ class SequenceObjective(RecipeObjective):
         model, guide = without_registration(self.model), without_registration(self.guide)
         dtype = nullcontext() if x.dtype == torch.get_default_dtype() else DeterministicDtype()
         with pyro.get_param_store().scope(), Scoring(), self.recall(tensors), dtype:
-            elbo = TraceEnum_ELBO(max_plate_nesting=2, strict_enumeration_warning=False)
-            run = elbo.differentiable_loss if torch.is_grad_enabled() else elbo.loss
-            loss = torch.as_tensor(run(model, guide, x, x_after, targets=targets, size=size, index=index)) / size
-        loss = loss.to(x.device)
+            how = {"targets": targets, "size": size, "index": index}
+            loss = SequenceELBO().differentiable_loss(model, guide, x, x_after, **how) / size
         return loss, {"elbo": -loss.detach()}
 
 
@@ -180,7 +178,7 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
     """The recipe, for :class:`ClassifiedSequences`.
 
     Args:
-        budget: steps; ``fit``, by default 4,000 and 1,000 for each latent, ``reconstruct`` and ``refine``.
+        budget: steps; ``fit``, by default 2,000 and 600 for each latent, ``reconstruct`` and ``refine``.
         dim: number of latents.
         invertible: whether the encoder is a flow, so that there is no decoder to learn.
 
@@ -189,7 +187,7 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
     """
     b = Budget() if budget is None else budget
     given = b.fit if b.unmix is None else b.unmix
-    steps = 4000 + 1000 * dim if given is None else given
+    steps = 2000 + 600 * dim if given is None else given
     how: dict[str, Any] = {"gradient_clip": 10.0, "keep": "best"}
     phases = []
     if not invertible and b.reconstruct:

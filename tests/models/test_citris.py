@@ -19,6 +19,7 @@ from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
 from pyro_lcm.nn.exact import ExactDecoder, ExactEncoder
 from pyro_lcm.recipes.temporal import ClassifiedSequences, SequenceObjective
 from pyro_lcm.training import Phase, fit
+from pyro_lcm.training.sequence_elbo import SequenceELBO
 
 M, K, ROWS = 3, 2, 4
 
@@ -142,6 +143,26 @@ def test_an_episode_is_its_first_frame_and_its_transitions():
         first, log_det = guide.encoder.flow(x[:, 0])
     start = Normal(0.0, 1.0).log_prob(first).sum() + log_det.sum()
     assert whole == pytest.approx(float(steps + start), rel=1e-10)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_one_sum_is_what_pyro_finds_by_enumeration(exact):
+    model, guide = _programs(exact)
+    batch = _batch() | {"size": 9, "index": torch.arange(ROWS)}
+    parameters = list({id(p): p for p in (*model.parameters(), *guide.parameters())}.values())
+    values = []
+    for elbo in (pyro.infer.TraceEnum_ELBO(max_plate_nesting=2), SequenceELBO()):
+        pyro.set_rng_seed(0)
+        with pyro.get_param_store().scope():
+            loss = elbo.differentiable_loss(model, guide, **batch)
+        values.append([loss.detach(), *torch.autograd.grad(loss, parameters)])
+    torch.testing.assert_close(values[1], values[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_guide_that_enumerates_nothing_is_refused():
+    model, guide = _programs(exact=True)
+    with pyro.get_param_store().scope(), pytest.raises(ValueError, match="got 0 enumerated sites"):
+        SequenceELBO().loss(model, poutine.block(guide, hide=["assignment"]), **_batch(), size=ROWS)
 
 
 def test_sequences_are_generated():
