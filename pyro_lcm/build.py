@@ -31,8 +31,9 @@ from pyro_lcm.models.partial_ilcm import PartialILCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
-from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn import Flow, ImageDecoder, ImageEncoder, VectorDecoder, VectorEncoder
 from pyro_lcm.nn.exact import ExactDecoder, ExactEncoder
+from pyro_lcm.nn.image_flow import ImageFlowDecoder, ImageFlowEncoder
 from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 
@@ -109,9 +110,13 @@ def citris(a: Architecture) -> Programs:
     """The model of sequences with known targets: by exact likelihood where its decoder is the encoder's inverse."""
     assert a.variables is not None
     encoder: nn.Module
-    if a.invertible:
+    decoder: nn.Module
+    if a.image_size is not None:
+        encoder = ImageFlowEncoder(ImageEncoder(a.image_size, a.dim_z), flow(a))
+        decoder = ImageFlowDecoder(flow(a), ImageDecoder(a.dim_z, a.image_size))
+    elif a.invertible:
         encoder = ExactEncoder(flow(a))
-        decoder: nn.Module = ExactDecoder(encoder)
+        decoder = ExactDecoder(encoder)
     else:
         encoder, decoder = coder(a)
     transitions = Transitions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)

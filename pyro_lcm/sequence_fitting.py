@@ -6,6 +6,7 @@ their targets. What is held out is the end of every episode.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,8 +53,8 @@ def fit_sequences(
     spec = temporal_spec(choice)
     training, held_out = hold_out_ends(sequences, validation)
     pairs, held_pairs = training.transitions(), held_out.transitions()
-    standardizer = fit_standardizer(pairs, units=spec.units)
-    architecture = choose_architecture(spec, choice, int(standardizer.output_shape[0]), sequences.dim)
+    standardizer = fit_standardizer(pairs, units=None if pairs.is_images else spec.units)
+    architecture = choose_architecture(spec, choice, standardizer.output_shape, sequences.dim)
     model, guide = build(architecture, seed=how.seed)
     with random_state.isolated(how.seed, torch.device("cpu")):  # an objective may have networks of its own
         objective = spec.objective(model, guide, 0)
@@ -99,17 +100,32 @@ def hold_out_ends(
     return sequences.split(1 - validation)
 
 
-def choose_architecture(spec: ModelSpec, choice: ModelChoice, dim_x: int, variables: int) -> Architecture:
-    """Widths of a model of sequences: a flow where latents are as many as directions of x.
+def choose_architecture(
+    spec: ModelSpec, choice: ModelChoice, shape: tuple[int, ...], variables: int
+) -> Architecture:
+    """Widths of a model of sequences: a flow alone where latents are as many as directions of x.
+
+    Args:
+        spec: of the model.
+        choice: which model, with the options that are given.
+        shape: of a frame in the units of the model.
+        variables: number of causal variables.
 
     Raises:
-        ValueError: if an option is out of range.
+        ValueError: if an option is out of range, or frames are images that are not square or have no three channels.
     """
+    images = len(shape) > 1
+    if images and (len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]):
+        raise ValueError(f"x: got frames of shape {shape}, expected vectors, or square images of three channels")
+    if images and choice.dim_z is None:
+        raise ValueError("dim_z: got none for images, expected their number of latents (--dim-z)")
+    dim_x = math.prod(shape)
     dim_z = dim_x if choice.dim_z is None else choice.dim_z
     given = dict(choice.options)
     defaults: dict[str, Any] = {"flow_layers": min(max(12, 2 * dim_z), 32), "flow_hidden": 32}
     defaults |= {"activation": "leaky_relu", "hidden": () if dim_z == dim_x else (128, 128)}
     defaults["invertible"] = spec.invertible and dim_z == dim_x and not given.get("hidden")
-    architecture = Architecture(spec.name, dim_x, dim_z, variables=variables, **(defaults | given))
+    size = shape[1] if images else None
+    architecture = Architecture(spec.name, dim_x, dim_z, variables=variables, image_size=size, **(defaults | given))
     spec.check(architecture)
     return architecture

@@ -21,6 +21,7 @@ class Voronoi:
         intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
         single: Whether at most one variable is intervened on at a step.
         episodes: Number of episodes; by default one for about 100 frames.
+        size: Width and height of frames that are images, 32 in the benchmark; vectors by default.
     """
 
     edge_probability: float = 0.2
@@ -29,6 +30,7 @@ class Voronoi:
     intervention_probability: float = 0.15
     single: bool = False
     episodes: int | None = None
+    size: int | None = None
 
 
 def simulate_voronoi(
@@ -54,6 +56,7 @@ def simulate_voronoi(
         mixing=options.mixing,
         intervention_probability=options.intervention_probability,
         single=options.single,
+        size=options.size,
     )
     files = {name: out / f"{name}.npz" for name, size in sizes.items() if size}
     if sizes.get("test"):

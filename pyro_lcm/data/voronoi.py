@@ -4,13 +4,14 @@ After Lippe et al., "Causal representation learning for instantaneous and tempor
 2023, arXiv 2206.06169), and the data generation of its repository: each edge from one frame to the next with
 probability 0.2 and at least one for each variable, mechanisms that are random networks with normal noise of standard
 deviation 0.3, interventions N(0, 0.75^2) on each variable with probability 0.15. Here frames are vectors, as wide as
-there are variables; there they are the colours of a Voronoi diagram.
+there are variables, or images of a Voronoi diagram in as many colours.
 """
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from pyro_lcm.causal.dag import random_dag
 from pyro_lcm.data.limits import check_memory
 from pyro_lcm.data.mixings import MIXINGS, draw_mixing
 from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.data.voronoi_frames import render_voronoi
 from pyro_lcm.data.voronoi_program import VoronoiProgram
 from pyro_lcm.process_state import alone
 
@@ -43,6 +45,8 @@ class VoronoiSystem:
         intervention_sd: Standard deviation of a variable that is intervened on.
         intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
         single: Whether at most one variable is intervened on at a step.
+        size: Width and height of frames that are images, the cells of a Voronoi diagram in as many colours
+            (:mod:`pyro_lcm.data.voronoi_frames`); None for vectors.
 
     Raises:
         ValueError: If an option is out of range.
@@ -63,6 +67,7 @@ class VoronoiSystem:
     intervention_sd: float = 0.75
     intervention_probability: float = 0.15
     single: bool = False
+    size: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 2), ("seed", 0)):
@@ -74,6 +79,8 @@ class VoronoiSystem:
         for name in ("noise_sd", "intervention_sd"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected a positive number")
+        if self.size is not None and self.size < 8:
+            raise ValueError(f"size: got {self.size}, expected at least 8 pixels")
         if self.mixing not in MIXINGS:
             raise ValueError(f"mixing: got {self.mixing!r}, expected one of {', '.join(MIXINGS)}")
 
@@ -112,7 +119,7 @@ class VoronoiSystem:
         Raises:
             ValueError: If they do not.
         """
-        check_memory("frames", frames, 8 * 4 * self.dim)
+        check_memory("frames", frames, 8 * 4 * self.dim + 3 * (self.size or 0) ** 2)
 
     def sample(self, frames: int, *, episodes: int | None = None, seed: int = 0) -> InterventionSequences:
         """Draw episodes from the model.
@@ -164,9 +171,16 @@ class VoronoiSystem:
             drawn = program(frames // episodes - 1, episodes, _WARM_UP)
         temporal, adjacency = self.graphs
         return InterventionSequences(
-            drawn.x.transpose(0, 1).numpy(),
+            self._frames(drawn.x.transpose(0, 1).numpy()),
             drawn.targets.transpose(0, 1).numpy(),
             z=drawn.causal.transpose(0, 1).numpy(),
             temporal_adjacency=temporal,
             adjacency=adjacency,
         )
+
+    def _frames(self, x: NDArray[np.float64]) -> NDArray[Any]:
+        """What is seen of (episodes, T, K) mixed variables."""
+        if self.size is None:
+            return x
+        images = render_voronoi(x.reshape(-1, self.dim), size=self.size, seed=self.seed)
+        return images.reshape(*x.shape[:2], *images.shape[1:])

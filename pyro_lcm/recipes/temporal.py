@@ -35,6 +35,9 @@ __all__ = ["ClassifiedSequences", "FindDirections", "ReadVariables", "SequenceOb
 _CERTAIN = 4.0
 """Logit at which the variable of a latent begins: a probability of .9 or more among a dozen."""
 
+_TOLERANCE = 0.1
+"""Standard deviation of posteriors at the start, in units of the latents."""
+
 
 class SequenceObjective(RecipeObjective):
     """Negative ELBO per transition, with the variable of each latent summed out.
@@ -128,6 +131,8 @@ class FindDirections:
         shift = torch.as_tensor(-centre @ root @ found.unmixing).to(before)
         for flow in {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values():
             flow.compose(weight, shift)
+        if not guide.exact:
+            guide.encoder.set_tolerance(_TOLERANCE)  # what it was is in other units
         guide.assignment_logits.zero_()
         rows = torch.arange(model.dim_z, device=before.device)
         guide.assignment_logits[rows, torch.as_tensor(found.assignment, device=before.device)] = _CERTAIN
@@ -136,7 +141,7 @@ class FindDirections:
 
 def _whitening(covariance: np.ndarray) -> np.ndarray:
     variances, axes = np.linalg.eigh(np.atleast_2d(covariance))
-    return axes / np.sqrt(np.maximum(variances, 1e-12 * variances[-1]))
+    return axes / np.sqrt(np.maximum(variances, 1e-6 * variances[-1]))
 
 
 @dataclass(frozen=True)
