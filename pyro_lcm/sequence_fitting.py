@@ -100,9 +100,7 @@ def hold_out_ends(
     return sequences.split(1 - validation)
 
 
-def choose_architecture(
-    spec: ModelSpec, choice: ModelChoice, shape: tuple[int, ...], variables: int
-) -> Architecture:
+def choose_architecture(spec: ModelSpec, choice: ModelChoice, shape: tuple[int, ...], variables: int) -> Architecture:
     """Widths of a model of sequences: a flow alone where latents are as many as directions of x.
 
     Args:

@@ -96,3 +96,23 @@ def test_a_variable_that_was_never_a_target_is_refused(sequences):
 def test_too_few_latents_are_refused(sequences):
     with pytest.raises(ValueError, match=r"^dim_z: got 2, expected at least 3"):
         LatentCausalModel("citris", dim_z=2).fit(sequences, progress=False)
+
+
+def test_images_are_encoded_by_networks_of_their_own(tmp_path):
+    system = VoronoiSystem(2, seed=0, mixing="linear", size=8)
+    seen = system.sample(600, episodes=6)
+    few = Budget(fit=3, reconstruct=3, batch_size=16)
+    how = {"seed": 0, "budget": few, "device": "cpu", "progress": False}
+    model = LatentCausalModel("citris", dim_z=2).fit(seen, out=tmp_path / "a", **how)
+    found = model.encode(seen.x[:20])
+    assert found.causal.shape == (20, 2)
+    assert (found.noise_sd > 0).all()
+    assert model.decode(found.noise).shape == (20, 3, 8, 8)
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.encode(seen.x[:20]).causal, found.causal)
+    with pytest.raises(ValueError, match=r"^dim_z: got none for images"):
+        LatentCausalModel("citris").fit(seen, **how)
+    grey = np.arange(60, dtype=np.uint8)[:, None, None, None]
+    tall = InterventionSequences(np.broadcast_to(grey, (60, 3, 8, 16)), np.ones((59, 2)))
+    with pytest.raises(ValueError, match=r"^x: got frames of shape \(3, 8, 16\)"):
+        LatentCausalModel("citris", dim_z=2).fit(tall, **how)
