@@ -63,8 +63,15 @@ def run(options: Options) -> int:
     model = LatentCausalModel.load(folder)
     if model.fitted.temporal:
         with torch_threads(options.resources.threads):
-            rows, mmap = options.dci_rows, options.resources.mmap
-            sequences.evaluate_run(folder, model, options.data, rows=rows, seed=options.seed, mmap=mmap)
+            sequences.evaluate_run(
+                folder,
+                model,
+                options.data,
+                rows=options.dci_rows,
+                seed=options.seed,
+                mmap=options.resources.mmap,
+                layout=options.images.layout,
+            )
         return 0
     pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads) as threads, named(options.data):

@@ -15,6 +15,7 @@ from pyro_lcm.commands.runs import untouched_by_bad_input, write_options
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
+from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.sequence_assessment import evaluate_sequences, scores_of_groups
@@ -28,10 +29,10 @@ __all__ = ["evaluate_run", "load_sequences", "train_sequences"]
 SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "elbo")
 
 
-def load_sequences(path: str, *, mmap: bool = False) -> InterventionSequences:
+def load_sequences(path: str, *, mmap: bool = False, layout: Layout | None = None) -> InterventionSequences:
     """Read sequences; what is wrong with them is a ValueError that names the file."""
     with reading_data(path):
-        return InterventionSequences.load(path, mmap=mmap)
+        return InterventionSequences.load(path, mmap=mmap, layout=layout)
 
 
 def train_sequences(options: Options, folder: Path) -> None:
@@ -51,8 +52,9 @@ def train_sequences(options: Options, folder: Path) -> None:
             )
     if isinstance(options.dim_z, str):
         raise ValueError(f"dim_z: got {options.dim_z} for {options.model}, expected a number of latents")
-    sequences = load_sequences(options.data, mmap=options.mmap)
-    held = None if options.validation is None else load_sequences(options.validation, mmap=options.mmap)
+    layout, mmap = options.images.layout, options.mmap
+    sequences = load_sequences(options.data, mmap=mmap, layout=layout)
+    held = None if options.validation is None else load_sequences(options.validation, mmap=mmap, layout=layout)
     with torch_threads(options.threads, default=1), untouched_by_bad_input(folder), named(options.data):
         training, held_out = hold_out_ends(sequences, 0.1 if held is None else held)
         write_options(folder, to_plain(options))
@@ -94,7 +96,14 @@ def _parents(temporal: np.ndarray, child: int) -> str:
 
 
 def evaluate_run(
-    folder: Path, model: LatentCausalModel, data: str, *, rows: int, seed: int, mmap: bool = False
+    folder: Path,
+    model: LatentCausalModel,
+    data: str,
+    *,
+    rows: int,
+    seed: int,
+    mmap: bool = False,
+    layout: Layout | None = None,
 ) -> None:
     """Write ``metrics.json`` and the report, and show the scores.
 
@@ -105,8 +114,9 @@ def evaluate_run(
         rows: frames used at most.
         seed: of the frames that are predicted.
         mmap: whether to map the data into memory.
+        layout: of images.
     """
-    sequences = load_sequences(data, mmap=mmap)
+    sequences = load_sequences(data, mmap=mmap, layout=layout)
     with named(data), busy("scoring"):
         scores = evaluate_sequences(model.fitted, sequences, rows=rows, seed=seed)
         kept: dict[str, object] = {**scores, "assignment": model.model.assignment.tolist(), "steps": len(sequences)}

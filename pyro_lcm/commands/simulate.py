@@ -68,6 +68,8 @@ def run(options: Options) -> int:
     out = Path(options.out)
     if out.suffix == ".npz" and options.simulator == "scaling":
         return _simulate(options, out)
+    if out.suffix == ".npz" and options.simulator == "voronoi":
+        raise ValueError(f"--out: got {out}, expected a folder for the files of voronoi")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or, of vectors, a name that ends in .npz")
     with locked(out):

@@ -25,6 +25,12 @@ def test_files_are_written(folder):
     assert np.load(folder / "independent.npz")["targets"].all()
 
 
+def test_several_files_go_into_a_folder(tmp_path, capsys):
+    assert main(["simulate", "voronoi", "--out", str(tmp_path / "a.npz"), *SYSTEM]) == 2
+    assert "expected a folder for the files of voronoi" in capsys.readouterr().err
+    assert not (tmp_path / "a.npz").exists()
+
+
 def test_training_says_what_was_found(folder, tmp_path, capsys):
     assert main(["train", str(folder / "train.npz"), "--model", "citris", "--out", str(tmp_path / "a"), *FEW]) == 0
     said = capsys.readouterr().out
