@@ -247,7 +247,7 @@ class LatentCausalModel:
         features = self.features
         self._fitted, self._result, self._config = fine_tune_pairs(
             self.fitted,
-            pairs.in_order(features),
+            self._of_pairs(pairs),
             FitOptions(
                 seed=seed,
                 out=out,
@@ -265,6 +265,18 @@ class LatentCausalModel:
         self._config["features"] = list(features or pairs.features)
         self._write(out)
         return self
+
+    def _of_pairs(self, pairs: InterventionPairs) -> InterventionPairs:
+        """Pairs with their features in the order of the fit, for what only models of pairs can do.
+
+        Raises:
+            ValueError: if the model, or the data, is of sequences.
+        """
+        if self.fitted.temporal or isinstance(pairs, InterventionSequences):
+            raise ValueError(
+                f"pairs: got {type(pairs).__name__} for {self.fitted.name}, expected pairs and their model"
+            )
+        return pairs.in_order(self.features)
 
     def _write(self, out: str | Path | None) -> None:
         """Save into the folder of a run, if there is one; of several processes the first does."""
@@ -456,7 +468,8 @@ class LatentCausalModel:
         """
         if isinstance(pairs, InterventionSequences):
             pairs = pairs.transitions()
-        return assessment.elbo(self.fitted, pairs.in_order(self.features), hypotheses=hypotheses, seed=seed)
+            return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+        return assessment.elbo(self.fitted, self._of_pairs(pairs), hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
@@ -469,7 +482,7 @@ class LatentCausalModel:
             The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off,
             ``report.hints`` what the pairs leave open.
         """
-        pairs = pairs.in_order(self.features)
+        pairs = self._of_pairs(pairs)
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
 
     def evaluate(
@@ -491,7 +504,7 @@ class LatentCausalModel:
         """
         if isinstance(pairs, InterventionSequences):
             return evaluate_sequences(self.fitted, pairs, rows=dci_rows, seed=seed)
-        pairs = pairs.in_order(self.features)
+        pairs = self._of_pairs(pairs)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(
@@ -529,7 +542,7 @@ class LatentCausalModel:
         """
         return assessment.graph_posterior(
             self.fitted,
-            pairs.in_order(self.features),
+            self._of_pairs(pairs),
             method=method,
             score=score,
             prior=prior,

@@ -86,6 +86,14 @@ def test_pairs_and_sequences_are_told_apart(model, sequences):
         model.infer_targets(sequences.x[:2], sequences.x[:2])
 
 
+def test_what_is_for_pairs_alone_says_so(model, sequences):
+    for refused in (model.check, model.fine_tune, model.graph_posterior):
+        with pytest.raises(ValueError, match=r"^pairs: got InterventionSequences for citris, expected pairs"):
+            refused(sequences)
+    with pytest.raises(ValueError, match=r"^pairs: got InterventionPairs for citris"):
+        model.evaluate(sequences.transitions())
+
+
 def test_a_variable_that_was_never_a_target_is_refused(sequences):
     targets = np.array(sequences.targets)
     targets[:, 1] = 0
