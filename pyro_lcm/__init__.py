@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyro_lcm.data import InterventionPairs, ScalingSystem, Standardizer, simulate_scaling
+    from pyro_lcm.data import (
+        InterventionPairs,
+        InterventionSequences,
+        ScalingSystem,
+        Standardizer,
+        VoronoiSystem,
+        simulate_scaling,
+    )
     from pyro_lcm.dim_choice import DimChoice, choose_dim_z
     from pyro_lcm.fitted import Encoding
     from pyro_lcm.lcm import LatentCausalModel
@@ -18,6 +25,7 @@ __all__ = [
     "DimChoice",
     "Encoding",
     "InterventionPairs",
+    "InterventionSequences",
     "LatentCausalModel",
     "Outcome",
     "Phase",
@@ -27,6 +35,7 @@ __all__ = [
     "Standardizer",
     "TrainingDiverged",
     "Uncertainty",
+    "VoronoiSystem",
     "choose_dim_z",
     "find_order",
     "initialize",
@@ -38,6 +47,7 @@ _HOMES = {
     "DimChoice": "pyro_lcm.dim_choice",
     "Encoding": "pyro_lcm.fitted",
     "InterventionPairs": "pyro_lcm.data",
+    "InterventionSequences": "pyro_lcm.data",
     "LatentCausalModel": "pyro_lcm.lcm",
     "Outcome": "pyro_lcm.reasoning",
     "Phase": "pyro_lcm.training",
@@ -47,6 +57,7 @@ _HOMES = {
     "Standardizer": "pyro_lcm.data",
     "TrainingDiverged": "pyro_lcm.training",
     "Uncertainty": "pyro_lcm.reasoning",
+    "VoronoiSystem": "pyro_lcm.data",
     "choose_dim_z": "pyro_lcm.dim_choice",
     "find_order": "pyro_lcm.recipes.structure",
     "initialize": "pyro_lcm.recipes.initialize",

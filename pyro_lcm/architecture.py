@@ -34,11 +34,15 @@ class Architecture:
         graph: of ``elcm`` and ``soft_elcm``: ``order``, an order and parents found by regressions; ``permutations``,
             logits of orders and edges; ``edges``, logits of edges and orientations, and ``all``, of every DAG, for at
             most 5 variables. Of logits several graphs are drawn in a step and compared.
-        invertible: of ``ilcm``, ``dvae`` and ``elcm``: whether the decoder is the encoder's inverse
+        invertible: of ``ilcm``, ``dvae``, ``elcm`` and ``citris``: whether the decoder is the encoder's inverse
             (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
             of its own gives.
         activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
+        variables: of models of sequences: the number of causal variables with known targets, of which the ``dim_z``
+            latents are coordinates; None elsewhere.
+        image_size: of the same: width and height of frames that are images of three channels, a power of two; None for
+            vectors.
 
     Raises:
         ValueError: if a field is out of range; the message names it.
@@ -58,6 +62,8 @@ class Architecture:
     edge_penalty: float = 5.0
     invertible: bool = False
     activation: Activation = "silu"
+    variables: int | None = None
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.dim_z <= self.dim_x:
@@ -85,6 +91,10 @@ class Architecture:
         if self.invertible and self.dim_z != self.dim_x:
             raise ValueError(
                 f"invertible: got True for {self.dim_z} variables in {self.dim_x} directions, expected as many of both"
+            )
+        if self.variables is not None and not 1 <= self.variables <= self.dim_z:
+            raise ValueError(
+                f"dim_z: got {self.dim_z}, expected at least {self.variables}, a latent for each variable with targets"
             )
         if self.graph not in get_args(GraphWay):
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")

@@ -15,12 +15,15 @@ from pyro_lcm.causal.graph_sites import (
 )
 from pyro_lcm.causal.mechanisms import Mechanisms
 from pyro_lcm.causal.solution import SolutionFunctions
+from pyro_lcm.causal.transitions import Transitions
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, Average
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.citris import CITRISGuide
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.citris import CITRIS
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.ilcm import ILCM
@@ -28,7 +31,9 @@ from pyro_lcm.models.partial_ilcm import PartialILCM
 from pyro_lcm.models.soft_elcm import SoftELCM
 from pyro_lcm.models.soft_ilcm import SoftILCM
 from pyro_lcm.models.soft_ilcm_subsets import SubsetILCM
-from pyro_lcm.nn import Flow, VectorDecoder, VectorEncoder
+from pyro_lcm.nn import Flow, ImageDecoder, ImageEncoder, VectorDecoder, VectorEncoder
+from pyro_lcm.nn.exact import ExactDecoder, ExactEncoder
+from pyro_lcm.nn.image_flow import ImageFlowDecoder, ImageFlowEncoder
 from pyro_lcm.nn.invertible import FlowDecoder, FlowEncoder
 from pyro_lcm.nn.isometry import IsometricDecoder
 
@@ -99,6 +104,23 @@ def soft_ilcm_subsets(a: Architecture) -> Programs:
     """The implicit model of soft interventions on sets of variables."""
     model = SubsetILCM(a.dim_z, isometry(a), solution=solution(a), changed=solution(a))
     return model, SubsetILCMGuide(a.dim_z, vector_encoder(a), redrawn_dist=model.redrawn_dist)
+
+
+def citris(a: Architecture) -> Programs:
+    """The model of sequences with known targets: by exact likelihood where its decoder is the encoder's inverse."""
+    assert a.variables is not None
+    encoder: nn.Module
+    decoder: nn.Module
+    if a.image_size is not None:
+        encoder = ImageFlowEncoder(ImageEncoder(a.image_size, a.dim_z), flow(a))
+        decoder = ImageFlowDecoder(flow(a), ImageDecoder(a.dim_z, a.image_size))
+    elif a.invertible:
+        encoder = ExactEncoder(flow(a))
+        decoder = ExactDecoder(encoder)
+    else:
+        encoder, decoder = coder(a)
+    transitions = Transitions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
+    return CITRIS(a.dim_z, a.variables, decoder, transitions), CITRISGuide(a.dim_z, a.variables, encoder)
 
 
 def _shared_factors(a: Architecture, average: Average) -> Programs:

@@ -119,6 +119,11 @@ class FittedModel:
         return self.objective.guide
 
     @property
+    def temporal(self) -> bool:
+        """Whether the model is of sequences."""
+        return self.architecture is not None and self.architecture.variables is not None
+
+    @property
     def dim_z(self) -> int:
         """Number of causal variables d."""
         return len(self.names)

@@ -71,8 +71,10 @@ def fit_pairs(
         TrainingDiverged: if the loss is not finite.
     """
     seed, device = how.seed, how.device
-    training, held_out = hold_out(pairs, validation, seed=seed)
     spec = spec_of(choice.model) if isinstance(choice.model, str) else None
+    if spec is not None and spec.temporal:
+        raise ValueError(f"pairs: got pairs for {spec.name}, expected InterventionSequences, with known targets")
+    training, held_out = hold_out(pairs, validation, seed=seed)
     coded: CodedPairs | None = None
     if spec is not None and training.is_images:
         dim = _dim_of_images(choice, spec, training)

@@ -19,6 +19,7 @@ from torch import Tensor
 from pyro_lcm import assessment
 from pyro_lcm.data.holdout import HELD_OUT
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
@@ -38,6 +39,8 @@ from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.run_folder import CONFIG, read_config, write_config
 from pyro_lcm.saved_model import load_fitted, save_fitted
+from pyro_lcm.sequence_assessment import evaluate_sequences
+from pyro_lcm.sequence_fitting import fit_sequences
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
@@ -123,9 +126,9 @@ class LatentCausalModel:
 
     def fit(
         self,
-        pairs: InterventionPairs,
+        pairs: InterventionPairs | InterventionSequences,
         *,
-        validation: InterventionPairs | float = HELD_OUT,
+        validation: InterventionPairs | InterventionSequences | float = HELD_OUT,
         seed: int = 0,
         out: str | Path | None = None,
         budget: Budget | None = None,
@@ -146,8 +149,10 @@ class LatentCausalModel:
 
         Args:
             pairs: training pairs. Truth in them is not used, unless targets were declared known by
-                :meth:`~pyro_lcm.data.InterventionPairs.with_known_targets`.
-            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000).
+                :meth:`~pyro_lcm.data.InterventionPairs.with_known_targets`. Or sequences, for a model of these
+                (``citris``), whose targets are known.
+            validation: held-out pairs, or the fraction of the pairs to hold out (at most 10,000); of sequences the end
+                of every episode is held out.
             seed: of everything that is random; the same seed gives the same model on the same kind of machine.
             out: run folder for logs, checkpoints and the model; None writes nothing.
             budget: steps of the default recipe's phases.
@@ -169,23 +174,27 @@ class LatentCausalModel:
         """
         if self._fitted is not None:
             logger.warning("fit starts from scratch: what this model had learned is given up; fine_tune keeps it")
-        self._fitted, self._result, self._config = fit_pairs(
-            self._choice,
-            pairs,
-            FitOptions(
-                seed=seed,
-                out=out,
-                budget=budget,
-                phases=phases,
-                device=device,
-                precision=precision,
-                progress=progress,
-                resume=resume,
-                loggers=loggers,
-            ),
-            validation=validation,
-            code=code,
+        how = FitOptions(
+            seed=seed,
+            out=out,
+            budget=budget,
+            phases=phases,
+            device=device,
+            precision=precision,
+            progress=progress,
+            resume=resume,
+            loggers=loggers,
         )
+        if isinstance(pairs, InterventionSequences):
+            if isinstance(validation, InterventionPairs) or code is not None:
+                raise ValueError("validation, code: got one of pairs beside sequences, expected sequences and no code")
+            self._fitted, self._result, self._config = fit_sequences(self._choice, pairs, how, validation=validation)
+        elif isinstance(validation, InterventionSequences):
+            raise ValueError("validation: got sequences beside pairs, expected pairs or a fraction")
+        else:
+            self._fitted, self._result, self._config = fit_pairs(
+                self._choice, pairs, how, validation=validation, code=code
+            )
         self._config["features"] = list(pairs.features)
         self._write(out)
         return self
@@ -238,7 +247,7 @@ class LatentCausalModel:
         features = self.features
         self._fitted, self._result, self._config = fine_tune_pairs(
             self.fitted,
-            pairs.in_order(features),
+            self._of_pairs(pairs),
             FitOptions(
                 seed=seed,
                 out=out,
@@ -256,6 +265,18 @@ class LatentCausalModel:
         self._config["features"] = list(features or pairs.features)
         self._write(out)
         return self
+
+    def _of_pairs(self, pairs: InterventionPairs) -> InterventionPairs:
+        """Pairs with their features in the order of the fit, for what only models of pairs can do.
+
+        Raises:
+            ValueError: if the model, or the data, is of sequences.
+        """
+        if self.fitted.temporal or isinstance(pairs, InterventionSequences):
+            raise ValueError(
+                f"pairs: got {type(pairs).__name__} for {self.fitted.name}, expected pairs and their model"
+            )
+        return pairs.in_order(self.features)
 
     def _write(self, out: str | Path | None) -> None:
         """Save into the folder of a run, if there is one; of several processes the first does."""
@@ -435,15 +456,20 @@ class LatentCausalModel:
 
     # --------------------------------------------------------------- assessment
 
-    def elbo(self, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
+    def elbo(
+        self, pairs: InterventionPairs | InterventionSequences, *, hypotheses: int | None = None, seed: int = 0
+    ) -> float:
         """Evidence lower bound per pair, in nats, of standardised x; of images it is that of their codes.
 
         Args:
-            pairs: the pairs.
+            pairs: the pairs; or sequences, of which it is that of a step given the frame before.
             hypotheses: targets summed over for each pair, the most probable ones; all d + 1 if None.
             seed: of the draws of the guide.
         """
-        return assessment.elbo(self.fitted, pairs.in_order(self.features), hypotheses=hypotheses, seed=seed)
+        if isinstance(pairs, InterventionSequences):
+            pairs = pairs.transitions()
+            return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+        return assessment.elbo(self.fitted, self._of_pairs(pairs), hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
@@ -456,21 +482,29 @@ class LatentCausalModel:
             The report; ``print(report.to_text())`` shows it, ``report.problems`` names what is off,
             ``report.hints`` what the pairs leave open.
         """
-        pairs = pairs.in_order(self.features)
+        pairs = self._of_pairs(pairs)
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
 
     def evaluate(
-        self, pairs: InterventionPairs, *, dci_rows: int = 10_000, n_jobs: int = 1, seed: int = 0
+        self,
+        pairs: InterventionPairs | InterventionSequences,
+        *,
+        dci_rows: int = 10_000,
+        n_jobs: int = 1,
+        seed: int = 0,
     ) -> dict[str, float | None]:
         """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
 
         Args:
-            pairs: test pairs, with what is known of the truth.
-            dci_rows: rows used for DCI at most.
+            pairs: test pairs, with what is known of the truth; or sequences, for the metrics of
+                :func:`pyro_lcm.sequence_assessment.evaluate_sequences`.
+            dci_rows: rows used for DCI, or for regressions of sequences, at most.
             n_jobs: processes for DCI.
-            seed: of DCI.
+            seed: of DCI, or of the rows that are predicted.
         """
-        pairs = pairs.in_order(self.features)
+        if isinstance(pairs, InterventionSequences):
+            return evaluate_sequences(self.fitted, pairs, rows=dci_rows, seed=seed)
+        pairs = self._of_pairs(pairs)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(
@@ -508,7 +542,7 @@ class LatentCausalModel:
         """
         return assessment.graph_posterior(
             self.fitted,
-            pairs.in_order(self.features),
+            self._of_pairs(pairs),
             method=method,
             score=score,
             prior=prior,

@@ -48,7 +48,7 @@ class ModelChoice:
             object.__setattr__(self, "dim_z", int(self.model.dim_z))
         if self.dim_z is not None and self.dim_z < 1:
             raise ValueError(f"dim_z: got {self.dim_z}, expected at least 1")
-        known = {entry.name for entry in fields(Architecture)} - {"model", "dim_x", "dim_z"}
+        known = {entry.name for entry in fields(Architecture)} - {"model", "dim_x", "dim_z", "variables", "image_size"}
         unknown = sorted(set(self.options) - known)
         if unknown:
             raise ValueError(f"options: got {unknown[0]!r}, expected some of {', '.join(sorted(known))}")

@@ -24,6 +24,7 @@ from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.partial import keeping_parts
 from pyro_lcm.recipes.soft import soft, soft_explicit
+from pyro_lcm.recipes.temporal import ClassifiedSequences, SequenceObjective, temporal
 from pyro_lcm.training.phases import Phase
 
 MAX_TABLE = 5
@@ -41,6 +42,7 @@ class ModelSpec:
         build: a new model and guide of an architecture.
         phases: its recipe, from an architecture, the budget, and whether mixing and mechanisms are linear.
         objective: made of model and guide.
+        scoring: the same without what belongs to the training alone: what a model that was loaded has.
         units: how x is standardised.
         known_targets: whether it needs pairs whose targets are known.
         sets: whether known targets may be sets of variables.
@@ -51,6 +53,7 @@ class ModelSpec:
         most: variables at most; None for any number.
         both_sides: whether the side before says as much of the graph as what was redrawn after
             (:meth:`pyro_lcm.LatentCausalModel.graph_posterior`).
+        temporal: whether it is of sequences with known targets, not of pairs.
         share_of_single: which part of the pairs with a target has one alone, from the number of variables.
         methods: what a study may run: names, and the options that each sets.
     """
@@ -59,6 +62,7 @@ class ModelSpec:
     build: Callable[[Architecture], tuple[nn.Module, nn.Module]]
     phases: Callable[[Architecture, Budget | None, bool], tuple[Phase, ...]]
     objective: type[RecipeObjective] = RecipeObjective
+    scoring: type[RecipeObjective] = RecipeObjective
     units: Mode = "whiten"
     known_targets: bool = False
     sets: bool = False
@@ -68,11 +72,12 @@ class ModelSpec:
     tables: tuple[str, ...] = ()
     most: int | None = None
     both_sides: bool = False
+    temporal: bool = False
     share_of_single: Callable[[int], float] = lambda dim: 1.0
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.methods:
+        if not self.methods and not self.temporal:  # studies are of pairs
             object.__setattr__(self, "methods", {self.name: {}})
 
     def check(self, architecture: Architecture) -> None:
@@ -91,6 +96,10 @@ class ModelSpec:
             raise ValueError(f"dim_z: got {a.dim_z}, expected {a.dim_x}: {self.name} has a variable for each feature")
         if self.most is not None and a.dim_z > self.most:
             raise ValueError(f"dim_z: got {a.dim_z}, expected at most {self.most} for {self.name}")
+        if (a.variables is not None) != self.temporal:
+            raise ValueError(
+                f"variables: got {a.variables} for {self.name}, expected a number for models of sequences only"
+            )
         if a.spline_bins and not self.splines:
             raise ValueError(f"spline_bins: got {a.spline_bins}, expected 0 for {self.name}")
 
@@ -172,6 +181,10 @@ def _soft_explicit(a: Architecture, budget: Budget | None, linear: bool) -> tupl
     return soft_explicit(budget, dim=a.dim_z, linear=linear, latent=a.graph != "order")
 
 
+def _temporal(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return temporal(budget, dim=a.dim_z, invertible=a.invertible)
+
+
 def _single_among_sets(dim: int) -> float:
     return single_share(all_subsets(dim)) if dim <= MAX_SETS else 1.0
 
@@ -180,6 +193,13 @@ _WAYS = ("permutations", "edges", "all")
 _TABLES = ("edges", "all")
 _SHARING: dict[str, Any] = {"phases": _share, "objective": ImplicitFirst, "sets": True}
 _SOFT: dict[str, Any] = {"units": "common", "wide": False, "splines": False}
+_SEQUENCES: dict[str, Any] = {
+    "temporal": True,
+    "invertible": True,
+    "known_targets": True,
+    "sets": True,
+    "splines": False,
+}
 
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -213,6 +233,7 @@ SPECS: dict[str, ModelSpec] = {
             share_of_single=_single_among_sets,
             **_SOFT,
         ),
+        ModelSpec("citris", parts.citris, _temporal, ClassifiedSequences, SequenceObjective, **_SEQUENCES),
     )
 }
 """Models by name."""

@@ -11,7 +11,7 @@ from pyro_lcm.fitted import FittedModel
 from pyro_lcm.images.units import units_from_config
 from pyro_lcm.model_choice import ModelChoice
 from pyro_lcm.recipes.objective import RecipeObjective
-from pyro_lcm.registry import build
+from pyro_lcm.registry import build, spec_of
 from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, load_state, save_run, with_prefix
 from pyro_lcm.text_files import reading
 
@@ -74,7 +74,8 @@ def load_fitted(
         else:
             choice = ModelChoice(model, guide, names=names)
         standardizer = units_from_config(config["standardizer"])
-    fitted = FittedModel(RecipeObjective(model, guide), standardizer, choice.names_of(len(names)), architecture)
+    kind = RecipeObjective if architecture is None else spec_of(architecture.model).scoring
+    fitted = FittedModel(kind(model, guide), standardizer, choice.names_of(len(names)), architecture)
     fitted.objective.to(dtype_of(tensors))
     load_state(fitted.objective, with_prefix(tensors, "objective."), folder)
     load_state(fitted.standardizer, with_prefix(tensors, "standardizer."), folder)

@@ -24,7 +24,12 @@ def gradients_of(name: str, invertible: bool, device: str) -> Iterator[tuple[Pha
     tensors, targets = _tensors()
     if spec.known_targets:
         tensors["targets"] = targets
-    architecture = Architecture(name, DIM, DIM, invertible=invertible, flow_layers=2, flow_hidden=4)
+    variables = None
+    if spec.temporal:
+        variables = DIM
+        tensors["targets"] = torch.nn.functional.one_hot(targets, DIM + 1)[:, 1:]
+    how = {"invertible": invertible, "flow_layers": 2, "flow_hidden": 4}
+    architecture = Architecture(name, DIM, DIM, variables=variables, **how)
     objective = spec.objective(*build(architecture)).to(place)
     source = PlacedSource(TensorSource(tensors), place)
     parameters = list(objective.parameters())

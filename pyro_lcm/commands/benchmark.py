@@ -1,4 +1,4 @@
-"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, from pixels, of violations, or of coverage."""
+"""``pyro-lcm benchmark``: a study over dimensions, seeds and methods, or of pixels, violations, coverage, sequences."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ from pyro_lcm.studies.study import (
     run_job,
     study_jobs,
 )
+from pyro_lcm.studies.temporal import (
+    TemporalJob,
+    TemporalSetting,
+    by_system,
+    run_temporal_job,
+    temporal_jobs,
+    write_temporal,
+)
 from pyro_lcm.studies.violations import (
     ViolationJob,
     ViolationSetting,
@@ -62,7 +70,7 @@ class Options:
         study: Which study: scaling, scores against the number of causal variables; models, all models on all data sets;
             pixels, some models on scenes of images, from rendering to scores and pictures; violations, what a check
             says of pairs that keep to the assumptions or break one; coverage, how often intervals of effects and plans
-            hold the truth.
+            hold the truth; temporal, models of sequences on the Voronoi benchmark.
         out: Folder of the study. Runs that are finished in it are not run again, so the lists may grow.
         dims: Numbers of causal variables; by default 2 4 8 for scaling and 4 for models.
         data_seeds: Seeds of the systems, by default 0 1 2, and 0 1 for pixels; of pixels and violations those of the
@@ -76,11 +84,12 @@ class Options:
         processes: Runs at a time, each with one thread; by default all cores.
         coverage: Of the study coverage, which takes of the other settings dims, data_seeds and the budget.
         pixels: Of the study pixels, which takes of the other settings dci_rows and the budget.
+        temporal: Of the study temporal, which takes of the other settings dims, data_seeds and the budget.
         violations: Of the study violations, which takes of the other settings dci_rows and the budget.
         setting: What all runs share.
     """
 
-    study: Literal["scaling", "models", "pixels", "violations", "coverage"]
+    study: Literal["scaling", "models", "pixels", "violations", "coverage", "temporal"]
     out: str
     dims: tuple[int, ...] | None = None
     data_seeds: tuple[int, ...] | None = None
@@ -90,6 +99,7 @@ class Options:
     processes: int | None = None
     coverage: CoverageSetting = field(default_factory=CoverageSetting)
     pixels: PixelSetting = field(default_factory=PixelSetting)
+    temporal: TemporalSetting = field(default_factory=TemporalSetting)
     violations: ViolationSetting = field(default_factory=ViolationSetting)
     setting: Setting = field(default_factory=Setting, metadata=INLINED)
 
@@ -98,16 +108,17 @@ class Options:
             ("pixels", PixelSetting()),
             ("violations", ViolationSetting()),
             ("coverage", CoverageSetting()),
+            ("temporal", TemporalSetting()),
         ):
             if self.study != name and getattr(self, name) != default:
                 raise ValueError(f"{name}: got options of it, expected none for the study {self.study}")
         for own in ("pixels", "violations"):
             if self.study == own:
                 self._refuse(own, dims="", data="", model_seeds=", see data_seeds")
-        if self.study == "coverage":
-            self._refuse("coverage", data="", model_seeds=", see data_seeds", methods="")
+        if self.study in ("coverage", "temporal"):
+            self._refuse(self.study, data="", model_seeds=", see data_seeds", methods="")
         alone = {"pixels": scenes.METHODS, "models": METHODS}
-        usual = {"scaling": (2, 4, 8), "coverage": (3, 4)}
+        usual = {"scaling": (2, 4, 8), "coverage": (3, 4), "temporal": (6,)}
         for name, value in (
             ("dims", usual.get(self.study, (4,))),
             ("data_seeds", (0, 1) if self.study == "pixels" else (0, 1, 2)),
@@ -158,7 +169,9 @@ def run(options: Options) -> int:
 def _study(options: Options, folder: Path) -> int:
     kinds, pixels = options.study == "violations", options.study == "pixels"
     made = asdict(options.setting)
-    if options.study == "coverage":
+    if options.study == "temporal":
+        made = options.temporal.made() | {"budget": made["budget"]}
+    elif options.study == "coverage":
         made = options.coverage.made() | {"budget": made["budget"]}
     elif kinds or pixels:
         own = options.violations if kinds else options.pixels
@@ -198,11 +211,15 @@ def _study(options: Options, folder: Path) -> int:
             write_violations(folder, rows)
         elif rows and options.study == "coverage":
             write_coverage(folder, rows)
+        elif rows and options.study == "temporal":
+            write_temporal(folder, rows)
         elif rows and pixels:
             write_pixels(folder, rows)
         elif rows:
             write_results(folder, rows, options.study)
-    kept = {"violations": by_kind, "coverage": by_quantity, "pixels": by_scene}.get(options.study, medians)
+    kept = {"violations": by_kind, "coverage": by_quantity, "pixels": by_scene, "temporal": by_system}.get(
+        options.study, medians
+    )
     scores = table(*kept(rows))
     say(scores)
     if kinds:
@@ -212,7 +229,7 @@ def _study(options: Options, folder: Path) -> int:
         say(f"FAILED: {path}")
     written = [
         folder / f"{options.study}.csv",
-        *(() if kinds or options.study == "coverage" else (folder / "figures",)),
+        *(() if kinds or options.study in ("coverage", "temporal") else (folder / "figures",)),
     ]
     if pixels:
         sound = [path for path, row in finished.items() if not row["error"]]
@@ -222,7 +239,7 @@ def _study(options: Options, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _jobs(options: Options, folder: Path) -> Sequence[Job | PixelJob | ViolationJob | CoverageJob]:
+def _jobs(options: Options, folder: Path) -> Sequence[Job | PixelJob | ViolationJob | CoverageJob | TemporalJob]:
     """All runs."""
     methods, model_seeds, setting = options.methods or (), options.model_seeds or (), options.setting
     if options.study == "pixels":
@@ -247,6 +264,9 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | PixelJob | Violation
     if options.study == "coverage":
         seeds, budget = options.data_seeds or (), setting.budget
         return coverage_jobs(folder, options.coverage, options.dims or (), seeds, budget=budget)
+    if options.study == "temporal":
+        seeds, budget = options.data_seeds or (), setting.budget
+        return temporal_jobs(folder, options.temporal, options.dims or (), seeds, budget=budget)
     return study_jobs(
         folder,
         setting,
@@ -259,9 +279,11 @@ def _jobs(options: Options, folder: Path) -> Sequence[Job | PixelJob | Violation
     )
 
 
-def _run_job(job: Job | PixelJob | ViolationJob | CoverageJob) -> None:
+def _run_job(job: Job | PixelJob | ViolationJob | CoverageJob | TemporalJob) -> None:
     if isinstance(job, CoverageJob):
         run_coverage_job(job)
+    elif isinstance(job, TemporalJob):
+        run_temporal_job(job)
     elif isinstance(job, PixelJob):
         run_pixel_job(job)
     elif isinstance(job, ViolationJob):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyro_lcm.commands import sequences
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
@@ -31,9 +32,9 @@ class Options:
 
     Args:
         run: Run folder.
-        data: Pairs file with the truth, or with some of it.
+        data: Pairs file with the truth, or with some of it; of models of sequences a file of these.
         seed: Seed of the scores that are random, at least 0.
-        dci_rows: Most pairs for disentanglement and completeness.
+        dci_rows: Most pairs for disentanglement and completeness, or frames for R2.
         overwrite: Whether to replace a metrics.json that is there.
         images: See there.
         tables: See there.
@@ -58,6 +59,18 @@ def run(options: Options) -> int:
     folder = Path(options.run)
     refuse_existing([folder / "metrics.json"], options.overwrite, views=views(folder))
     model = LatentCausalModel.load(folder)
+    if model.fitted.temporal:
+        with torch_threads(options.resources.threads):
+            sequences.evaluate_run(
+                folder,
+                model,
+                options.data,
+                rows=options.dci_rows,
+                seed=options.seed,
+                mmap=options.resources.mmap,
+                layout=options.images.layout,
+            )
+        return 0
     pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads) as threads, named(options.data):
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)

@@ -39,7 +39,7 @@ def load_pairs(
     """
     from pyro_lcm.data.pairs import InterventionPairs
 
-    with _input(path):
+    with reading_data(path):
         pairs = InterventionPairs.load(
             path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
         )
@@ -67,7 +67,13 @@ class ReadsPairs(Protocol):
 
 
 def pairs_for(model: LatentCausalModel, options: ReadsPairs) -> InterventionPairs:
-    """Read the pairs that a fitted model is to be used on, features in the order in which it knows them."""
+    """Read the pairs that a fitted model is to be used on, features in the order in which it knows them.
+
+    Raises:
+        ValueError: If they are not sound, or the model is of sequences.
+    """
+    if model.fitted.temporal:
+        raise ValueError(f"run: got one of {model.fitted.name}, a model of sequences, expected one of pairs")
     return load_pairs(
         options.data,
         mmap=options.resources.mmap,
@@ -85,14 +91,14 @@ def load_observations(path: str, *, mmap: bool = False, images: Images = _AS_THE
     """
     from pyro_lcm.data.loading import holds_observations, read_observations
 
-    with _input(path):
+    with reading_data(path):
         if not holds_observations(Path(path)):
             return None
         return read_observations(path, mmap=mmap, layout=images.layout, size=images.sides)
 
 
 @contextmanager
-def _input(path: str) -> Iterator[None]:
+def reading_data(path: str) -> Iterator[None]:
     """Name the path in whatever goes wrong; what is not there is bad input too."""
     try:
         with reading(path, "a file or folder of data"):

@@ -1,4 +1,4 @@
-"""``pyro-lcm simulate``: pairs of observations from a latent causal model, with the truth."""
+"""``pyro-lcm simulate``: pairs or sequences of observations from a latent causal model, with the truth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
+from pyro_lcm.commands.simulate_sequences import Voronoi, simulate_voronoi
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.folder_lock import locked
@@ -23,12 +24,12 @@ class Options:
     """Options of ``pyro-lcm simulate``.
 
     Args:
-        simulator: Which simulator: scaling, any number of variables; shapes, images of shapes on a plane; or,
-            with the extra sim, objects3d, images of an object under a spotlight, and causal_circuit, of a robot arm,
-            buttons and lamps.
+        simulator: Which simulator: scaling, any number of variables; voronoi, sequences of vectors with known targets;
+            shapes, images of shapes on a plane; or, with the extra sim, objects3d, images of an object under a
+            spotlight, and causal_circuit, of a robot arm, buttons and lamps.
         out: Where to: a folder, which gets train.npz, val.npz and test.npz, or, of shapes and objects3d, folders train,
             val and test; or a file that ends in .npz.
-        n: Number of pairs to train on.
+        n: Number of pairs to train on, of voronoi of frames, as the next three.
         pairs: The same by another name, which wins.
         n_val: Number of pairs to validate on; 0 for no file of these.
         n_test: Number of pairs to test on; 0 for no file of these.
@@ -36,11 +37,12 @@ class Options:
         scene: Which scene of shapes: discs, mixed, colours, plane or eight, or one of these with -occluded behind it.
         size: Width and height of images: 64, 128 or 512; of shapes and objects3d any from 16 to 512.
         processes: How many processes render images; by default one a core.
+        voronoi: The benchmark of sequences; its dim and seed are those of the next.
         system: The latent causal model of the simulator scaling; its seed is also that of images, and its edge
             probability that of shapes and objects3d.
     """
 
-    simulator: Literal["scaling", "causal_circuit", "shapes", "objects3d"]
+    simulator: Literal["scaling", "voronoi", "causal_circuit", "shapes", "objects3d"]
     out: str
     n: int = 100_000
     pairs: int | None = None
@@ -50,6 +52,7 @@ class Options:
     scene: str = "mixed"
     size: int = 64
     processes: int | None = None
+    voronoi: Voronoi = field(default_factory=Voronoi)
     system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ def run(options: Options) -> int:
     out = Path(options.out)
     if out.suffix == ".npz" and options.simulator == "scaling":
         return _simulate(options, out)
+    if out.suffix == ".npz" and options.simulator == "voronoi":
+        raise ValueError(f"--out: got {out}, expected a folder for the files of voronoi")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or, of vectors, a name that ends in .npz")
     with locked(out):
@@ -82,6 +87,10 @@ def _simulate(options: Options, out: Path) -> int:
             processes=options.processes,
         )
     sizes = {"train": number, "val": options.n_val, "test": options.n_test}
+    if options.simulator == "voronoi":
+        return simulate_voronoi(
+            out, sizes, dim=system.dim, seed=system.seed, options=options.voronoi, overwrite=options.overwrite
+        )
     if options.simulator in ("shapes", "objects3d"):
         return simulate_scene(
             out,

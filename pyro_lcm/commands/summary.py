@@ -18,12 +18,21 @@ SCORES = {
     "intervention_accuracy": ("intervention accuracy", ">= 0.93"),
     "shd": ("graph distance (SHD)", "0"),
     "edge_f1": ("edge F1", "1"),
+    "r2_diag": ("R2 of a variable by its own latents", ">= 0.95"),
+    "r2_sep": ("R2 of another variable by them", "<= 0.05"),
+    "spearman_diag": ("rank correlation by its own latents", ">= 0.97"),
+    "spearman_sep": ("rank correlation of another by them", "<= 0.1"),
+    "temporal_shd": ("edges in time that are wrong", "0"),
     "elbo": ("ELBO per pair (nats)", "higher is better"),
 }
 """For each score that is shown: what it is called, and what a good value is."""
 
 
-def scores_table(scores: Mapping[str, float | None], only: Sequence[str] = tuple(SCORES)) -> str:
+OF_PAIRS = tuple(name for name in SCORES if not name.startswith(("r2_", "spearman_", "temporal_")))
+"""Those of models of pairs."""
+
+
+def scores_table(scores: Mapping[str, float | None], only: Sequence[str] = OF_PAIRS) -> str:
     """Lay out scores with what a good value is; scores whose truth is missing are dashes.
 
     >>> print(scores_table({"mcc": 0.991, "shd": None}, ("mcc", "shd")))
@@ -39,7 +48,7 @@ def number_text(key: str, value: float | None) -> str:
     """A score as text."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if key == "shd" else f"{value:.3f}"
+    return f"{value:.0f}" if key in ("shd", "temporal_shd") else f"{value:.3f}"
 
 
 def edges_text(adjacency: ArrayLike, names: Sequence[str]) -> str:

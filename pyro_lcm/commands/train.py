@@ -19,6 +19,7 @@ from pyro_lcm.commands.runs import (
     untouched_by_bad_input,
     write_options,
 )
+from pyro_lcm.commands.sequences import train_sequences
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
@@ -28,6 +29,7 @@ from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_d
 from pyro_lcm.folder_lock import locked
 from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.registry import spec_of
 from pyro_lcm.run_folder import CODE, is_complete
 from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.viz.run_figures import learned_graph_figure, save_image_figures, training_figure
@@ -60,6 +62,9 @@ def run(options: Options) -> int:
 
 def _train(options: Options, folder: Path) -> int:
     """Read, fit and report, in a folder that may be written to."""
+    if spec_of(options.model).temporal:
+        train_sequences(options, folder)
+        return 0
     # What is wrong with it is said before all else.
     base = None if options.start is None else LatentCausalModel.load(options.start)
     pairs = load_pairs(

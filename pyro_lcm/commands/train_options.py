@@ -61,7 +61,8 @@ class Options:
     Args:
         data: Pairs: an .npz or a folder of .npy files with x and x_after; a table (.csv, .parquet) with the columns
             NAME_before and NAME_after for each feature; or image files, a folder of NAME_before.png and
-            NAME_after.png or a CSV table of files with the columns before and after. Truth in it is not used.
+            NAME_after.png or a CSV table of files with the columns before and after. Truth in it is not used. Of
+            citris sequences: an .npz or a folder of .npy files with x, of frames, and targets, of steps between them.
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has

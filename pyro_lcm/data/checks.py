@@ -48,7 +48,7 @@ def check_arrays(arrays: Mapping[str, Any], *, limited: bool = False) -> None:
     if "adjacency" in arrays:
         _check_graph(arrays["adjacency"], dim)
     for key, array in arrays.items():
-        _check_values(key, array, limited and key in ("x", "x_after") and is_image_shape(array.shape[1:]))
+        check_values(key, array, limited and key in ("x", "x_after") and is_image_shape(array.shape[1:]))
 
 
 def _check_dtype(key: str, array: Rows) -> None:
@@ -105,7 +105,8 @@ def _check_graph(adjacency: NDArray[Any], dim: int | None) -> None:
     topological_order(matrix)
 
 
-def _check_values(key: str, array: Rows, limited: bool) -> None:
+def check_values(key: str, array: Rows, limited: bool) -> None:
+    """Check that floats are finite and not too large, and, if ``limited``, that they are pixels of 0 to 1 or near."""
     if array.dtype.kind != "f" or isinstance(array, LazyRows):
         return
     for rows in chunks(array):

@@ -1,0 +1,138 @@
+"""What ``train`` and ``evaluate`` do for models of sequences."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pyro_lcm.commands.console import busy, say, table
+from pyro_lcm.commands.files import named, reading_data
+from pyro_lcm.commands.parsing import to_plain
+from pyro_lcm.commands.report import write_report
+from pyro_lcm.commands.runs import untouched_by_bad_input, write_options
+from pyro_lcm.commands.summary import scores_table
+from pyro_lcm.commands.threads import torch_threads
+from pyro_lcm.commands.train_options import Options
+from pyro_lcm.data.pixels import Layout
+from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.sequence_assessment import evaluate_sequences, scores_of_groups
+from pyro_lcm.sequence_fitting import hold_out_ends
+from pyro_lcm.text_files import write_json
+from pyro_lcm.training.processes import is_first_process
+from pyro_lcm.viz.run_figures import training_figure
+
+__all__ = ["evaluate_run", "load_sequences", "train_sequences"]
+
+SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "elbo")
+
+
+def load_sequences(path: str, *, mmap: bool = False, layout: Layout | None = None) -> InterventionSequences:
+    """Read sequences; what is wrong with them is a ValueError that names the file."""
+    with reading_data(path):
+        return InterventionSequences.load(path, mmap=mmap, layout=layout)
+
+
+def train_sequences(options: Options, folder: Path) -> None:
+    """Fit, and say what was found.
+
+    Args:
+        options: of the command.
+        folder: the run folder, which may be written to.
+
+    Raises:
+        ValueError: if options or data do not fit.
+    """
+    for name, usual in (("fits", 1), ("start", None), ("candidates", None)):
+        if getattr(options, name) != usual:
+            raise ValueError(
+                f"{name}: got {getattr(options, name)} for {options.model}, expected it for models of pairs"
+            )
+    if isinstance(options.dim_z, str):
+        raise ValueError(f"dim_z: got {options.dim_z} for {options.model}, expected a number of latents")
+    layout, mmap = options.images.layout, options.mmap
+    sequences = load_sequences(options.data, mmap=mmap, layout=layout)
+    held = None if options.validation is None else load_sequences(options.validation, mmap=mmap, layout=layout)
+    with torch_threads(options.threads, default=1), untouched_by_bad_input(folder), named(options.data):
+        training, held_out = hold_out_ends(sequences, 0.1 if held is None else held)
+        write_options(folder, to_plain(options))
+        start = time.perf_counter()
+        model = LatentCausalModel(
+            options.model, dim_z=options.dim_z, names=options.names, options=options.networks.given()
+        ).fit(
+            training,
+            validation=held_out,
+            seed=options.seed,
+            out=folder,
+            budget=options.budget,
+            device=options.device,
+            precision=options.precision,
+            resume=options.resume,
+            loggers=options.loggers,
+        )
+        if is_first_process():
+            _report(folder, model, held_out, time.perf_counter() - start)
+
+
+def _report(folder: Path, model: LatentCausalModel, held_out: InterventionSequences, seconds: float) -> None:
+    """Say in a few lines what came out."""
+    found, temporal = model.model.assignment.cpu().numpy(), model.model.temporal_adjacency.cpu().numpy()
+    say(f"{folder}: {model.model.variables} causal variables in {model.dim_z} latents in {seconds:.0f} s")
+    for k in range(temporal.shape[0] + 1):
+        own = ", ".join(np.array(model.names)[found == k])
+        if own or k:
+            parents = "" if k == 0 else _parents(temporal, k)
+            say(f"  {f'variable {k}' if k else 'no variable'}: {own or 'no latent'}{parents}")
+    say(f"  held-out ELBO per step: {model.elbo(held_out):.3f} nats")
+    training_figure(folder)
+    say(f"next: pyro-lcm evaluate {folder} --data FILE, if FILE has the truth, or encode")
+
+
+def _parents(temporal: np.ndarray, child: int) -> str:
+    causes = [str(i + 1) for i in np.flatnonzero(temporal[:, child - 1])]
+    return f"; depends on the frame before by {', '.join(causes) or 'nothing'}"
+
+
+def evaluate_run(
+    folder: Path,
+    model: LatentCausalModel,
+    data: str,
+    *,
+    rows: int,
+    seed: int,
+    mmap: bool = False,
+    layout: Layout | None = None,
+) -> None:
+    """Write ``metrics.json`` and the report, and show the scores.
+
+    Args:
+        folder: the run folder.
+        model: the fitted model.
+        data: path of the sequences.
+        rows: frames used at most.
+        seed: of the frames that are predicted.
+        mmap: whether to map the data into memory.
+        layout: of images.
+    """
+    sequences = load_sequences(data, mmap=mmap, layout=layout)
+    with named(data), busy("scoring"):
+        scores = evaluate_sequences(model.fitted, sequences, rows=rows, seed=seed)
+        kept: dict[str, object] = {**scores, "assignment": model.model.assignment.tolist(), "steps": len(sequences)}
+        matrix = None
+        if sequences.z is not None:
+            matrix = scores_of_groups(model.fitted, sequences, rows=rows, seed=seed)
+            kept |= {"r2": matrix.r2.tolist(), "spearman": matrix.spearman.tolist()}
+        write_json(folder / "metrics.json", kept)
+        training_figure(folder)
+        write_report(folder)
+    say(scores_table(scores, SCORES))
+    if matrix is None:
+        say(f"{data} has no true variables")
+    else:
+        header = ("R2", *(f"variable {j + 1}" for j in range(matrix.r2.shape[1])))
+        names = ("of none", *(f"latents of {i + 1}" for i in range(matrix.r2.shape[1])))
+        rows_of_text = [(name, *(f"{v:.2f}" for v in row)) for name, row in zip(names, matrix.r2, strict=True)]
+        say(table(header, rows_of_text))
+    say(f"wrote {folder / 'metrics.json'} and {folder / 'report.html'}")

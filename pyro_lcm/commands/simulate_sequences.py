@@ -1,0 +1,81 @@
+"""``pyro-lcm simulate voronoi``: sequences with known intervention targets, and frames to score on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyro_lcm.commands.console import progress_bar, say
+from pyro_lcm.commands.files import refuse_existing
+from pyro_lcm.data.voronoi import VoronoiSystem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voronoi:
+    """The Voronoi benchmark of sequences.
+
+    Args:
+        edge_probability: Of each edge from one frame to the next.
+        instantaneous: Probability of each edge within a frame.
+        mixing: linear, leaky_relu, tanh_residual or coupling.
+        intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
+        single: Whether at most one variable is intervened on at a step.
+        episodes: Number of episodes; by default one for about 100 frames.
+        size: Width and height of frames that are images, 32 in the benchmark; vectors by default.
+    """
+
+    edge_probability: float = 0.2
+    instantaneous: float = 0.0
+    mixing: str = "coupling"
+    intervention_probability: float = 0.15
+    single: bool = False
+    episodes: int | None = None
+    size: int | None = None
+
+
+def simulate_voronoi(
+    out: Path, sizes: dict[str, int], *, dim: int, seed: int, options: Voronoi, overwrite: bool
+) -> int:
+    """Write ``train.npz``, ``val.npz``, ``test.npz`` and ``independent.npz`` into a folder.
+
+    The last has as many frames as the test sequences, of variables that are independent of each other.
+
+    Args:
+        out: the folder.
+        sizes: number of frames of each file; 0 for none.
+        dim: number of causal variables.
+        seed: of the system.
+        options: of the benchmark.
+        overwrite: whether to write over files.
+    """
+    system = VoronoiSystem(
+        dim,
+        seed=seed,
+        edge_probability=options.edge_probability,
+        instantaneous=options.instantaneous,
+        mixing=options.mixing,
+        intervention_probability=options.intervention_probability,
+        single=options.single,
+        size=options.size,
+    )
+    files = {name: out / f"{name}.npz" for name, size in sizes.items() if size}
+    if sizes.get("test"):
+        files["independent"] = out / "independent.npz"
+    refuse_existing(list(files.values()), overwrite)
+    with progress_bar(len(files), "simulating", "file") as bar:
+        for number, (name, path) in enumerate(files.items()):
+            if name == "independent":
+                system.independent(sizes["test"], seed=number).save(path)
+            else:
+                system.sample(sizes[name], episodes=options.episodes, seed=number).save(path)
+            bar.update()
+    temporal, adjacency = system.graphs
+    say(
+        f"{dim} variables, {int(temporal.sum())} edges from one frame to the next, {int(adjacency.sum())} within a"
+        f" frame, {system.mixing} mixing"
+    )
+    for name, path in files.items():
+        frames = sizes["test" if name == "independent" else name]
+        say(f"wrote {path}: {frames} frames{', independent variables, to score on' if name == 'independent' else ''}")
+    say(f"next: pyro-lcm train {files['train']} --model citris --out runs/a")
+    return 0

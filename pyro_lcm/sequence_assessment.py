@@ -1,0 +1,58 @@
+"""Scores of a model of sequences against the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.evaluation.groups import GroupScores, group_scores, temporal_shd
+from pyro_lcm.fitted import FittedModel
+
+__all__ = ["evaluate_sequences", "scores_of_groups"]
+
+
+def evaluate_sequences(
+    fitted: FittedModel, sequences: InterventionSequences, *, rows: int = 10_000, seed: int = 0
+) -> dict[str, float | None]:
+    """Scores against the truth in sequences; None where it is missing.
+
+    Args:
+        fitted: of a model of sequences.
+        sequences: with ``z``, at best of frames in which variables are independent of each other
+            (:meth:`pyro_lcm.data.voronoi.VoronoiSystem.independent`), and ``temporal_adjacency``.
+        rows: frames used at most.
+        seed: of the frames that are predicted.
+
+    Returns:
+        ``r2_diag``, ``r2_sep``, ``spearman_diag``, ``spearman_sep`` (:mod:`pyro_lcm.evaluation.groups`);
+        ``temporal_shd``, edges that are in one of the two graphs from one frame to the next; and ``elbo``, of a step
+        given the frame before.
+
+    Raises:
+        ValueError: if the model is of pairs, or has another number of variables.
+    """
+    if not fitted.temporal:
+        raise ValueError(f"sequences: got sequences for {fitted.name}, expected pairs")
+    if sequences.dim != fitted.model.variables:
+        raise ValueError(f"targets: got {sequences.dim} variables, expected {fitted.model.variables} as in the fit")
+    names = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep")
+    scores: dict[str, float | None] = dict.fromkeys((*names, "temporal_shd"))
+    if sequences.z is not None:
+        groups = scores_of_groups(fitted, sequences, rows=rows, seed=seed)
+        scores |= {name: float(getattr(groups, name)) for name in names}
+    if sequences.temporal_adjacency is not None:
+        found = fitted.model.temporal_adjacency.cpu().numpy()
+        scores["temporal_shd"] = float(temporal_shd(found, sequences.temporal_adjacency))
+    return scores | {"elbo": fitted.elbo(sequences.transitions(), hypotheses=1)}
+
+
+def scores_of_groups(
+    fitted: FittedModel, sequences: InterventionSequences, *, rows: int = 10_000, seed: int = 0
+) -> GroupScores:
+    """R2 and Spearman matrices of the latents of each variable; arguments as above, ``z`` has to be there."""
+    assert sequences.z is not None
+    assert sequences.variables is not None
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(sequences.x))[:rows])
+    codes = fitted.encode(sequences.x[chosen]).causal
+    assignment = fitted.model.assignment.cpu().numpy()
+    return group_scores(codes, assignment, sequences.z[chosen], sequences.variables, seed=seed)

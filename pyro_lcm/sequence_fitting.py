@@ -1,0 +1,129 @@
+"""From sequences to a fitted model: what the user's class does to fit models of time, as functions.
+
+The driver, the run folder and the fitted model are those of pairs: training sees all pairs of adjacent frames, with
+their targets. What is held out is the end of every episode.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from pyro_lcm import random_state
+from pyro_lcm.architecture import Architecture
+from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS
+from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.design import fit_standardizer
+from pyro_lcm.fit_options import FitOptions
+from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting import train_fitted
+from pyro_lcm.model_choice import ModelChoice
+from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.registry import ModelSpec, build, spec_of
+from pyro_lcm.training.logs import FitResult
+
+__all__ = ["fit_sequences", "hold_out_ends"]
+
+
+@ready_to_train()
+def fit_sequences(
+    choice: ModelChoice,
+    sequences: InterventionSequences,
+    how: FitOptions,
+    *,
+    validation: InterventionSequences | float = HELD_OUT,
+) -> tuple[FittedModel, FitResult, dict[str, Any]]:
+    """Build what was chosen and train it.
+
+    Args:
+        choice: the model, by a name of one of sequences.
+        sequences: training sequences.
+        how: the options of the fit.
+        validation: held-out sequences, or the share of each episode, its end, to hold out.
+
+    Returns:
+        The fitted model, how the training went, and the configuration that its run folder records.
+
+    Raises:
+        ValueError: if data or options do not fit, or the model is of pairs.
+        TrainingDiverged: if the loss is not finite.
+    """
+    spec = temporal_spec(choice)
+    training, held_out = hold_out_ends(sequences, validation)
+    pairs, held_pairs = training.transitions(), held_out.transitions()
+    standardizer = fit_standardizer(pairs, units=None if pairs.is_images else spec.units)
+    architecture = choose_architecture(spec, choice, standardizer.output_shape, sequences.dim)
+    model, guide = build(architecture, seed=how.seed)
+    with random_state.isolated(how.seed, torch.device("cpu")):  # an objective may have networks of its own
+        objective = spec.objective(model, guide, 0)
+    fitted = FittedModel(objective, standardizer, choice.names_of(architecture.dim_z), architecture)
+    recipe = spec.phases(architecture, how.budget, False) if how.phases is None else tuple(how.phases)
+    result, config = train_fitted(fitted, pairs, held_pairs, recipe, how, units=standardizer)
+    return fitted, result, config
+
+
+def temporal_spec(choice: ModelChoice) -> ModelSpec:
+    """The specification of a model of sequences.
+
+    Raises:
+        ValueError: if the model is of pairs, or one's own.
+    """
+    spec = spec_of(choice.model) if isinstance(choice.model, str) else None
+    if spec is None or not spec.temporal:
+        name = type(choice.model).__name__ if spec is None else spec.name
+        raise ValueError(f"sequences: got sequences for {name}, expected InterventionPairs, or a model such as citris")
+    return spec
+
+
+def hold_out_ends(
+    sequences: InterventionSequences, validation: InterventionSequences | float
+) -> tuple[InterventionSequences, InterventionSequences]:
+    """Hold out the end of each episode, or check sequences that were held out.
+
+    Raises:
+        ValueError: if there are too few steps, no target among them for some variable, or the two do not fit.
+    """
+    if len(sequences) < MIN_PAIRS:
+        raise ValueError(f"sequences: got {len(sequences)} steps, expected at least {MIN_PAIRS}")
+    untouched = [str(k + 1) for k, hits in enumerate(sequences.targets.sum(0)) if hits == 0]
+    if untouched:
+        raise ValueError(f"targets: got no intervention on variable {untouched[0]}, expected some on each")
+    if isinstance(validation, InterventionSequences):
+        if (validation.observation_shape, validation.dim) != (sequences.observation_shape, sequences.dim):
+            raise ValueError(
+                f"validation: got frames of shape {validation.observation_shape} and {validation.dim} variables,"
+                f" expected {sequences.observation_shape} and {sequences.dim}"
+            )
+        return sequences, validation
+    return sequences.split(1 - validation)
+
+
+def choose_architecture(spec: ModelSpec, choice: ModelChoice, shape: tuple[int, ...], variables: int) -> Architecture:
+    """Widths of a model of sequences: a flow alone where latents are as many as directions of x.
+
+    Args:
+        spec: of the model.
+        choice: which model, with the options that are given.
+        shape: of a frame in the units of the model.
+        variables: number of causal variables.
+
+    Raises:
+        ValueError: if an option is out of range, or frames are images that are not square or have no three channels.
+    """
+    images = len(shape) > 1
+    if images and (len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]):
+        raise ValueError(f"x: got frames of shape {shape}, expected vectors, or square images of three channels")
+    if images and choice.dim_z is None:
+        raise ValueError("dim_z: got none for images, expected their number of latents (--dim-z)")
+    dim_x = math.prod(shape)
+    dim_z = dim_x if choice.dim_z is None else choice.dim_z
+    given = dict(choice.options)
+    defaults: dict[str, Any] = {"flow_layers": min(max(12, 2 * dim_z), 32), "flow_hidden": 32}
+    defaults |= {"activation": "leaky_relu", "hidden": () if dim_z == dim_x else (128, 128)}
+    defaults["invertible"] = spec.invertible and dim_z == dim_x and not given.get("hidden")
+    size = shape[1] if images else None
+    architecture = Architecture(spec.name, dim_x, dim_z, variables=variables, image_size=size, **(defaults | given))
+    spec.check(architecture)
+    return architecture

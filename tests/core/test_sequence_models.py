@@ -1,0 +1,128 @@
+"""Models of sequences are fitted, read, scored, saved, loaded and gone on with as models of pairs are."""
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_lcm import Budget, InterventionSequences, LatentCausalModel, VoronoiSystem, simulate_scaling
+
+FEW = Budget(fit=60, reconstruct=20, batch_size=128)
+SYSTEM = VoronoiSystem(3, seed=0, mixing="linear")
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return SYSTEM.sample(5000, episodes=50)
+
+
+@pytest.fixture(scope="module")
+def model(sequences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    return LatentCausalModel("citris").fit(sequences, seed=0, budget=FEW, out=folder, device="cpu", progress=False)
+
+
+def test_variables_and_their_graph_in_time_are_found(model):
+    scores = model.evaluate(SYSTEM.independent(3000))
+    assert scores["r2_diag"] > 0.95
+    assert scores["r2_sep"] < 0.05
+    assert scores["temporal_shd"] <= 1
+    assert model.model.assignment.tolist() == [1, 2, 3]
+
+
+def test_latents_are_read_and_written_back(model, sequences):
+    encoding = model.encode(sequences.x[:50])
+    assert encoding.causal.shape == (50, 3)
+    np.testing.assert_array_equal(encoding.noise_sd, 0)
+    np.testing.assert_allclose(model.decode(encoding.noise), sequences.x[:50], atol=1e-3)
+
+
+def test_a_run_is_loaded_as_it_was(model, sequences):
+    again = LatentCausalModel.load(model._folder)
+    np.testing.assert_array_equal(again.encode(sequences.x).causal, model.encode(sequences.x).causal)
+    assert again.elbo(sequences) == pytest.approx(model.elbo(sequences))
+    assert torch.equal(again.model.temporal_adjacency, model.model.temporal_adjacency)
+
+
+def test_a_run_that_was_cut_off_ends_as_it_would_have(model, sequences, tmp_path):
+    parts = Budget(fit=60, reconstruct=20, batch_size=128)
+    whole = LatentCausalModel("citris").fit(
+        sequences, seed=0, budget=parts, out=tmp_path / "b", device="cpu", progress=False
+    )
+    for name in ("config.yaml", "model.safetensors"):
+        (tmp_path / "b" / name).unlink()
+    again = LatentCausalModel("citris").fit(
+        sequences, seed=0, budget=parts, out=tmp_path / "b", device="cpu", progress=False, resume=True
+    )
+    np.testing.assert_array_equal(again.encode(sequences.x).causal, whole.encode(sequences.x).causal)
+
+
+def test_wider_observations_have_a_decoder(sequences):
+    few = sequences.chosen(range(6))
+    wide = np.concatenate([few.x, np.tanh(few.x)], 1)
+    seen = InterventionSequences(wide, few.targets, lengths=few.lengths, z=few.z)
+    short = Budget(fit=5, reconstruct=5, batch_size=64)
+    model = LatentCausalModel("citris", dim_z=3).fit(seen, seed=0, budget=short, device="cpu", progress=False)
+    assert model.encode(wide[:10]).causal.shape == (10, 3)
+    assert model.decode(model.encode(wide[:10]).noise).shape == (10, 6)
+    assert model.evaluate(seen, dci_rows=200)["r2_diag"] is not None
+
+
+def test_truth_has_no_part_in_a_fit(model, sequences):
+    bare = InterventionSequences(sequences.x, sequences.targets, lengths=sequences.lengths)
+    again = LatentCausalModel("citris").fit(bare, seed=0, budget=FEW, device="cpu", progress=False)
+    np.testing.assert_array_equal(again.encode(sequences.x).causal, model.encode(sequences.x).causal)
+    assert again.evaluate(bare)["r2_diag"] is None
+
+
+def test_pairs_and_sequences_are_told_apart(model, sequences):
+    pairs = simulate_scaling(dim=3, n=200, seed=0)
+    with pytest.raises(ValueError, match=r"^pairs: got pairs for citris, expected InterventionSequences"):
+        LatentCausalModel("citris").fit(pairs, progress=False)
+    with pytest.raises(ValueError, match=r"^sequences: got sequences for ilcm, expected InterventionPairs"):
+        LatentCausalModel("ilcm").fit(sequences, progress=False)
+    with pytest.raises(ValueError, match=r"^validation: got sequences beside pairs"):
+        LatentCausalModel("ilcm").fit(pairs, validation=sequences, progress=False)
+    with pytest.raises(ValueError, match=r"citris, which has no intervention targets"):
+        model.infer_targets(sequences.x[:2], sequences.x[:2])
+
+
+def test_what_is_for_pairs_alone_says_so(model, sequences):
+    for refused in (model.check, model.fine_tune, model.graph_posterior):
+        with pytest.raises(ValueError, match=r"^pairs: got InterventionSequences for citris, expected pairs"):
+            refused(sequences)
+    with pytest.raises(ValueError, match=r"^pairs: got InterventionPairs for citris"):
+        model.evaluate(sequences.transitions())
+
+
+def test_a_variable_that_was_never_a_target_is_refused(sequences):
+    targets = np.array(sequences.targets)
+    targets[:, 1] = 0
+    with pytest.raises(ValueError, match=r"^targets: got no intervention on variable 2"):
+        LatentCausalModel("citris").fit(
+            InterventionSequences(sequences.x, targets, lengths=sequences.lengths), progress=False
+        )
+
+
+def test_too_few_latents_are_refused(sequences):
+    with pytest.raises(ValueError, match=r"^dim_z: got 2, expected at least 3"):
+        LatentCausalModel("citris", dim_z=2).fit(sequences, progress=False)
+
+
+def test_images_are_encoded_by_networks_of_their_own(tmp_path):
+    system = VoronoiSystem(2, seed=0, mixing="linear", size=8)
+    seen = system.sample(600, episodes=6)
+    few = Budget(fit=3, reconstruct=3, batch_size=16)
+    how = {"seed": 0, "budget": few, "device": "cpu", "progress": False}
+    model = LatentCausalModel("citris", dim_z=2).fit(seen, out=tmp_path / "a", **how)
+    found = model.encode(seen.x[:20])
+    assert found.causal.shape == (20, 2)
+    assert (found.noise_sd > 0).all()
+    assert model.decode(found.noise).shape == (20, 3, 8, 8)
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.encode(seen.x[:20]).causal, found.causal)
+    with pytest.raises(ValueError, match=r"^dim_z: got none for images"):
+        LatentCausalModel("citris").fit(seen, **how)
+    grey = np.arange(60, dtype=np.uint8)[:, None, None, None]
+    tall = InterventionSequences(np.broadcast_to(grey, (60, 3, 8, 16)), np.ones((59, 2)))
+    with pytest.raises(ValueError, match=r"^x: got frames of shape \(3, 8, 16\)"):
+        LatentCausalModel("citris", dim_z=2).fit(tall, **how)
