@@ -7,7 +7,7 @@ from PIL import Image
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
 
-TINY = ["--budget.fit", "10", "--budget.refine", "5", "--budget.solutions", "5", "--budget.code", "40"]
+TINY = ["--budget.fit", "10", "--budget.refine", "5", "--budget.solutions", "5", "--budget.code", "80"]
 TRAIN = ["train", "set/train", "--dim-z", "4", "--device", "cpu", "--threads", "1", *TINY]
 SETS = ["--n", "600", "--n-val", "0", "--n-test", "60", "--size", "16", "--processes", "1", "--seed", "0"]
 
