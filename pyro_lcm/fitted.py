@@ -276,6 +276,8 @@ class FittedModel:
         """Pairs from the generative program, with the latents that made them."""
         if n < 1:
             raise ValueError(f"n: got {n}, expected at least 1")
+        if self.temporal:
+            raise ValueError("sample: got a model of sequences, expected one of pairs")
         known = None if targets is None else torch.as_tensor(np.asarray(targets), device=self.device)
         if known is not None and (known.shape != (n,) or known.is_floating_point()):
             raise ValueError(f"targets: got shape {tuple(known.shape)}, {known.dtype}, expected ({n},) integers")

@@ -83,21 +83,24 @@ def hold_out_ends(
     """Hold out the end of each episode, or check sequences that were held out.
 
     Raises:
-        ValueError: if there are too few steps, no target among them for some variable, or the two do not fit.
+        ValueError: if there are too few steps, a variable that is set at none of them or at all, or the two do not fit.
     """
     if len(sequences) < MIN_PAIRS:
         raise ValueError(f"sequences: got {len(sequences)} steps, expected at least {MIN_PAIRS}")
-    untouched = [str(k + 1) for k, hits in enumerate(sequences.targets.sum(0)) if hits == 0]
-    if untouched:
-        raise ValueError(f"targets: got no intervention on variable {untouched[0]}, expected some on each")
     if isinstance(validation, InterventionSequences):
         if (validation.observation_shape, validation.dim) != (sequences.observation_shape, sequences.dim):
             raise ValueError(
                 f"validation: got frames of shape {validation.observation_shape} and {validation.dim} variables,"
                 f" expected {sequences.observation_shape} and {sequences.dim}"
             )
-        return sequences, validation
-    return sequences.split(1 - validation)
+        training, held_out = sequences, validation
+    else:
+        training, held_out = sequences.split(1 - validation)
+    for number, share in enumerate(training.targets.mean(0), 1):
+        if not 0 < share < 1:
+            how = "at every step" if share else "at no step"
+            raise ValueError(f"targets: got variable {number} set {how} to train on, expected at some steps")
+    return training, held_out
 
 
 def choose_architecture(spec: ModelSpec, choice: ModelChoice, shape: tuple[int, ...], variables: int) -> Architecture:

@@ -34,6 +34,11 @@ def graph_of(model: Any) -> Tensor | None:
     return _part(model, "adjacency", Tensor)
 
 
+def target_prior_of(model: Any) -> Tensor | None:
+    """The probabilities of targets, ``model.target_prior``, (d + 1,), none first; None where it has none to be set."""
+    return _part(model, "target_prior", Tensor)
+
+
 def sets_of(model: Any) -> Tensor | None:
     """The sets of targets that can occur, (K, d) bool; None for a model of single targets."""
     return _part(model, "subsets", Tensor)

@@ -62,12 +62,15 @@ def simulate_voronoi(
     if sizes.get("test"):
         files["independent"] = out / "independent.npz"
     refuse_existing(list(files.values()), overwrite)
+    frames = {}
     with progress_bar(len(files), "simulating", "file") as bar:
         for number, (name, path) in enumerate(files.items()):
             if name == "independent":
-                system.independent(sizes["test"], seed=number).save(path)
+                made = system.independent(sizes["test"], seed=number)
             else:
-                system.sample(sizes[name], episodes=options.episodes, seed=number).save(path)
+                made = system.sample(sizes[name], episodes=options.episodes, seed=number)
+            made.save(path)
+            frames[name] = len(made.x)
             bar.update()
     temporal, adjacency = system.graphs
     say(
@@ -75,7 +78,7 @@ def simulate_voronoi(
         f" frame, {system.mixing} mixing"
     )
     for name, path in files.items():
-        frames = sizes["test" if name == "independent" else name]
-        say(f"wrote {path}: {frames} frames{', independent variables, to score on' if name == 'independent' else ''}")
+        what = ", independent variables, to score on" if name == "independent" else ""
+        say(f"wrote {path}: {frames[name]} frames{what}")
     say(f"next: pyro-lcm train {files['train']} --model citris --out runs/a")
     return 0

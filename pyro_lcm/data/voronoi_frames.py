@@ -69,6 +69,6 @@ def render_voronoi(x: ArrayLike, *, size: int = 32, seed: int = 0) -> NDArray[np
         hue = (np.tanh(values[start : start + _ROWS] / 2) * _RANGE + 1) / 2
         colours = hsv_to_rgb(np.stack([hue, np.ones_like(hue), np.ones_like(hue)], -1))
         colours = np.concatenate([colours, np.zeros_like(colours[:, :1])], 1)  # black at index -1
-        painted = np.rint(255 * colours[:, cells]).astype(np.uint8)
+        painted = np.rint(255 * colours).astype(np.uint8)[:, cells]
         images[start : start + _ROWS] = np.moveaxis(painted, -1, 1)
     return images

@@ -142,12 +142,18 @@ class GraphData:
             if table.targets is None and labels is None:
                 raise ValueError(f"interventions: got {interventions}, expected targets or regimes along with it")
             if labels is None:
-                labels = np.unique(np.asarray(table.targets), axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+                sets = np.asarray(table.targets)
+                if unknown is not None:  # a row of an unknown target is not one without
+                    sets = np.column_stack([sets, unknown])
+                labels = np.unique(sets, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
             if interventions == "unknown":
                 untouched = np.ones(len(labels), bool) if table.targets is None else ~table.targets.any(axis=1)
+                if unknown is not None:
+                    untouched &= ~unknown
                 if not untouched.any():
                     raise ValueError("interventions: got no row without a target, expected some to compare with")
-                unknown = labels != labels[int(untouched.argmax())]
+                changed = labels != labels[int(untouched.argmax())]
+                unknown = changed if unknown is None else changed | unknown
         data = cls(
             table.values,
             targets=table.targets,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_lcm.causal.abilities import as_perfect, solution_of
+from pyro_lcm.causal.abilities import as_perfect, solution_of, target_prior_of
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.subsets import single_target
 from pyro_lcm.causal.targets import target_distribution
@@ -105,9 +105,10 @@ def set_target_prior(model: Any, guide: Any, difference: Tensor, known: Tensor |
         difference: (pairs, d) of the encoder's means.
         known: known targets, -1 for unknown; None if none is.
     """
-    prior = getattr(model, "target_prior", None)
-    sets = isinstance(guide.target_encoder, SetEncoder)
-    if prior is None or sets or not fit_prior(guide.target_encoder, difference, known):
+    prior, encoder = target_prior_of(model), guide.target_encoder
+    if prior is None or not isinstance(encoder, TargetEncoder) or isinstance(encoder, SetEncoder):
+        return False
+    if not fit_prior(encoder, difference, known):
         return False
     prior.copy_(guide.target_encoder.prior().to(prior))
     return True

@@ -94,13 +94,19 @@ def test_what_is_for_pairs_alone_says_so(model, sequences):
         model.evaluate(sequences.transitions())
 
 
-def test_a_variable_that_was_never_a_target_is_refused(sequences):
+@pytest.mark.parametrize(("value", "how"), [(0, "no"), (1, "every")])
+def test_a_variable_that_was_never_or_always_a_target_is_refused(sequences, value, how):
     targets = np.array(sequences.targets)
-    targets[:, 1] = 0
-    with pytest.raises(ValueError, match=r"^targets: got no intervention on variable 2"):
+    targets[:, 1] = value
+    with pytest.raises(ValueError, match=rf"^targets: got variable 2 set at {how} step to train on"):
         LatentCausalModel("citris").fit(
             InterventionSequences(sequences.x, targets, lengths=sequences.lengths), progress=False
         )
+
+
+def test_pairs_are_not_drawn_from_a_model_of_sequences(model):
+    with pytest.raises(ValueError, match=r"^sample: got a model of sequences"):
+        model.sample(3)
 
 
 def test_too_few_latents_are_refused(sequences):
@@ -123,6 +129,6 @@ def test_images_are_encoded_by_networks_of_their_own(tmp_path):
     with pytest.raises(ValueError, match=r"^dim_z: got none for images"):
         LatentCausalModel("citris").fit(seen, **how)
     grey = np.arange(60, dtype=np.uint8)[:, None, None, None]
-    tall = InterventionSequences(np.broadcast_to(grey, (60, 3, 8, 16)), np.ones((59, 2)))
+    tall = InterventionSequences(np.broadcast_to(grey, (60, 3, 8, 16)), np.arange(118).reshape(59, 2) // 2 % 2)
     with pytest.raises(ValueError, match=r"^x: got frames of shape \(3, 8, 16\)"):
         LatentCausalModel("citris", dim_z=2).fit(tall, **how)

@@ -74,6 +74,11 @@ def test_conditions_of_a_file(tmp_path):
     assert read["unknown"].unknown.tolist() == (condition != "calm").tolist()
     alone = GraphData.from_csv(tmp_path / "t.csv", targets="hit", drop=["condition"], interventions="unknown")
     assert alone.unknown.tolist() == (condition == "dam").tolist()
+    told = table.assign(hit=np.where(condition == "flood", "?", table["hit"]))
+    told.to_csv(tmp_path / "told.csv", index=False)
+    for options in ({"drop": ["condition"]}, {"regimes": "condition"}):
+        both = GraphData.from_csv(tmp_path / "told.csv", targets="hit", interventions="unknown", **options)
+        assert both.unknown.tolist() == (condition != "calm").tolist()
     with pytest.raises(ValueError, match="interventions: got soft, expected targets or regimes"):
         GraphData.from_csv(tmp_path / "t.csv", drop=["hit", "condition"], interventions="soft")
     with pytest.raises(ValueError, match="interventions: got 'hard'"):
