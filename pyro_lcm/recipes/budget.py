@@ -11,7 +11,7 @@ class Budget:
 
     Args:
         fit: of the ELBO that finds noise encodings where mixing or mechanisms are not linear; as ``unmix`` if None, and
-            if that is None too 700 and 225 for each variable.
+            if that is None too 700 and 225 for each variable, of sequences 2,000 and 600 for each latent.
         reconstruct: of the autoencoder, for x wider than the number of variables.
         refine: of the ELBO where closed forms or a decoder come before it.
         unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.

@@ -183,7 +183,7 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
     """The recipe, for :class:`ClassifiedSequences`.
 
     Args:
-        budget: steps; ``fit``, by default 2,000 and 600 for each latent, ``reconstruct`` and ``refine``.
+        budget: steps; ``fit``, by default 2,000 and 600 for each latent, and ``reconstruct``.
         dim: number of latents.
         invertible: whether the encoder is a flow, so that there is no decoder to learn.
 
@@ -191,7 +191,7 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
         The phases.
     """
     b = Budget() if budget is None else budget
-    given = b.fit if b.unmix is None else b.unmix
+    given = b.unmix if b.fit is None else b.fit
     steps = 2000 + 600 * dim if given is None else given
     how: dict[str, Any] = {"gradient_clip": 10.0, "keep": "best"}
     phases = []
