@@ -8,7 +8,7 @@ from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.evaluation.groups import GroupScores, group_scores, temporal_shd
 from pyro_lcm.fitted import FittedModel
 
-__all__ = ["evaluate_sequences", "scores_of_groups"]
+__all__ = ["evaluate_sequences", "sequence_scores"]
 
 
 def evaluate_sequences(
@@ -31,25 +31,31 @@ def evaluate_sequences(
     Raises:
         ValueError: if the model is of pairs, or has another number of variables.
     """
+    return sequence_scores(fitted, sequences, rows=rows, seed=seed)[0]
+
+
+def sequence_scores(
+    fitted: FittedModel, sequences: InterventionSequences, *, rows: int = 10_000, seed: int = 0
+) -> tuple[dict[str, float | None], GroupScores | None]:
+    """The scores of :func:`evaluate_sequences`, and the matrices they are of, None without truth; same arguments."""
     if not fitted.temporal:
         raise ValueError(f"sequences: got sequences for {fitted.name}, expected pairs")
     if sequences.dim != fitted.model.variables:
         raise ValueError(f"targets: got {sequences.dim} variables, expected {fitted.model.variables} as in the fit")
     names = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep")
     scores: dict[str, float | None] = dict.fromkeys((*names, "temporal_shd"))
+    groups = None
     if sequences.z is not None:
-        groups = scores_of_groups(fitted, sequences, rows=rows, seed=seed)
+        groups = _scores_of_groups(fitted, sequences, rows=rows, seed=seed)
         scores |= {name: float(getattr(groups, name)) for name in names}
     if sequences.temporal_adjacency is not None:
         found = fitted.model.temporal_adjacency.cpu().numpy()
         scores["temporal_shd"] = float(temporal_shd(found, sequences.temporal_adjacency))
-    return scores | {"elbo": fitted.elbo(sequences.transitions(), hypotheses=1)}
+    return scores | {"elbo": fitted.elbo(sequences.transitions(), hypotheses=1)}, groups
 
 
-def scores_of_groups(
-    fitted: FittedModel, sequences: InterventionSequences, *, rows: int = 10_000, seed: int = 0
-) -> GroupScores:
-    """R2 and Spearman matrices of the latents of each variable; arguments as above, ``z`` has to be there."""
+def _scores_of_groups(fitted: FittedModel, sequences: InterventionSequences, *, rows: int, seed: int) -> GroupScores:
+    """R2 and Spearman matrices of the latents of each variable; ``z`` has to be there."""
     assert sequences.z is not None
     assert sequences.variables is not None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(sequences.x))[:rows])

@@ -18,7 +18,7 @@ from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.sequence_assessment import evaluate_sequences, scores_of_groups
+from pyro_lcm.sequence_assessment import sequence_scores
 from pyro_lcm.sequence_fitting import hold_out_ends
 from pyro_lcm.text_files import write_json
 from pyro_lcm.training.processes import is_first_process
@@ -118,11 +118,9 @@ def evaluate_run(
     """
     sequences = load_sequences(data, mmap=mmap, layout=layout)
     with named(data), busy("scoring"):
-        scores = evaluate_sequences(model.fitted, sequences, rows=rows, seed=seed)
+        scores, matrix = sequence_scores(model.fitted, sequences, rows=rows, seed=seed)
         kept: dict[str, object] = {**scores, "assignment": model.model.assignment.tolist(), "steps": len(sequences)}
-        matrix = None
-        if sequences.z is not None:
-            matrix = scores_of_groups(model.fitted, sequences, rows=rows, seed=seed)
+        if matrix is not None:
             kept |= {"r2": matrix.r2.tolist(), "spearman": matrix.spearman.tolist()}
         write_json(folder / "metrics.json", kept)
         training_figure(folder)

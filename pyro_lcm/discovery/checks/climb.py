@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,14 +44,30 @@ def climb(
         gains[:, child] = -np.inf
         gains[choices, child] = value[1:] - value[0]
 
+    change_edges(graph, gains, look, most_steps=most_steps, least=1e-9)
+    return graph, float(local.sum())
+
+
+def change_edges(
+    graph: BoolArray, gains: FloatArray, look: Callable[[int], None], *, most_steps: int, least: float
+) -> None:
+    """Change single edges of a graph, in place, the one that gains most first, while one gains.
+
+    Args:
+        graph: (d, d) [parent, child], acyclic.
+        gains: (d, d), of changing each edge.
+        look: brings the gains of a child up to date with the graph.
+        most_steps: changes at most.
+        least: gain that a change has to exceed.
+    """
+    d = len(graph)
     for child in range(d):
         look(child)
     for _ in range(most_steps):
         cyclic = ancestor_matrices(graph).T == 1
         possible = np.where(cyclic & ~graph, -np.inf, gains)
         parent, child = divmod(int(possible.argmax()), d)
-        if not possible[parent, child] > 1e-9:
+        if not possible[parent, child] > least:
             break
         graph[parent, child] ^= True
         look(child)
-    return graph, float(local.sum())

@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_lcm.discovery.effects import ancestor_matrices
+from pyro_lcm.discovery.checks.climb import change_edges
 from pyro_lcm.discovery.scores import BoolArray, FloatArray
 
 CLEAR = 4.0
@@ -161,29 +161,20 @@ def _climb(
     """Change single edges while BIC grows; a root gets no parents and no score of its own."""
     size = len(covariance)
     graph = graph.copy()
-    local = np.array([_bic(covariance, rows, graph[:, j], j) for j in range(size)])
-    if root is not None:
-        local[root] = -0.5 * rows
+    local = np.full(size, -0.5 * rows)
     gains = np.full((size, size), -np.inf)
 
     def look(child: int) -> None:
+        if child == root:
+            return
+        local[child] = _bic(covariance, rows, graph[:, child], child)
         for parent in range(size):
-            if parent != child and child != root:
+            if parent != child:
                 parents = graph[:, child].copy()
                 parents[parent] ^= True
                 gains[parent, child] = _bic(covariance, rows, parents, child) - local[child]
 
-    for child in range(size):
-        look(child)
-    for _ in range(most_steps):
-        cyclic = ancestor_matrices(graph).T == 1
-        possible = np.where(cyclic & ~graph, -np.inf, gains)
-        parent, child = divmod(int(possible.argmax()), size)
-        if not possible[parent, child] > 1e-6:
-            break
-        graph[parent, child] ^= True
-        local[child] += gains[parent, child]
-        look(child)
+    change_edges(graph, gains, look, most_steps=most_steps, least=1e-6)
     return graph, float(local.sum())
 
 
