@@ -25,6 +25,7 @@ from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.fine_tuning import fine_tune_pairs
+from pyro_lcm.first_process import barrier, is_first_process
 from pyro_lcm.fit_options import FitOptions
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.fitting import fit_pairs, renamed
@@ -44,7 +45,6 @@ from pyro_lcm.sequence_fitting import fit_sequences
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.training.processes import barrier, is_first_process
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ import pyro_lcm.models
 ROOMS = (
     "jobs",
     "process_state",
+    "first_process",
     "folder_lock",
     "text_files",
     "tensor_files",

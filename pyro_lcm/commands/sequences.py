@@ -17,11 +17,11 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.first_process import is_first_process
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.sequence_assessment import sequence_scores
 from pyro_lcm.sequence_fitting import hold_out_ends
 from pyro_lcm.text_files import write_json
-from pyro_lcm.training.processes import is_first_process
 from pyro_lcm.viz.run_figures import training_figure
 
 __all__ = ["evaluate_run", "load_sequences", "train_sequences"]
