@@ -79,6 +79,10 @@ class KeptFunctions:
         """(S, N), their difference between the sides of a pair."""
         return self.after - self.before
 
+    def only(self, chosen: Tensor) -> KeptFunctions:
+        """Those of the functions that are chosen, (S,) bool."""
+        return KeptFunctions(self.before[chosen], self.after[chosen], self.nats[chosen])
+
 
 def find_kept_functions(
     before: Tensor,

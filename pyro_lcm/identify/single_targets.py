@@ -21,19 +21,19 @@ arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
+from pyro_lcm.identify.disputes import settle_disputes
+from pyro_lcm.identify.found_variables import FoundVariables, squared_changes
 from pyro_lcm.identify.kept_functions import KeptFunctions
 from pyro_lcm.identify.target_groups import infer_single_targets, the_same, unchanged
 from pyro_lcm.identify.target_search import UNKNOWN, TargetSearch
-from pyro_lcm.identify.unrolling import unroll_curve
 
 __all__ = ["SingleTargets", "find_single_targets"]
 
@@ -48,15 +48,6 @@ _ENOUGH = 0.3
 _FAINT = 2.0
 """Nats below which functions of a variable are looked for once more with better targets of all. So are those that wind:
 a few wrong targets hold two places of such a variable together."""
-_SLACK = 0.3
-"""Nats by which a function may be below the best one of its variable and still count."""
-_ONE_WAY = 0.95
-"""Rank correlation from which on two functions run the same way."""
-_ALIKE = 0.15
-"""Nats by which one may be and still help to unroll a variable: those further below are of other variables as well."""
-_SLENDER = 2.0
-"""How slender a curve has to be (:class:`~pyro_lcm.identify.unrolling.Unrolled`): functions that are of other variables
-as well make a surface of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,68 +138,31 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
         if last or not missing:
             break
         target = _of_others(target, found, still)
-    same = the_same(search.before, search.after)
-    places = {number: _unrolled(found[number], seed) for number in numbers}
-    target = _inferred(target, found, places, same)
+    begun = FoundVariables(target, the_same(search.before, search.after), seed, {}, {})
+    variables = begun.with_functions(found)
     for _ in range(_ROUNDS - 1):
-        nats = _nats(found)
-        again = [number for number in numbers if nats[number] < _FAINT or _winds(found[number])]
+        nats = variables.nats
+        again = [number for number in numbers if nats[number] < _FAINT or variables.winds(number)]
         if not again or len(numbers) == 1 or max(nats.values()) < _ENOUGH:
             break
-        found |= {number: search.functions(target, number, _FUNCTIONS, found[number]) for number in again}
-        places |= {number: _unrolled(found[number], seed) for number in again}
-        target = _inferred(target, found, places, same)
-    return _single_targets(target, places), list(_nats(found).values())
+        variables = variables.with_functions(
+            {n: search.functions(variables.target, n, _FUNCTIONS, variables.functions[n]) for n in again}
+        )
+    variables = settle_disputes(search, variables)
+    return _single_targets(variables), list(variables.nats.values())
 
 
 def _functions_of(search: TargetSearch, known: Tensor, seed: int) -> SingleTargets:
     """Functions of variables whose pairs are known, and the targets of those that are not."""
     numbers = range(1, search.dim + 1)
     found = {number: search.functions(known, number, _FUNCTIONS) for number in numbers}
-    places = {number: _unrolled(found[number], seed) for number in numbers}
-    target = torch.where(known >= 0, known, _inferred(known, found, places, the_same(search.before, search.after)))
-    return _single_targets(target, places)
+    variables = FoundVariables(known, the_same(search.before, search.after), seed, {}, {}).with_functions(found)
+    return _single_targets(replace(variables, target=torch.where(known >= 0, known, variables.target)))
 
 
-def _single_targets(target: Tensor, places: Mapping[int, NDArray[np.float64]]) -> SingleTargets:
-    sides = np.split(np.column_stack([places[number] for number in sorted(places)]).astype(np.float32), 2)
-    return SingleTargets(np.asarray(target.numpy(), dtype=np.int64), *sides)
-
-
-def _nats(found: Mapping[int, KeptFunctions]) -> dict[int, float]:
-    """Those of the best function of each variable."""
-    return {number: float(functions.nats.max()) for number, functions in found.items()}
-
-
-def _winds(found: KeptFunctions) -> bool:
-    """Whether the functions of a variable run different ways along it, so that a place is read off all of them."""
-    alike = found.nats > found.nats.max() - _ALIKE
-    ranks = rankdata(found.before[alike].numpy(), axis=1)
-    return bool(np.abs(np.atleast_2d(np.corrcoef(ranks))).min() < _ONE_WAY)
-
-
-def _inferred(
-    target: Tensor, found: Mapping[int, KeptFunctions], places: Mapping[int, NDArray[np.float64]], still: Tensor | None
-) -> Tensor:
-    """Targets (N,) by functions of all d variables, and how far pairs move along each where noise hides nothing."""
-    if len(found) == 1:
-        return target.clamp(min=0)
-    numbers = sorted(found)
-    changes = _changes([found[number] for number in numbers])
-    target = infer_single_targets(changes, target)
-    if still is not None:
-        before, after = np.split(np.stack([places[number] for number in numbers]), 2, axis=1)
-        moved = torch.from_numpy(after - before).square().unsqueeze(1).to(changes)
-        for _ in range(2):  # the first time with tolerances by targets that are not as good
-            target = infer_single_targets(torch.cat([changes, moved], 1), target, still)
-    return target
-
-
-def _changes(found: Sequence[KeptFunctions]) -> Tensor:
-    """Squared changes (d, r, N) of r functions of each of d variables; NaN where one has fewer that count."""
-    rows = [of_one.change[of_one.nats >= of_one.nats.max() - _SLACK].square() for of_one in found]
-    most = max(len(row) for row in rows)
-    return torch.stack([torch.cat([row, row.new_full((most - len(row), row.shape[1]), torch.nan)]) for row in rows])
+def _single_targets(variables: FoundVariables) -> SingleTargets:
+    sides = (side.T.astype(np.float32) for side in variables.sides)
+    return SingleTargets(np.asarray(variables.target.numpy(), dtype=np.int64), *sides)
 
 
 def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], still: Tensor | None) -> Tensor:
@@ -219,18 +173,6 @@ def _of_others(target: Tensor, found: Mapping[int, KeptFunctions], still: Tensor
         place = torch.zeros(int(target.max()) + 1, dtype=target.dtype)
         place[others] = torch.arange(1, len(others) + 1)
         so_far = torch.where(target < 0, target, place[target.clamp(min=0)])
-        inferred = infer_single_targets(_changes([found[number] for number in others]), so_far)
+        inferred = infer_single_targets(squared_changes([found[number] for number in others]), so_far)
         given = torch.tensor([UNKNOWN, *others])[inferred]
     return given if still is None else torch.where(still, 0, given)
-
-
-def _unrolled(found: KeptFunctions, seed: int) -> NDArray[np.float64]:
-    """A function (2 N,) that never turns, of several of one variable, on both sides of pairs."""
-    functions, nats = torch.cat([found.before, found.after], 1).numpy(), found.nats.numpy()
-    order = np.argsort(-nats)
-    alike = int((nats > nats.max() - _ALIKE).sum())
-    for count in range(alike, 0, -1):
-        best = unroll_curve(functions[order[:count]].T, seed=seed)
-        if best.slender >= _SLENDER:
-            break
-    return best.place

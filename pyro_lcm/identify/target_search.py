@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -109,15 +110,34 @@ class TargetSearch:
             starts: how many functions.
             so_far: functions that were found of it by other targets; they are kept, and judged by these.
         """
-        weights = torch.ones(starts, self.dim + 2, dtype=self.before.dtype)
-        weights[:, [number, self.dim + 1]] = 0
-        group = torch.where(target < 0, self.dim + 1, target)
-        found = self._search(group, weights, _FLOOR, _CLEAR, together=True)
+        group, weights = self._others(target, number)
+        found = self._search(group, weights.repeat(starts, 1), _FLOOR, _CLEAR, together=True)
         if so_far is None:
             return found
+        earlier = self.judged(target, number, so_far)
+        return KeptFunctions(
+            torch.cat([found.before, earlier.before]),
+            torch.cat([found.after, earlier.after]),
+            torch.cat([found.nats, earlier.nats]),
+        )
+
+    def judged(self, target: Tensor, number: int, found: KeptFunctions) -> KeptFunctions:
+        """The same functions of one variable, with what they are worth by other targets.
+
+        Args:
+            target: (N,) as :meth:`functions` takes it.
+            number: of the variable.
+            found: its functions.
+        """
+        group, weights = self._others(target, number)
         floor = torch.full((self.dim + 2,), _FLOOR, dtype=self.before.dtype)
-        nats = torch.cat([found.nats, nats_of(so_far.before, so_far.after, group, weights[:1], floor)])
-        return KeptFunctions(torch.cat([found.before, so_far.before]), torch.cat([found.after, so_far.after]), nats)
+        return replace(found, nats=nats_of(found.before, found.after, group, weights[None], floor))
+
+    def _others(self, target: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Groups (N,) of all pairs, and weights (d + 2,) of those that functions of one variable have to keep."""
+        weights = torch.ones(self.dim + 2, dtype=self.before.dtype)
+        weights[[number, self.dim + 1]] = 0
+        return torch.where(target < 0, self.dim + 1, target), weights
 
     def _next(self, target: Tensor, left: int) -> tuple[Tensor, Tensor]:
         """Which pairs (N,) are surely those of one more variable of several that are left, and which perhaps."""

@@ -179,7 +179,7 @@ def draw_chains(
             made = None
             if posterior is not None:
                 made = posterior.draw(rng if "parameters" in origins else None, graph)
-                graph = None if posterior.follows_graphs else graph
+                graph = None
             drawn.append(_in_units(scm, made, noise[draw], weight[draw], graph, permutation, offset, slope))
         yield drawn
 
@@ -211,11 +211,7 @@ def _in_units(
 
 
 def are_intervals(source: Source, options: Uncertainty) -> bool:
-    """Whether the spread of draws is an interval: mechanisms are known, or linear and drawn by pairs.
-
-    Draws of networks hold their last layers alone, not how far the encoder and the layers below are off: of nine
-    effects of four nonlinear systems their 90 % intervals held five.
-    """
+    """Whether the spread of draws is an interval: mechanisms are known, or linear and drawn by pairs."""
     if isinstance(source, StructuralModel):
         return True
     return options.pairs is not None and all(fit.fitted.linear for fit in (source, *options.fits))
@@ -223,13 +219,13 @@ def are_intervals(source: Source, options: Uncertainty) -> bool:
 
 def varied(source: Source, options: Uncertainty) -> tuple[Origin, ...]:
     """What the draws vary in."""
-    drawn = not isinstance(source, StructuralModel) and options.pairs is not None
+    drawn = not isinstance(source, StructuralModel) and source.fitted.linear and options.pairs is not None
     there = {"graph": options.posterior is not None, "parameters": drawn, "sampling": True}
     return tuple(name for name in ORIGINS if there[name])
 
 
 def _parameters(fit: Source, options: Uncertainty) -> ParameterPosterior | None:
-    if options.pairs is None or isinstance(fit, StructuralModel):
+    if options.pairs is None or isinstance(fit, StructuralModel) or not fit.fitted.linear:
         return None
     return ParameterPosterior(fit, options.pairs)
 

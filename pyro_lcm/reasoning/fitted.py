@@ -19,7 +19,6 @@ from torch.distributions import Distribution, Transform
 
 from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
-from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
@@ -70,7 +69,6 @@ class FittedStructure(StructuralModel):
         self._standardizer = _frozen(fitted.standardizer).to(fitted.device, fitted.dtype)
         self._explicit = solution is None
         self._solution: Any = None if solution is None else self._model.solution
-        self._seen: tuple[Tensor, Tensor] | None = None
         self._zero = torch.zeros((), dtype=fitted.dtype, device=fitted.device)
 
     @property
@@ -99,22 +97,6 @@ class FittedStructure(StructuralModel):
         spline: Transform = solution.spline(torch.tensor(variable, device=self.zero.device))
         return spline
 
-    def with_solution(self, solution: SolutionFunctions, seen: tuple[Tensor, Tensor] | None = None) -> FittedStructure:
-        """The same structure with other solution functions, which follow a causal order too.
-
-        Args:
-            solution: of as many variables, without gradients; not copied.
-            seen: least and largest values of x, each of its shape, to which what is decoded is cut.
-
-        Raises:
-            ValueError: if their context has a cycle.
-        """
-        other = copy.copy(self)
-        StructuralModel.__init__(other, self.names, solution.context.cpu().numpy() != 0)
-        other._solution = solution
-        other._seen = seen
-        return other
-
     def decode(self, world: World) -> Tensor:
         """See the base class."""
         rows = world.noise.reshape(-1, self.dim)
@@ -122,10 +104,7 @@ class FittedStructure(StructuralModel):
         means = (self._model.x_dist(part).mean for part in rows.split(_ROWS))
         # In the number format of the data: an offset that is large against the spread leaves few digits of float32.
         parts = [self._standardizer.inverse(mean.double() if double else mean) for mean in means]
-        x = torch.cat(parts)
-        if self._seen is not None:
-            x = torch.minimum(torch.maximum(x, self._seen[0].to(x)), self._seen[1].to(x))
-        return x.view(*world.noise.shape[:-1], *x.shape[1:])
+        return torch.cat(parts).view(*world.noise.shape[:-1], *parts[0].shape[1:])
 
     def posterior(self, x: ArrayLike) -> tuple[Tensor, Tensor]:
         """See the base class."""
