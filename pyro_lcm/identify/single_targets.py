@@ -32,6 +32,7 @@ from torch import Tensor
 from pyro_lcm.identify.disputes import settle_disputes
 from pyro_lcm.identify.found_variables import FoundVariables, squared_changes
 from pyro_lcm.identify.kept_functions import KeptFunctions
+from pyro_lcm.identify.merged_groups import split_group
 from pyro_lcm.identify.target_groups import infer_single_targets, the_same, unchanged
 from pyro_lcm.identify.target_search import UNKNOWN, TargetSearch
 
@@ -138,6 +139,13 @@ def _find(search: TargetSearch, still: Tensor | None, seed: int) -> tuple[Single
         if last or not missing:
             break
         target = _of_others(target, found, still)
+        for number in sorted(found, key=lambda n: -int((target == n).sum())):
+            if (
+                len(missing) > (still is not None)
+                and (parted := split_group(search, target, number, missing[0])) is not None
+            ):
+                target, second, missing = parted, missing[0], missing[1:]
+                found |= {part: search.functions(target, part, _FUNCTIONS) for part in (number, second)}
     begun = FoundVariables(target, the_same(search.before, search.after), seed, {}, {})
     variables = begun.with_functions(found)
     for _ in range(_ROUNDS - 1):

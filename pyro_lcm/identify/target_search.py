@@ -22,7 +22,7 @@ from torch import Tensor
 from pyro_lcm.identify.kept_functions import KeptFunctions, find_kept_functions, nats_of
 from pyro_lcm.identify.target_groups import two_groups
 
-__all__ = ["UNKNOWN", "UNSURE", "TargetSearch"]
+__all__ = ["UNKNOWN", "UNSURE", "WORTH", "TargetSearch", "mark_changed"]
 
 UNKNOWN, UNSURE = -1, -2
 """Pairs that are in no group, but some variable's that is still to be found, or in none meanwhile."""
@@ -42,7 +42,7 @@ _COST = 0.8
 """Nats that each variable costs which a function depends on and whose pairs are in no group."""
 _FLOOR = 0.01
 """What a pair of a group that is known counts as at least."""
-_WORTH = 1.0
+WORTH = 1.0
 """Nats from which on one more variable has been found; a function of one alone has about 2.5 less its cost."""
 _CLEAR = 1.5
 """The same where all groups are known."""
@@ -92,12 +92,11 @@ class TargetSearch:
             if unknown < 20 * self.dim:
                 failed += missing[position : len(missing) - apart]
                 break
-            sure, perhaps = self._next(target, left)
-            if int(sure.sum()) < _LEAST * unknown / left:
+            given = mark_changed(target, UNKNOWN, self.next_function(target, left), number)
+            if int((given == number).sum()) < _LEAST * unknown / left:
                 failed.append(number)
                 continue
-            target[perhaps] = UNSURE
-            target[sure] = number
+            target = given
         target[target == UNKNOWN] = missing[-1] if apart else 0
         return target, [*failed, missing[-1]] if failed and apart else failed
 
@@ -139,21 +138,25 @@ class TargetSearch:
         weights[[number, self.dim + 1]] = 0
         return torch.where(target < 0, self.dim + 1, target), weights
 
-    def _next(self, target: Tensor, left: int) -> tuple[Tensor, Tensor]:
-        """Which pairs (N,) are surely those of one more variable of several that are left, and which perhaps."""
+    def next_function(self, target: Tensor, left: int) -> KeptFunctions:
+        """One function of one more variable of several that are left.
+
+        Args:
+            target: (N,) 0 for none, 1 to d for a group, ``UNKNOWN`` for those of variables that are left, ``UNSURE``.
+            left: how many variables these are.
+        """
         unknown = target == UNKNOWN
         weights = torch.ones(_STARTS, self.dim + 3, dtype=self.before.dtype)
         weights[:, [0, self.dim + 2]] = 0
         group = torch.where(unknown, self.dim + 1, torch.where(target == UNSURE, self.dim + 2, target))
-        found = self._search(group, weights, math.exp(-_COST * (left + 1)), _WORTH)
-        size = found.change.abs()
-        changed = (size > _CHANGED) & unknown
+        found = self._search(group, weights, math.exp(-_COST * (left + 1)), WORTH)
+        changed = (found.change.abs() > _CHANGED) & unknown
         best, chosen = -np.inf, int(found.nats.argmax())
         for start in (found.nats > found.nats.max() - _SLACK).nonzero()[:, 0].tolist():
             _, apart = two_groups((found.change[start, unknown].square() + 1e-6).log().numpy())
             if apart > best and int(changed[start].sum()) > _LEAST * int(unknown.sum()) / left:
                 best, chosen = apart, start
-        return changed[chosen] & (size[chosen] > _SURELY), changed[chosen]
+        return found.only(torch.arange(len(found.nats)) == chosen)
 
     def _search(
         self, group: Tensor, weights: Tensor, floor_of_unknown: float, enough: float, *, together: bool = False
@@ -179,3 +182,17 @@ class TargetSearch:
             if not known or float(found.nats.max()) > enough:
                 break
         return found
+
+
+def mark_changed(target: Tensor, among: int, function: KeptFunctions, number: int) -> Tensor:
+    """Targets (N,) after those pairs of one group that surely change a function went to another, and those that may.
+
+    Args:
+        target: (N,) groups.
+        among: the group whose pairs are looked at.
+        function: one function.
+        number: of the group that they go to; those of which it is not clear get ``UNSURE``.
+    """
+    size, members = function.change[0].abs(), target == among
+    marked = torch.where(members & (size > _CHANGED), UNSURE, target)
+    return torch.where(members & (size > _SURELY), number, marked)
