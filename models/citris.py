@@ -123,6 +123,17 @@ class CITRIS(PyroModule):
         observed: Tensor = pyro.sample("x", self.x_dist(causal.T), obs=x)
         return causal, observed
 
+    def step(self, before: Tensor, noise: Tensor, fixed: Tensor) -> Tensor:
+        """The next latents, (rows, M), given those of the frame before, with the assignment that was found.
+
+        Args:
+            before: (rows, M).
+            noise: (rows, M) standard normal.
+            fixed: (rows, M) what latents are set to, nan for those that are not.
+        """
+        moved = self.transitions(before.T, self.assignment.unsqueeze(1), self._known(None, len(before)))
+        return torch.where(fixed.isnan(), moved.loc.T + moved.scale.T * noise, fixed)
+
     def start(self) -> Normal:
         """p(z_0) of a latent."""
         return Normal(self.zero, torch.ones_like(self.zero))

@@ -98,6 +98,16 @@ class ICITRIS(PyroModule):
                 seen_after = pyro.sample("x", self.x_dist(causal), obs=x_after)
         return seen, seen_after
 
+    def step(self, before: Tensor, noise: Tensor, fixed: Tensor) -> Tensor:
+        """The next latents, (rows, K), given those of the frame before, in the graph that was found.
+
+        Args:
+            before: (rows, K).
+            noise: (rows, K) standard normal.
+            fixed: (rows, K) what latents are set to, nan for those that are not.
+        """
+        return self.transitions(before, torch.zeros_like(before), self.adjacency).given_noise(noise, fixed)
+
     def x_dist(self, causal: Tensor) -> TorchDistribution:
         """p(x | z) for latents (..., K)."""
         return observation(self.decoder(causal), causal)

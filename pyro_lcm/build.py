@@ -47,6 +47,8 @@ DRAWS = 16
 """Graphs in a step of an explicit model: all 543 DAGs of four variables take twenty times as long."""
 FEW_DRAWS = 6
 """Of a model of sequences, whose targets are known: an order that is wrong costs much in each of its many steps."""
+ORDER_GAIN = 5.0
+"""Of the same: the order has to be there when latents grow to it."""
 
 
 def ilcm(a: Architecture) -> Programs:
@@ -124,7 +126,7 @@ def citris(a: Architecture) -> Programs:
 def icitris(a: Architecture) -> Programs:
     """The model of sequences with known targets and effects within a frame."""
     encoder, decoder = _frames(a)
-    prior, posterior = graphs(a, draws=FEW_DRAWS)
+    prior, posterior = graphs(a, draws=FEW_DRAWS, gain=ORDER_GAIN)
     how: dict[str, Any] = {"min_scale": a.min_scale, "activation": a.activation}
     model = ICITRIS(a.dim_z, decoder, prior, SimultaneousTransitions(a.dim_z, a.solution_hidden, **how))
     return model, ICITRISGuide(a.dim_z, encoder, posterior)
@@ -179,12 +181,12 @@ def mechanisms(a: Architecture) -> Mechanisms:
     return Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
 
 
-def graphs(a: Architecture, *, draws: int = DRAWS) -> tuple[nn.Module, nn.Module]:
+def graphs(a: Architecture, *, draws: int = DRAWS, gain: float = 1.0) -> tuple[nn.Module, nn.Module]:
     """Prior and posterior of an explicit model's graph."""
     dim, penalty = a.dim_z, a.edge_penalty
     if a.graph == "order":
         return FixedOrder(dim), FixedOrder(dim)
     if a.graph == "permutations":
-        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim, draws=draws)
+        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim, draws=draws, gain=gain)
     logits = EdgeOrderLogits if a.graph == "edges" else TableLogits
     return TablePrior(dim, penalty=penalty), logits(dim, draws=draws)

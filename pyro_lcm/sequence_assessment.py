@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pyro_lcm.causal.abilities import graph_of
 from pyro_lcm.data.sequences import InterventionSequences
+from pyro_lcm.evaluation.graphs import compare_graphs
 from pyro_lcm.evaluation.groups import GroupScores, group_scores, temporal_shd
 from pyro_lcm.fitted import FittedModel
 
@@ -25,8 +27,9 @@ def evaluate_sequences(
 
     Returns:
         ``r2_diag``, ``r2_sep``, ``spearman_diag``, ``spearman_sep`` (:mod:`pyro_lcm.evaluation.groups`);
-        ``temporal_shd``, edges that are in one of the two graphs from one frame to the next; and ``elbo``, of a step
-        given the frame before.
+        ``temporal_shd``, edges that are in one of the two graphs from one frame to the next; ``shd``, the structural
+        Hamming distance of the graphs within a frame, of models that have one; and ``elbo``, of a step given the frame
+        before.
 
     Raises:
         ValueError: if the model is of pairs, or has another number of variables.
@@ -43,7 +46,7 @@ def sequence_scores(
     if sequences.dim != fitted.model.variables:
         raise ValueError(f"targets: got {sequences.dim} variables, expected {fitted.model.variables} as in the fit")
     names = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep")
-    scores: dict[str, float | None] = dict.fromkeys((*names, "temporal_shd"))
+    scores: dict[str, float | None] = dict.fromkeys((*names, "temporal_shd", "shd"))
     groups = None
     if sequences.z is not None:
         groups = _scores_of_groups(fitted, sequences, rows=rows, seed=seed)
@@ -51,6 +54,9 @@ def sequence_scores(
     if sequences.temporal_adjacency is not None:
         found = fitted.model.temporal_adjacency.cpu().numpy()
         scores["temporal_shd"] = float(temporal_shd(found, sequences.temporal_adjacency))
+    within = graph_of(fitted.model)
+    if sequences.adjacency is not None and within is not None:
+        scores["shd"] = float(compare_graphs(within.cpu().numpy(), sequences.adjacency).shd)
     return scores | {"elbo": fitted.elbo(sequences.transitions(), hypotheses=1)}, groups
 
 

@@ -114,10 +114,18 @@ class SimultaneousStep(TorchDistribution):
             raise ValueError(f"sample_shape: got {tuple(sample_shape)}, expected one draw, of one graph")
         return self.given_noise(torch.randn_like(self.before))
 
-    def given_noise(self, noise: Tensor) -> Tensor:
-        """The variables, (rows, d), of standard normal noise (rows, d), of one graph."""
+    def given_noise(self, noise: Tensor, fixed: Tensor | None = None) -> Tensor:
+        """The variables, (rows, d), of one graph.
+
+        Args:
+            noise: (rows, d) standard normal.
+            fixed: (rows, d) values that variables are set to, nan for those that are not; none are if None.
+        """
         now = torch.zeros_like(self.before)
         for i in topological_order(self.adjacency.cpu().numpy()):
             location, scale = self.transitions.coefficients(self.before, now, self.targets, self.adjacency)
-            now = torch.where(torch.arange(now.shape[-1], device=now.device) == int(i), location + scale * noise, now)
+            value = location + scale * noise
+            if fixed is not None:
+                value = torch.where(fixed.isnan(), value, fixed)
+            now = torch.where(torch.arange(now.shape[-1], device=now.device) == int(i), value, now)
         return now

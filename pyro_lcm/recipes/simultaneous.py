@@ -1,7 +1,8 @@
 """Recipe of iCITRIS: directions in closed form, the ELBO over orders within a frame, pairs turned, then the graphs.
 
-Directions in which targets act are those of total effects where variables affect each other within a frame, so latents
-begin as mixtures of variables. The order decides what they become: given the true one the ELBO leads them to the
+Directions in which targets act are those of total effects where variables affect each other within a frame; where
+interventions are perfect, what is independent of the frame before in the steps in which a variable is set is that
+variable. Either is exact for a linear mixing at most, so latents begin as mixtures of variables. The order decides what they become: given the true one the ELBO leads them to the
 variables, and given another it ends lower. So the order is learned with them, several draws of it in each step. What
 may go wrong is a pair of neighbours of the order, cause for effect, to whose order the latents have grown; so each is
 turned, trained on for a while, and kept if the ELBO of held-out steps is higher.
@@ -27,7 +28,7 @@ from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sources import DataSource
 
-__all__ = ["FindTotalEffects", "ReadGraphs", "TurnPairs", "simultaneous"]
+__all__ = ["FindSetVariables", "ReadGraphs", "TurnPairs", "simultaneous"]
 
 _EDGE_LOGIT = 2.0
 """Of all edges at the start: networks learn what they are without a parent, and an order is one of all its edges."""
@@ -36,8 +37,8 @@ _LEAST_GAIN = 0.005
 
 
 @dataclass(frozen=True)
-class FindTotalEffects:
-    """Let the encoder begin with the latents that targets act on, and the graph with every edge likely.
+class FindSetVariables:
+    """Let the encoder begin with what is set where targets act, or what they move, and the graph with every edge likely.
 
     Attributes:
         pairs: how many transitions to use at most.
@@ -47,7 +48,7 @@ class FindTotalEffects:
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> None:
         """Set the flow's last map, in encoder and decoder, and logits of edges where there are some."""
-        begin_at_directions(objective, source, seed, self.pairs)
+        begin_at_directions(objective, source, seed, self.pairs, perfect=True)
         edge = getattr(objective.guide.graphs, "edge", None)
         if edge is not None:
             edge.fill_(_EDGE_LOGIT)
@@ -209,7 +210,7 @@ def simultaneous(budget: Budget | None = None, *, dim: int = 4, invertible: bool
         settings: dict[str, Any] = {"program": AUTOENCODER, "kl_weight": 1e-3}
         phases.append(Phase("autoencoder", b.reconstruct, rate, b.batch_size, settings, **clip))
     first, last = 2 * steps // 5, steps // 10
-    phases.append(Phase("order", first, Cosine(3e-3, 1e-3), b.batch_size, start=FindTotalEffects(), **clip))
+    phases.append(Phase("order", first, Cosine(3e-3, 1e-3), b.batch_size, start=FindSetVariables(), **clip))
     turn = TurnPairs(steps // 12, batch_size=b.batch_size)
     phases.append(
         Phase(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.identify.intervened_directions import Directions, intervened_directions
 from pyro_lcm.identify.parents import choose_parents
+from pyro_lcm.identify.set_directions import set_directions
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.encodings import encode_sides, sample_pairs
 from pyro_lcm.recipes.objective import AUTOENCODER, RecipeObjective
@@ -134,7 +135,9 @@ class FindDirections:
         return {"latents_of_none": float((found.assignment == 0).sum())}
 
 
-def begin_at_directions(objective: Any, source: DataSource, seed: int, pairs: int) -> Directions:
+def begin_at_directions(
+    objective: Any, source: DataSource, seed: int, pairs: int, *, perfect: bool = False
+) -> Directions:
     """Compose the flow of encoder and decoder with :mod:`pyro_lcm.identify.intervened_directions`, and return these.
 
     Args:
@@ -142,6 +145,7 @@ def begin_at_directions(objective: Any, source: DataSource, seed: int, pairs: in
         source: of transitions.
         seed: of the choice of transitions.
         pairs: how many to use at most.
+        perfect: whether to try :mod:`pyro_lcm.identify.set_directions` first.
     """
     model, guide = objective.model, objective.guide
     batch = sample_pairs(source, pairs, seed)
@@ -150,7 +154,10 @@ def begin_at_directions(objective: Any, source: DataSource, seed: int, pairs: in
     both = np.concatenate([first, second])
     centre, root = both.mean(0), _whitening(np.cov(both.T))
     targets = batch["targets"].cpu().numpy()
-    found = intervened_directions((first - centre) @ root, (second - centre) @ root, targets)
+    sides = (first - centre) @ root, (second - centre) @ root
+    found = intervened_directions(*sides, targets)
+    if perfect and (unmixing := set_directions(*sides, targets)) is not None:
+        found = found._replace(unmixing=unmixing)
     weight = torch.as_tensor(root @ found.unmixing).to(before)
     shift = torch.as_tensor(-centre @ root @ found.unmixing).to(before)
     for flow in {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values():
