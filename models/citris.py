@@ -45,6 +45,7 @@ class CITRIS(PyroModule):
     def __init__(self, dim_z: int, variables: int, decoder: nn.Module, transitions: Transitions | None = None) -> None:
         super().__init__()
         self.dim_z, self.variables = dim_z, variables
+        self.recorded = variables
         self.decoder = decoder
         self.transitions = Transitions(dim_z) if transitions is None else transitions
         self.register_buffer("assignment_prior", torch.full((variables + 1,), 1 / (variables + 1)))

@@ -50,7 +50,7 @@ class ICITRIS(PyroModule):
         self, dim_z: int, decoder: nn.Module, graphs: nn.Module, transitions: SimultaneousTransitions | None = None
     ) -> None:
         super().__init__()
-        self.dim_z = self.variables = dim_z
+        self.dim_z = self.variables = self.recorded = dim_z
         self.decoder = decoder
         self.graphs = graphs
         self.transitions = SimultaneousTransitions(dim_z) if transitions is None else transitions

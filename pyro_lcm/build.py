@@ -21,12 +21,14 @@ from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.transitions import Transitions
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, Average
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.biscuit import BISCUITGuide
 from pyro_lcm.guides.citris import CITRISGuide
 from pyro_lcm.guides.elcm import ELCMGuide
 from pyro_lcm.guides.icitris import ICITRISGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.biscuit import BISCUIT, STATES
 from pyro_lcm.models.citris import CITRIS
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
@@ -130,6 +132,15 @@ def icitris(a: Architecture) -> Programs:
     how: dict[str, Any] = {"min_scale": a.min_scale, "activation": a.activation}
     model = ICITRIS(a.dim_z, decoder, prior, SimultaneousTransitions(a.dim_z, a.solution_hidden, **how))
     return model, ICITRISGuide(a.dim_z, encoder, posterior)
+
+
+def biscuit(a: Architecture) -> Programs:
+    """The model of sequences with known actions and unknown interactions."""
+    assert a.actions is not None
+    encoder, decoder = _frames(a)
+    how: dict[str, Any] = {"min_scale": a.min_scale, "activation": a.activation}
+    model = BISCUIT(a.dim_z, a.actions, decoder, Transitions(a.dim_z, a.solution_hidden, states=STATES, **how))
+    return model, BISCUITGuide(a.dim_z, encoder, model.interaction_dist)
 
 
 def _frames(a: Architecture) -> tuple[nn.Module, nn.Module]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from pyro_lcm.causal.abilities import graph_of
+from pyro_lcm.causal.abilities import graph_of, interactions_of
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.graph_data import GraphData
@@ -61,8 +61,11 @@ def step_rows(fitted: FittedModel, sequences: InterventionSequences, rows: int) 
     """Latents of the first steps, and which of them are of a variable that was set."""
     pairs = sequences.transitions()[:rows]
     before, after = (fitted.encode(x).causal for x in (pairs.x, pairs.x_after))
-    assignment = fitted.model.assignment.cpu().numpy()
-    hit = np.column_stack([np.zeros(len(pairs), dtype=bool), np.asarray(pairs.targets) > 0])[:, assignment]
+    targets, interactions = np.asarray(pairs.targets), interactions_of(fitted.model)
+    if interactions is None:
+        hit = np.column_stack([np.zeros(len(pairs), dtype=bool), targets > 0])[:, fitted.model.assignment.cpu().numpy()]
+    else:
+        hit = targets @ (interactions.cpu().numpy() > 0.5) > 0
     values = np.concatenate([before, after], 1).astype(np.float64)
     return GraphData(values, np.concatenate([np.zeros_like(hit), hit], 1), graph_names(fitted))
 
@@ -101,8 +104,8 @@ def sequence_graph_posterior(
     """
     if not fitted.temporal:
         raise ValueError(f"sequences: got sequences for {fitted.name}, expected pairs")
-    if sequences.dim != fitted.model.variables:
-        raise ValueError(f"targets: got {sequences.dim} variables, expected {fitted.model.variables} as in the fit")
+    if sequences.dim != fitted.model.recorded:
+        raise ValueError(f"targets: got {sequences.dim} columns, expected {fitted.model.recorded} as in the fit")
     if rows < 1:
         raise ValueError(f"rows: got {rows}, expected at least 1")
     data = step_rows(fitted, sequences, rows)

@@ -82,6 +82,8 @@ def predict_next(
     """
     if not fitted.temporal:
         raise ValueError(f"model: got {fitted.name}, expected a model of sequences")
+    if not hasattr(fitted.model, "step"):
+        raise ValueError(f"model: got {fitted.name}, whose steps need an action, expected citris or icitris")
     if draws < 10 or not 0 < level < 1:
         raise ValueError(f"draws, level: got {draws}, {level}, expected at least 10, and a number in (0, 1)")
     fixed = np.full(fitted.dim_z, np.nan)
@@ -103,8 +105,8 @@ def _factors(
     fitted: FittedModel, seen: InterventionSequences, level: float, draws: int, seed: int
 ) -> tuple[Array, Array]:
     """How many standard deviations of draws cover the share asked for, of each latent and each feature of x."""
-    if seen.dim != fitted.model.variables:
-        raise ValueError(f"seen: got {seen.dim} variables, expected {fitted.model.variables} as in the fit")
+    if seen.dim != fitted.model.recorded:
+        raise ValueError(f"seen: got {seen.dim} columns, expected {fitted.model.recorded} as in the fit")
     if len(seen) < _LEAST:
         raise ValueError(f"seen: got {len(seen)} steps, expected at least {_LEAST}")
     pairs = seen.transitions()[:2000]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
@@ -37,7 +38,9 @@ __all__ = [
     "ReadVariables",
     "SequenceObjective",
     "begin_at_directions",
+    "compose",
     "temporal",
+    "whitening",
 ]
 
 _CERTAIN = 4.0
@@ -147,27 +150,32 @@ def begin_at_directions(
         pairs: how many to use at most.
         perfect: whether to try :mod:`pyro_lcm.identify.set_directions` first.
     """
-    model, guide = objective.model, objective.guide
     batch = sample_pairs(source, pairs, seed)
-    before, after = encode_sides(guide.encoder, batch)
+    before, after = encode_sides(objective.guide.encoder, batch)
     first, second = before.double().cpu().numpy(), after.double().cpu().numpy()
     both = np.concatenate([first, second])
-    centre, root = both.mean(0), _whitening(np.cov(both.T))
+    centre, root = both.mean(0), whitening(np.cov(both.T))
     targets = batch["targets"].cpu().numpy()
     sides = (first - centre) @ root, (second - centre) @ root
     found = intervened_directions(*sides, targets)
     if perfect and (unmixing := set_directions(*sides, targets)) is not None:
         found = found._replace(unmixing=unmixing)
-    weight = torch.as_tensor(root @ found.unmixing).to(before)
-    shift = torch.as_tensor(-centre @ root @ found.unmixing).to(before)
-    for flow in {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values():
-        flow.compose(weight, shift)
-    if not guide.exact:
-        guide.encoder.set_tolerance(_TOLERANCE)  # what it was is in other units
+    compose(objective, root @ found.unmixing, -centre @ root @ found.unmixing)
     return found
 
 
-def _whitening(covariance: np.ndarray) -> np.ndarray:
+def compose(objective: Any, weight: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
+    """Follow the map of the encoder, and its inverse in the decoder, by ``e -> e W + b``."""
+    model, guide = objective.model, objective.guide
+    flows = {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values()
+    for flow in flows:
+        flow.compose(*(torch.as_tensor(part).to(flow.weight) for part in (weight, shift)))
+    if not guide.exact:
+        guide.encoder.set_tolerance(_TOLERANCE)  # what it was is in other units
+
+
+def whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix (M, M) by which rows of a covariance (M, M) get the identity for theirs."""
     variances, axes = np.linalg.eigh(np.atleast_2d(covariance))
     return axes / np.sqrt(np.maximum(variances, 1e-6 * variances[-1]))
 

@@ -199,3 +199,25 @@ def test_effects_within_a_frame_are_found(tmp_path):
     np.testing.assert_array_equal(again.adjacency(), model.adjacency())
     with pytest.raises(ValueError, match=r"^dim_z: got 2, expected at least 3"):
         LatentCausalModel("icitris", dim_z=2).fit(system.sample(600), progress=False)
+
+
+def test_variables_are_found_from_actions_alone(tmp_path):
+    system = VoronoiSystem(3, seed=0, mixing="linear", actions=4)
+    sequences = system.sample(8000)
+    assert sequences.targets.sum(1).tolist() == [1] * len(sequences)
+    how = {"seed": 0, "budget": Budget(fit=150, batch_size=256), "device": "cpu", "progress": False}
+    simple = {"flow_layers": 0, "solution_hidden": (16,)}
+    model = LatentCausalModel("biscuit", options=simple).fit(sequences, out=tmp_path / "a", **how)
+    scores = model.evaluate(system.independent(2000), dci_rows=2000)
+    assert scores["r2_diag"] > 0.95
+    assert scores["r2_sep"] < 0.05
+    assert scores["interaction_accuracy"] == 1.0
+    assert scores["temporal_shd"] <= 2
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.encode(sequences.x).causal, model.encode(sequences.x).causal)
+    edges = model.graph_posterior(sequences, rows=300, draws=20, chains=1)["posterior"]["adjacency"]
+    assert edges.sizes["parent"] == 6
+    with pytest.raises(ValueError, match=r"^model: got biscuit, whose steps need an action"):
+        model.predict_next(sequences.x[:3])
+    with pytest.raises(ValueError, match=r"^targets: got 3 columns, expected 4 as in the fit"):
+        model.evaluate(SYSTEM.independent(200))
