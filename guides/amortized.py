@@ -36,7 +36,7 @@ class AmortizedGuide(PyroModule):
         return isinstance(self.encoder, ExactEncoder)
 
     def posterior(self, mean: Tensor, sd: Tensor) -> Normal | Delta:
-        """q of latents, each by itself, of any batch shape, from mean and standard deviation."""
+        """Posterior of latents, each by itself, of any batch shape, from mean and standard deviation."""
         return Delta(mean) if self.exact else Normal(mean, sd)
 
     def sides(self, x: Tensor, x_after: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

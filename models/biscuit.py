@@ -5,8 +5,9 @@
     z_t+1,m | .    ~ p_m(z | z_t, I_t,m)                     one of two mechanisms
     x_t            ~ p(x | g(z_t))
 
-Which variables an action acts on is unknown, and found: interactions are binary, and no two variables have the same ones, so
-there is one way only to cut a frame into variables that have two mechanisms each. There is one latent for each variable.
+Which variables an action acts on is unknown, and found: interactions are binary, and no two variables have the same
+ones, so there is one way only to cut a frame into variables that have two mechanisms each. There is one latent for each
+variable.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class Architecture:
         variables: of models of sequences: the number of causal variables with known targets, of which the ``dim_z``
             latents are coordinates; None elsewhere.
         actions: of ``biscuit``: the number of columns of what is known of a step; None elsewhere.
-        image_size: of models of sequences: width and height of frames that are images of three channels, a power of two; None for
-            vectors.
+        image_size: of models of sequences: width and height of frames that are images of three channels, a power of
+            two; None for vectors.
 
     Raises:
         ValueError: if a field is out of range; the message names it.

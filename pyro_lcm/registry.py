@@ -111,7 +111,9 @@ class ModelSpec:
         if (a.actions is not None) != self.actions:
             raise ValueError(f"actions: got {a.actions} for {self.name}, expected a number for biscuit only")
         if self.single_latents and a.dim_z != a.variables:
-            raise ValueError(f"dim_z: got {a.dim_z}, expected {a.variables}: {self.name} has a latent for each variable")
+            raise ValueError(
+                f"dim_z: got {a.dim_z}, expected {a.variables}: {self.name} has a latent for each variable"
+            )
         if a.spline_bins and not self.splines:
             raise ValueError(f"spline_bins: got {a.spline_bins}, expected 0 for {self.name}")
 

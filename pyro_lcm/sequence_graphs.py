@@ -1,8 +1,8 @@
 """Posterior over the graphs of sequences: from one frame to the next, and within a frame.
 
-Rows are steps; variables are latents of the frame before, ``z1_before``, ..., and of the frame after, ``z1``, .... Given
-the frame before, steps are independent of each other, so a row counts once. No edge leads to the frame before, which is
-given; within the frame after there are edges in models that have them (iCITRIS: Lippe et al., ICLR 2023, arXiv
+Rows are steps; variables are latents of the frame before, ``z1_before``, ..., and of the frame after, ``z1``, ....
+Given the frame before, steps are independent of each other, so a row counts once. No edge leads to the frame before,
+which is given; within the frame after there are edges in models that have them (iCITRIS: Lippe et al., ICLR 2023, arXiv
 2206.06169). A latent whose variable is set in a row tells nothing of its causes there.
 
 Latents are taken for what the encoder makes of frames: the posterior is uncertain of the graph, not of the latents, and

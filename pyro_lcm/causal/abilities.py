@@ -35,7 +35,7 @@ def graph_of(model: Any) -> Tensor | None:
 
 
 def interactions_of(model: Any) -> Tensor | None:
-    """On which variables actions act, ``model.interactions``, (A, M) probabilities; None where targets are variables."""
+    """On which variables actions act, ``model.interactions``, (A, M) probabilities; None without actions."""
     return _part(model, "interactions", Tensor)
 
 

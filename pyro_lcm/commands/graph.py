@@ -48,8 +48,8 @@ class Options:
 
     Args:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
-        data: With a run: a file of pairs, or of sequences, as it was fitted to. Without: a table (.csv, .parquet) with a
-            column for each variable.
+        data: With a run: a file of pairs, or of sequences, as it was fitted to. Without: a table (.csv, .parquet) with
+            a column for each variable.
         out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
         overwrite: Whether to replace posterior.nc, edges.csv and graph.txt that are there.
         targets: Column that names the variable that was the target in each row, several with ; between, empty for none,

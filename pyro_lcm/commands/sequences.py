@@ -176,6 +176,7 @@ def predict_run(
     write_arrays(out, arrays | {"causal_natural": natural.causal, "x_natural": natural.x})
     header = ("latent", "next", "next when set", "change")
     means = zip(model.names, natural.causal.mean(0), predicted.causal.mean(0), strict=True)
-    say(f"do({', '.join(f'{name} = {value:g}' for name, value in values.items())}), means over {len(sequences.x)} frames:")
+    done = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+    say(f"do({done}), means over {len(sequences.x)} frames:")
     say(table(header, [(name, f"{a:.3f}", f"{b:.3f}", f"{b - a:.3f}") for name, a, b in means]))
     say(f"wrote {out}: nine of ten next frames are between x_low and x_high, each number by itself")

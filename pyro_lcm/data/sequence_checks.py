@@ -82,7 +82,7 @@ def check_sequences(arrays: Mapping[str, NDArray[Any]]) -> None:
         table = arrays["interactions"]
         if table.ndim != 2 or len(table) != width or not table.shape[1] or not np.isin(table, (0, 1)).all():
             raise ValueError(
-                f"interactions: got shape {table.shape}, expected zeros and ones ({width}, K): a row for each of targets"
+                f"interactions: got shape {table.shape}, expected zeros and ones ({width}, K), a row an action"
             )
         width = table.shape[1]
     if "z" in arrays:

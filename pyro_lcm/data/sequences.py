@@ -47,8 +47,8 @@ class InterventionSequences:
         temporal_adjacency: True graph from one frame to the next, ``[parent, child]``, shape (K, K); it may have any
             cycles.
         adjacency: True graph within a frame, ``[parent, child]``, shape (K, K), acyclic.
-        interactions: Where ``targets`` are actions, of which it is unknown what they act on: the truth of that, 0 and 1,
-            shape (A, K), a row for each of A columns of ``targets``. The number of variables is then K.
+        interactions: Where ``targets`` are actions, of which it is unknown what they act on: the truth of that, 0 and
+            1, shape (A, K), a row for each of A columns of ``targets``. The number of variables is then K.
         layout: Of images, as in :class:`~pyro_lcm.data.InterventionPairs`.
 
     Raises:

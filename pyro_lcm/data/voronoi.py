@@ -45,9 +45,9 @@ class VoronoiSystem:
         intervention_sd: Standard deviation of a variable that is intervened on.
         intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
         single: Whether at most one variable is intervened on at a step.
-        actions: Number of actions, one of which is taken at each step and acts on some of the variables, each on each with
-            probability one half, no two variables being acted on by the same; the first acts on none. ``targets`` then
-            say which action it was (BISCUIT: Lippe et al., UAI 2023, arXiv 2306.09643). None for known targets.
+        actions: Number of actions, one of which is taken at each step and acts on some of the variables, each on each
+            with probability one half, no two variables being acted on by the same; the first acts on none. ``targets``
+            then say which action it was (BISCUIT: Lippe et al., UAI 2023, arXiv 2306.09643). None for known targets.
         size: Width and height of frames that are images, the cells of a Voronoi diagram in as many colours
             (:mod:`pyro_lcm.data.voronoi_frames`); None for vectors.
 

@@ -1,10 +1,10 @@
 """Variables whose noise differs from regime to regime: joint diagonalisation of what is left of frames, a closed form.
 
-Let x' = A z', with variables whose noise is independent given the frame before, of a variance that depends on the regime. What
-regressions on functions of the frame before leave then has in regime r the covariance A D_r A', with a diagonal D_r, so one
-matrix makes all of them diagonal, and if no two variables have the same variances but for a factor it is the inverse of A'
-(unmixing by nonstationary variances: Pham and Cardoso, IEEE Transactions on Signal Processing 2001; rotations after Cardoso
-and Souloumiac, SIAM Journal on Matrix Analysis 1996).
+Let x' = A z', with variables whose noise is independent given the frame before, of a variance that depends on the
+regime. What regressions on functions of the frame before leave then has in regime r the covariance A D_r A', with a
+diagonal D_r, so one matrix makes all of them diagonal, and if no two variables have the same variances but for a factor
+it is the inverse of A' (unmixing by nonstationary variances: Pham and Cardoso, IEEE Transactions on Signal Processing
+2001; rotations after Cardoso and Souloumiac, SIAM Journal on Matrix Analysis 1996).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def diagonal_directions(before: Array, after: Array, actions: NDArray[np.integer
         kept.append(regime)
         covariances.append(rest.T @ rest / len(rest))
     if len(kept) < 2:
-        raise ValueError(f"actions: got {len(kept)} kinds of which there are steps enough, expected at least 2")
+        raise ValueError(f"actions: got {len(kept)} kinds with steps enough, expected at least 2")
     values, axes = np.linalg.eigh(np.mean(covariances, 0))
     root = axes / np.sqrt(np.maximum(values, 1e-9 * values[-1]))
     rotation, diagonals = jointly_diagonal(root.T @ np.stack(covariances) @ root)
@@ -72,7 +72,7 @@ def diagonal_directions(before: Array, after: Array, actions: NDArray[np.integer
 
 
 def jointly_diagonal(matrices: Array) -> tuple[Array, Array]:
-    """The rotation (M, M) under which symmetric matrices (R, M, M) are as diagonal as can be, and their diagonals (R, M).
+    """The rotation (M, M) under which symmetric (R, M, M) are as diagonal as can be, and their diagonals (R, M).
 
     >>> rotation = np.array([[0.8, -0.6], [0.6, 0.8]])
     >>> matrices = np.stack([rotation @ np.diag(d) @ rotation.T for d in ((1.0, 2.0), (3.0, 1.0))])

@@ -1,13 +1,14 @@
 """Variables as what is independent of the frame before where they are set: a closed form, for linear observations.
 
-Where a perfect intervention sets variable k, it is independent of the frame before, and the others are not, whatever they
-depend on within the frame (iCITRIS: Lippe et al., ICLR 2023, arXiv 2206.06169, lets interventions depend on the frame
-before; this does not). So of x' w the one that functions F of the frame before tell least in these steps is the variable:
+Where a perfect intervention sets variable k, it is independent of the frame before, and the others are not, whatever
+they depend on within the frame (iCITRIS: Lippe et al., ICLR 2023, arXiv 2206.06169, lets interventions depend on the
+frame before; this does not). So of x' w the one that functions F of the frame before tell least in these steps is the
+variable:
 
     w_k = argmin  var(E[x' w | F]) / var(x' w)      over the steps with I_k = 1
 
-the eigenvector of the smallest eigenvalue. It needs no order of the variables. Where mechanisms share their functions of the
-frame before, several directions are told as little, and directions of two variables fall together.
+the eigenvector of the smallest eigenvalue. It needs no order of the variables. Where mechanisms share their functions
+of the frame before, several directions are told as little, and directions of two variables fall together.
 """
 
 from __future__ import annotations

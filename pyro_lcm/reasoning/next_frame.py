@@ -1,10 +1,10 @@
 """What the next frame of a sequence becomes when variables are set, or when none is.
 
-From the latents of a frame the model's transitions run a step, by draws: what is set takes its value, cut off from all else,
-and what depends on it within the frame (iCITRIS: Lippe et al., ICLR 2023, arXiv 2206.06169) follows. An interval is not
-the spread of these draws, which knows neither the errors of the fit nor those of the encoder: it is that spread times
-what covers the share asked for among steps that were seen, as in split conformal prediction (Lei, G'Sell, Rinaldo,
-Tibshirani, Wasserman, JASA 2018). Without such steps there is none.
+From the latents of a frame the model's transitions run a step, by draws: what is set takes its value, cut off from all
+else, and what depends on it within the frame (iCITRIS: Lippe et al., ICLR 2023, arXiv 2206.06169) follows. An interval
+is not the spread of these draws, which knows neither the errors of the fit nor those of the encoder: it is that spread
+times what covers the share asked for among steps that were seen, as in split conformal prediction (Lei, G'Sell,
+Rinaldo, Tibshirani, Wasserman, JASA 2018). Without such steps there is none.
 """
 
 from __future__ import annotations

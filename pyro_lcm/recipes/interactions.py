@@ -23,7 +23,7 @@ __all__ = ["FindNoise", "ReadInteractions", "interactions"]
 
 @dataclass(frozen=True)
 class FindNoise:
-    """Let the encoder begin with latents whose noise differs from action to action, and interactions with where it is large.
+    """Let the encoder begin with latents whose noise differs between actions, and interactions with where it is large.
 
     Attributes:
         pairs: how many transitions to use at most.

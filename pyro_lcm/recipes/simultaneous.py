@@ -2,10 +2,11 @@
 
 Directions in which targets act are those of total effects where variables affect each other within a frame; where
 interventions are perfect, what is independent of the frame before in the steps in which a variable is set is that
-variable. Either is exact for a linear mixing at most, so latents begin as mixtures of variables. The order decides what they become: given the true one the ELBO leads them to the
-variables, and given another it ends lower. So the order is learned with them, several draws of it in each step. What
-may go wrong is a pair of neighbours of the order, cause for effect, to whose order the latents have grown; so each is
-turned, trained on for a while, and kept if the ELBO of held-out steps is higher.
+variable. Either is exact for a linear mixing at most, so latents begin as mixtures of variables. The order decides what
+they become: given the true one the ELBO leads them to the variables, and given another it ends lower. So the order is
+learned with them, several draws of it in each step. What may go wrong is a pair of neighbours of the order, cause for
+effect, to whose order the latents have grown; so each is turned, trained on for a while, and kept if the ELBO of
+held-out steps is higher.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _LEAST_GAIN = 0.005
 
 @dataclass(frozen=True)
 class FindSetVariables:
-    """Let the encoder begin with what is set where targets act, or what they move, and the graph with every edge likely.
+    """Let the encoder begin with what targets set, or what they move, and the graph with every edge likely.
 
     Attributes:
         pairs: how many transitions to use at most.

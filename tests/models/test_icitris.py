@@ -1,4 +1,4 @@
-"""iCITRIS: its ELBO is a sum over graphs, of mechanisms written out; targets cut variables off; draws follow densities."""
+"""iCITRIS: its ELBO is a sum over graphs, of mechanisms written out; targets cut variables off."""
 
 import numpy as np
 import pyro
