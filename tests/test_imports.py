@@ -45,6 +45,7 @@ ROOMS = (
     "reasoning",
     "assessment",
     "sequence_assessment",
+    "sequence_graphs",
     "lcm",
     "dim_choice",
     "viz",

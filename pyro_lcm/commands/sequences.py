@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -169,7 +170,7 @@ def predict_run(
     sequences = load_sequences(data, mmap=mmap, layout=layout)
     known = sequences if seen is None else load_sequences(seen, mmap=mmap, layout=layout)
     with named(data), busy("predicting"):
-        how: dict[str, int] = {"draws": max(10, draws), "seed": seed}
+        how: dict[str, Any] = {"draws": max(10, draws), "seed": seed}
         natural = model.predict_next(sequences.x, **how)
         predicted = model.predict_next(sequences.x, values, seen=known, **how)
     arrays = {name: np.asarray(value) for name, value in vars(predicted).items() if value is not None}
