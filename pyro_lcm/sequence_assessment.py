@@ -12,9 +12,13 @@ from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.graphs import compare_graphs
 from pyro_lcm.evaluation.groups import GroupScores, group_scores, temporal_shd
+from pyro_lcm.evaluation.triplets import triplet_scores
 from pyro_lcm.fitted import FittedModel
 
 __all__ = ["evaluate_sequences", "sequence_scores"]
+
+_TRIPLETS = 1000
+"""Fewest frames that are put together."""
 
 
 def evaluate_sequences(
@@ -33,9 +37,9 @@ def evaluate_sequences(
         ``r2_diag``, ``r2_sep``, ``spearman_diag``, ``spearman_sep`` (:mod:`pyro_lcm.evaluation.groups`);
         ``temporal_shd``, edges that are in one of the two graphs from one frame to the next; ``shd``, the structural
         Hamming distance of the graphs within a frame, of models that have one; ``interaction_accuracy``, the share of
-        actions and variables of which it is right whether the one acts on the other, of models that find that; and
-        ``elbo``, of a step given the frame before. Where targets do not name the latents, each goes with the variable
-        that it tells best.
+        actions and variables of which it is right whether the one acts on the other, of models that find that;
+        ``triplet_r2`` (:mod:`pyro_lcm.evaluation.triplets`), of frames that are vectors; and ``elbo``, of a step given
+        the frame before. Where targets do not name the latents, each goes with the variable that it tells best.
 
     Raises:
         ValueError: if the model is of pairs, or has another number of variables.
@@ -52,7 +56,9 @@ def sequence_scores(
     if sequences.dim != fitted.model.recorded:
         raise ValueError(f"targets: got {sequences.dim} columns, expected {fitted.model.recorded} as in the fit")
     names = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep")
-    scores: dict[str, float | None] = dict.fromkeys((*names, "temporal_shd", "shd", "interaction_accuracy"))
+    scores: dict[str, float | None] = dict.fromkeys(
+        (*names, "temporal_shd", "shd", "interaction_accuracy", "triplet_r2")
+    )
     groups = None
     acts = interactions_of(fitted.model)
     place = np.arange(fitted.model.variables)
@@ -66,6 +72,11 @@ def sequence_scores(
         assert sequences.variables is not None
         groups = group_scores(codes, assignment, z, sequences.variables, seed=seed)
         scores |= {name: float(getattr(groups, name)) for name in names}
+        if sequences.x.ndim == 2 and len(chosen) >= _TRIPLETS:
+            made = triplet_scores(
+                sequences.x[chosen], codes, assignment, z, sequences.variables, fitted.decode, seed=seed
+            )
+            scores["triplet_r2"] = made.r2
     if sequences.temporal_adjacency is not None:
         found = fitted.model.temporal_adjacency.cpu().numpy()[np.ix_(place, place)]
         scores["temporal_shd"] = float(temporal_shd(found, sequences.temporal_adjacency))

@@ -29,7 +29,17 @@ from pyro_lcm.viz.run_figures import training_figure
 
 __all__ = ["evaluate_run", "load_sequences", "predict_run", "train_sequences"]
 
-SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "shd", "interaction_accuracy", "elbo")
+SCORES = (
+    "r2_diag",
+    "r2_sep",
+    "spearman_diag",
+    "spearman_sep",
+    "temporal_shd",
+    "shd",
+    "interaction_accuracy",
+    "triplet_r2",
+    "elbo",
+)
 
 
 def load_sequences(path: str, *, mmap: bool = False, layout: Layout | None = None) -> InterventionSequences:

@@ -26,6 +26,7 @@ def test_variables_and_their_graph_in_time_are_found(model):
     assert scores["r2_diag"] > 0.95
     assert scores["r2_sep"] < 0.05
     assert scores["temporal_shd"] <= 1
+    assert scores["triplet_r2"] > 0.9
     assert model.model.assignment.tolist() == [1, 2, 3]
 
 
