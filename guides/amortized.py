@@ -1,11 +1,15 @@
-"""What the guides of pairs share: one encoder for both sides, a diagonal Gaussian q(e | x) = N(m(x), v(x))."""
+"""What the guides share: one encoder for both sides, a diagonal Gaussian q(e | x) = N(m(x), v(x)).
+
+A flow as encoder (:mod:`pyro_lcm.nn.exact`) tells latents exactly: q(e | x) is a point mass.
+"""
 
 from __future__ import annotations
 
-from pyro.distributions import Independent, Normal
+from pyro.distributions import Delta, Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from pyro_lcm.nn.exact import ExactEncoder
 from pyro_lcm.nn.recall import both
 
 
@@ -24,7 +28,16 @@ class AmortizedGuide(PyroModule):
 
     def encode(self, x: Tensor) -> Independent:
         """q(e | x), event shape (d,), for (pairs, ...) observations."""
-        return Normal(*self.encoder(x)).to_event(1)
+        return self.posterior(*self.encoder(x)).to_event(1)
+
+    @property
+    def exact(self) -> bool:
+        """Whether an observation tells its latents exactly."""
+        return isinstance(self.encoder, ExactEncoder)
+
+    def posterior(self, mean: Tensor, sd: Tensor) -> Normal | Delta:
+        """Posterior of latents, each by itself, of any batch shape, from mean and standard deviation."""
+        return Delta(mean) if self.exact else Normal(mean, sd)
 
     def sides(self, x: Tensor, x_after: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Mean and standard deviation of q(e | x), (pairs, d) each, for either side, in one pass of the encoder."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 import pyro
 import torch
 from pyro.contrib.autoname import scope
-from pyro.distributions import Categorical, Delta, Independent, Normal
+from pyro.distributions import Categorical, Delta, Normal
 from torch import Tensor, nn
 
 from pyro_lcm.guides.amortized import AmortizedGuide
-from pyro_lcm.nn.exact import ExactEncoder
 
 
 class CITRISGuide(AmortizedGuide):
@@ -45,9 +44,9 @@ class CITRISGuide(AmortizedGuide):
         latents = self._assigned()
         with pyro.plate("pairs", size, subsample=index, dim=-1), latents:
             with scope(prefix="before"):
-                pyro.sample("causal", self._posterior(*before).mask(False))
+                pyro.sample("causal", self._each(*before).mask(False))
             with scope(prefix="after"):
-                pyro.sample("causal", self._posterior(*after))
+                pyro.sample("causal", self._each(*after))
 
     def episodes(self, x: Tensor, *, targets: Tensor, size: int, index: Tensor | None = None) -> None:
         """Sample the latents of whole episodes; arguments as the model's."""
@@ -57,17 +56,7 @@ class CITRISGuide(AmortizedGuide):
         with pyro.plate("episodes", size, subsample=index, dim=-1), latents:
             for t in pyro.markov(range(x.shape[1])):
                 with scope(prefix=f"frame{t}"):
-                    pyro.sample("causal", self._posterior(mean[:, t], sd[:, t]))
-
-    def encode(self, x: Tensor) -> Independent:
-        """q(z | x), event shape (M,), for (rows, ...) observations."""
-        mean, sd = self.encoder(x)
-        return (Delta(mean) if self.exact else Normal(mean, sd)).to_event(1)
-
-    @property
-    def exact(self) -> bool:
-        """Whether an observation tells its latents exactly."""
-        return isinstance(self.encoder, ExactEncoder)
+                    pyro.sample("causal", self._each(mean[:, t], sd[:, t]))
 
     @property
     def probabilities(self) -> Tensor:
@@ -81,6 +70,6 @@ class CITRISGuide(AmortizedGuide):
             pyro.sample("assignment", posterior, infer={"enumerate": "parallel"})
         return latents
 
-    def _posterior(self, mean: Tensor, sd: Tensor) -> Normal | Delta:
+    def _each(self, mean: Tensor, sd: Tensor) -> Normal | Delta:
         """Of each latent, batch shape (M, rows), from (rows, M)."""
-        return Delta(mean.T) if self.exact else Normal(mean.T, sd.T)
+        return self.posterior(mean.T, sd.T)

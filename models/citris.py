@@ -45,6 +45,7 @@ class CITRIS(PyroModule):
     def __init__(self, dim_z: int, variables: int, decoder: nn.Module, transitions: Transitions | None = None) -> None:
         super().__init__()
         self.dim_z, self.variables = dim_z, variables
+        self.recorded = variables
         self.decoder = decoder
         self.transitions = Transitions(dim_z) if transitions is None else transitions
         self.register_buffer("assignment_prior", torch.full((variables + 1,), 1 / (variables + 1)))
@@ -122,6 +123,17 @@ class CITRIS(PyroModule):
             return causal, causal
         observed: Tensor = pyro.sample("x", self.x_dist(causal.T), obs=x)
         return causal, observed
+
+    def step(self, before: Tensor, noise: Tensor, fixed: Tensor) -> Tensor:
+        """The next latents, (rows, M), given those of the frame before, with the assignment that was found.
+
+        Args:
+            before: (rows, M).
+            noise: (rows, M) standard normal.
+            fixed: (rows, M) what latents are set to, nan for those that are not.
+        """
+        moved = self.transitions(before.T, self.assignment.unsqueeze(1), self._known(None, len(before)))
+        return torch.where(fixed.isnan(), moved.loc.T + moved.scale.T * noise, fixed)
 
     def start(self) -> Normal:
         """p(z_0) of a latent."""

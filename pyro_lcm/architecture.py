@@ -41,8 +41,9 @@ class Architecture:
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
         variables: of models of sequences: the number of causal variables with known targets, of which the ``dim_z``
             latents are coordinates; None elsewhere.
-        image_size: of the same: width and height of frames that are images of three channels, a power of two; None for
-            vectors.
+        actions: of ``biscuit``: the number of columns of what is known of a step; None elsewhere.
+        image_size: of models of sequences: width and height of frames that are images of three channels, a power of
+            two; None for vectors.
 
     Raises:
         ValueError: if a field is out of range; the message names it.
@@ -64,6 +65,7 @@ class Architecture:
     activation: Activation = "silu"
     variables: int | None = None
     image_size: int | None = None
+    actions: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.dim_z <= self.dim_x:

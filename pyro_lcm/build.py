@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from pyro_lcm.architecture import Architecture
@@ -14,18 +16,23 @@ from pyro_lcm.causal.graph_sites import (
     TablePrior,
 )
 from pyro_lcm.causal.mechanisms import Mechanisms
+from pyro_lcm.causal.simultaneous import SimultaneousTransitions
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.causal.transitions import Transitions
 from pyro_lcm.guides.ada_gvae import AdaGVAEGuide, Average
 from pyro_lcm.guides.beta_vae import BetaVAEGuide
+from pyro_lcm.guides.biscuit import BISCUITGuide
 from pyro_lcm.guides.citris import CITRISGuide
 from pyro_lcm.guides.elcm import ELCMGuide
+from pyro_lcm.guides.icitris import ICITRISGuide
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
+from pyro_lcm.models.biscuit import BISCUIT, STATES
 from pyro_lcm.models.citris import CITRIS
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
+from pyro_lcm.models.icitris import ICITRIS
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.models.partial_ilcm import PartialILCM
 from pyro_lcm.models.soft_elcm import SoftELCM
@@ -40,6 +47,10 @@ from pyro_lcm.nn.isometry import IsometricDecoder
 Programs = tuple[nn.Module, nn.Module]
 DRAWS = 16
 """Graphs in a step of an explicit model: all 543 DAGs of four variables take twenty times as long."""
+FEW_DRAWS = 6
+"""Of a model of sequences, whose targets are known: an order that is wrong costs much in each of its many steps."""
+ORDER_GAIN = 5.0
+"""Of the same: the order has to be there when latents grow to it."""
 
 
 def ilcm(a: Architecture) -> Programs:
@@ -109,18 +120,38 @@ def soft_ilcm_subsets(a: Architecture) -> Programs:
 def citris(a: Architecture) -> Programs:
     """The model of sequences with known targets: by exact likelihood where its decoder is the encoder's inverse."""
     assert a.variables is not None
-    encoder: nn.Module
-    decoder: nn.Module
-    if a.image_size is not None:
-        encoder = ImageFlowEncoder(ImageEncoder(a.image_size, a.dim_z), flow(a))
-        decoder = ImageFlowDecoder(flow(a), ImageDecoder(a.dim_z, a.image_size))
-    elif a.invertible:
-        encoder = ExactEncoder(flow(a))
-        decoder = ExactDecoder(encoder)
-    else:
-        encoder, decoder = coder(a)
+    encoder, decoder = _frames(a)
     transitions = Transitions(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
     return CITRIS(a.dim_z, a.variables, decoder, transitions), CITRISGuide(a.dim_z, a.variables, encoder)
+
+
+def icitris(a: Architecture) -> Programs:
+    """The model of sequences with known targets and effects within a frame."""
+    encoder, decoder = _frames(a)
+    prior, posterior = graphs(a, draws=FEW_DRAWS, gain=ORDER_GAIN)
+    how: dict[str, Any] = {"min_scale": a.min_scale, "activation": a.activation}
+    model = ICITRIS(a.dim_z, decoder, prior, SimultaneousTransitions(a.dim_z, a.solution_hidden, **how))
+    return model, ICITRISGuide(a.dim_z, encoder, posterior)
+
+
+def biscuit(a: Architecture) -> Programs:
+    """The model of sequences with known actions and unknown interactions."""
+    assert a.actions is not None
+    encoder, decoder = _frames(a)
+    how: dict[str, Any] = {"min_scale": a.min_scale, "activation": a.activation}
+    model = BISCUIT(a.dim_z, a.actions, decoder, Transitions(a.dim_z, a.solution_hidden, states=STATES, **how))
+    return model, BISCUITGuide(a.dim_z, encoder, model.interaction_dist)
+
+
+def _frames(a: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of frames: of images, a flow and its inverse, or networks of their own."""
+    if a.image_size is not None:
+        encoder = ImageFlowEncoder(ImageEncoder(a.image_size, a.dim_z), flow(a))
+        return encoder, ImageFlowDecoder(flow(a), ImageDecoder(a.dim_z, a.image_size))
+    if a.invertible:
+        exact = ExactEncoder(flow(a))
+        return exact, ExactDecoder(exact)
+    return coder(a)
 
 
 def _shared_factors(a: Architecture, average: Average) -> Programs:
@@ -161,12 +192,12 @@ def mechanisms(a: Architecture) -> Mechanisms:
     return Mechanisms(a.dim_z, a.solution_hidden, min_scale=a.min_scale, activation=a.activation)
 
 
-def graphs(a: Architecture) -> tuple[nn.Module, nn.Module]:
+def graphs(a: Architecture, *, draws: int = DRAWS, gain: float = 1.0) -> tuple[nn.Module, nn.Module]:
     """Prior and posterior of an explicit model's graph."""
     dim, penalty = a.dim_z, a.edge_penalty
     if a.graph == "order":
         return FixedOrder(dim), FixedOrder(dim)
     if a.graph == "permutations":
-        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim, draws=DRAWS)
+        return PermutationPrior(dim, penalty=penalty), PermutationLogits(dim, draws=draws, gain=gain)
     logits = EdgeOrderLogits if a.graph == "edges" else TableLogits
-    return TablePrior(dim, penalty=penalty), logits(dim, draws=DRAWS)
+    return TablePrior(dim, penalty=penalty), logits(dim, draws=draws)

@@ -313,7 +313,7 @@ class FittedModel:
             for index in torch.arange(len(pairs)).split(_ROWS):
                 batch = placed.batch(index)
                 rows = torch.arange(len(index), device=self.device)
-                _, parts = self.objective(batch, size=len(index), index=rows, hypotheses=hypotheses)
+                _, parts = self.objective(batch, size=len(pairs), index=rows, hypotheses=hypotheses)
                 total += float(parts["elbo"]) * len(index)
         return total / len(pairs)
 

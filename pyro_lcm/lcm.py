@@ -32,9 +32,10 @@ from pyro_lcm.fitting import fit_pairs, renamed
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.model_choice import ModelChoice
-from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, planning, programs
+from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, next_frame, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.interventions import Outcome, Values
+from pyro_lcm.reasoning.next_frame import NextFrame
 from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
@@ -42,6 +43,7 @@ from pyro_lcm.run_folder import CONFIG, read_config, write_config
 from pyro_lcm.saved_model import load_fitted, save_fitted
 from pyro_lcm.sequence_assessment import evaluate_sequences
 from pyro_lcm.sequence_fitting import fit_sequences
+from pyro_lcm.sequence_graphs import sequence_graph_posterior
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
@@ -509,7 +511,7 @@ class LatentCausalModel:
 
     def graph_posterior(
         self,
-        pairs: InterventionPairs,
+        pairs: InterventionPairs | InterventionSequences,
         *,
         method: Method = "auto",
         score: ScoreName | Literal["auto"] = "auto",
@@ -523,7 +525,8 @@ class LatentCausalModel:
         """Posterior over graphs of the learned causal variables, in ArviZ's native container.
 
         Args:
-            pairs: held-out or training pairs.
+            pairs: held-out or training pairs; or sequences, for the graph from one frame to the next and that within a
+                frame (:func:`pyro_lcm.sequence_graphs.sequence_graph_posterior`).
             method: "exact", "vi", "mcmc", or "auto" by the number of variables.
             score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
                 where mixing and mechanisms are linear, "nonlinear" elsewhere. In fits of perfect interventions (ILCM,
@@ -540,6 +543,11 @@ class LatentCausalModel:
             Groups posterior (``adjacency``, ``ancestors``, ``effect``, ``log_score``), sample_stats, observed_data;
             :func:`pyro_lcm.discovery.graph_summary` sums it up.
         """
+        if isinstance(pairs, InterventionSequences):
+            if fits:
+                raise ValueError(f"fits: got {len(fits)} beside sequences, expected none")
+            how: dict[str, Any] = {"method": method, "score": score, "prior": prior, "rows": rows}
+            return sequence_graph_posterior(self.fitted, pairs, draws=draws, chains=chains, seed=seed, **how)
         return assessment.graph_posterior(
             self.fitted,
             self._of_pairs(pairs),
@@ -630,6 +638,22 @@ class LatentCausalModel:
         See :func:`pyro_lcm.reasoning.edit`.
         """
         return interventions.edit(self, x, values, effects=effects)
+
+    def predict_next(
+        self,
+        x: ArrayLike,
+        values: Mapping[str, float] | None = None,
+        *,
+        seen: InterventionSequences | None = None,
+        level: float = 0.9,
+        draws: int = 50,
+        seed: int = 0,
+    ) -> NextFrame:
+        """What the frame after each of some frames becomes, of a model of sequences, when latents are set in the step.
+
+        See :func:`pyro_lcm.reasoning.next_frame.predict_next`.
+        """
+        return next_frame.predict_next(self.fitted, x, values, seen=seen, level=level, draws=draws, seed=seed)
 
     # ------------------------------------------------------------------- effects
 

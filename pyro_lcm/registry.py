@@ -14,15 +14,17 @@ from torch import nn
 
 from pyro_lcm import build as parts
 from pyro_lcm import random_state
-from pyro_lcm.architecture import Architecture
+from pyro_lcm.architecture import Architecture, GraphWay
 from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.standardize import Mode
 from pyro_lcm.recipes.baselines import autoencode, share_factors
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.explicit import explicit
 from pyro_lcm.recipes.implicit import identify
+from pyro_lcm.recipes.interactions import interactions
 from pyro_lcm.recipes.objective import ImplicitFirst, RecipeObjective
 from pyro_lcm.recipes.partial import keeping_parts
+from pyro_lcm.recipes.simultaneous import simultaneous
 from pyro_lcm.recipes.soft import soft, soft_explicit
 from pyro_lcm.recipes.temporal import ClassifiedSequences, SequenceObjective, temporal
 from pyro_lcm.training.phases import Phase
@@ -54,6 +56,9 @@ class ModelSpec:
         both_sides: whether the side before says as much of the graph as what was redrawn after
             (:meth:`pyro_lcm.LatentCausalModel.graph_posterior`).
         temporal: whether it is of sequences with known targets, not of pairs.
+        single_latents: of these, whether each variable is one latent.
+        actions: of these, whether targets are actions of which it is unknown what they act on.
+        graph: of these, the way to draw its graph where none is chosen.
         share_of_single: which part of the pairs with a target has one alone, from the number of variables.
         methods: what a study may run: names, and the options that each sets.
     """
@@ -73,6 +78,9 @@ class ModelSpec:
     most: int | None = None
     both_sides: bool = False
     temporal: bool = False
+    single_latents: bool = False
+    actions: bool = False
+    graph: GraphWay = "order"
     share_of_single: Callable[[int], float] = lambda dim: 1.0
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -99,6 +107,12 @@ class ModelSpec:
         if (a.variables is not None) != self.temporal:
             raise ValueError(
                 f"variables: got {a.variables} for {self.name}, expected a number for models of sequences only"
+            )
+        if (a.actions is not None) != self.actions:
+            raise ValueError(f"actions: got {a.actions} for {self.name}, expected a number for biscuit only")
+        if self.single_latents and a.dim_z != a.variables:
+            raise ValueError(
+                f"dim_z: got {a.dim_z}, expected {a.variables}: {self.name} has a latent for each variable"
             )
         if a.spline_bins and not self.splines:
             raise ValueError(f"spline_bins: got {a.spline_bins}, expected 0 for {self.name}")
@@ -185,6 +199,14 @@ def _temporal(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Pha
     return temporal(budget, dim=a.dim_z, invertible=a.invertible)
 
 
+def _simultaneous(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return simultaneous(budget, dim=a.dim_z, invertible=a.invertible)
+
+
+def _interactions(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return interactions(budget, dim=a.dim_z, invertible=a.invertible)
+
+
 def _single_among_sets(dim: int) -> float:
     return single_share(all_subsets(dim)) if dim <= MAX_SETS else 1.0
 
@@ -232,6 +254,25 @@ SPECS: dict[str, ModelSpec] = {
             most=MAX_SETS,
             share_of_single=_single_among_sets,
             **_SOFT,
+        ),
+        ModelSpec(
+            "icitris",
+            parts.icitris,
+            _simultaneous,
+            graph="permutations",
+            tables=_TABLES,
+            single_latents=True,
+            **_SEQUENCES,
+        ),
+        ModelSpec(
+            "biscuit",
+            parts.biscuit,
+            _interactions,
+            SequenceObjective,
+            SequenceObjective,
+            actions=True,
+            single_latents=True,
+            **_SEQUENCES,
         ),
         ModelSpec("citris", parts.citris, _temporal, ClassifiedSequences, SequenceObjective, **_SEQUENCES),
     )

@@ -110,7 +110,7 @@ def choose_architecture(spec: ModelSpec, choice: ModelChoice, shape: tuple[int, 
         spec: of the model.
         choice: which model, with the options that are given.
         shape: of a frame in the units of the model.
-        variables: number of causal variables.
+        variables: number of causal variables, or of actions.
 
     Raises:
         ValueError: if an option is out of range, or frames are images that are not square or have no three channels.
@@ -123,7 +123,10 @@ def choose_architecture(spec: ModelSpec, choice: ModelChoice, shape: tuple[int, 
     dim_x = math.prod(shape)
     dim_z = dim_x if choice.dim_z is None else choice.dim_z
     given = dict(choice.options)
-    defaults: dict[str, Any] = {"flow_layers": min(max(12, 2 * dim_z), 32), "flow_hidden": 32}
+    if spec.actions:  # a latent is a variable of its own
+        given |= {"actions": variables}
+        variables = dim_z
+    defaults: dict[str, Any] = {"graph": spec.graph, "flow_layers": min(max(12, 2 * dim_z), 32), "flow_hidden": 32}
     defaults |= {"activation": "leaky_relu", "hidden": () if dim_z == dim_x else (128, 128)}
     defaults["invertible"] = spec.invertible and dim_z == dim_x and not given.get("hidden")
     size = shape[1] if images else None

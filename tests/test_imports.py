@@ -46,6 +46,7 @@ ROOMS = (
     "reasoning",
     "assessment",
     "sequence_assessment",
+    "sequence_graphs",
     "lcm",
     "dim_choice",
     "viz",

@@ -34,6 +34,11 @@ def graph_of(model: Any) -> Tensor | None:
     return _part(model, "adjacency", Tensor)
 
 
+def interactions_of(model: Any) -> Tensor | None:
+    """On which variables actions act, ``model.interactions``, (A, M) probabilities; None without actions."""
+    return _part(model, "interactions", Tensor)
+
+
 def target_prior_of(model: Any) -> Tensor | None:
     """The probabilities of targets, ``model.target_prior``, (d + 1,), none first; None where it has none to be set."""
     return _part(model, "target_prior", Tensor)

@@ -196,23 +196,24 @@ class PermutationLogits(nn.Module):
         dim: number of variables d.
         draws: number of graphs in a step, at least 2.
         temperature: of the relaxation of edges.
+        gain: what ``score`` is multiplied by: how much faster than at 1 the order is learned.
     """
 
-    def __init__(self, dim: int, *, draws: int = 16, temperature: float = 1.0) -> None:
+    def __init__(self, dim: int, *, draws: int = 16, temperature: float = 1.0, gain: float = 1.0) -> None:
         super().__init__()
         self.score = nn.Parameter(torch.zeros(dim))
         self.edge = nn.Parameter(torch.zeros(dim, dim))
-        self.draws, self.temperature = _several(draws), temperature
+        self.draws, self.temperature, self.gain = _several(draws), temperature, gain
 
     @torch.no_grad()
     def set_order(self, order: Sequence[int]) -> None:
         """Begin near an order of the variables 0..d-1; see :data:`ORDER_ODDS`."""
         rank = torch.argsort(torch.as_tensor(list(order)))
-        self.score.copy_(-ORDER_ODDS * rank)
+        self.score.copy_(-ORDER_ODDS / self.gain * rank)
 
     def forward(self) -> Tensor:
         """Declare ``order`` and ``edges`` and return the adjacency matrix."""
-        order = pyro.sample("order", PlackettLuce(self.score), infer=_in_parallel(self.draws))
+        order = pyro.sample("order", PlackettLuce(self.gain * self.score), infer=_in_parallel(self.draws))
         edge = self.edge.expand(*order.shape[:-2], *self.edge.shape)
         edges = pyro.sample("edges", StraightThroughBernoulli(edge, self.temperature).to_event(2))
         adjacency: Tensor = compatible(order) * edges

@@ -30,6 +30,7 @@ class Transitions(nn.Module):
         hidden: widths of the hidden layers of each network; empty for affine locations.
         min_scale: lower bound of scale.
         activation: of the hidden layers.
+        states: number of mechanisms of each latent.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class Transitions(nn.Module):
         *,
         min_scale: float = 0.05,
         activation: Activation = "leaky_relu",
+        states: int = 3,
     ) -> None:
         super().__init__()
         self.dim, self.min_scale = dim, min_scale
-        self.networks = GroupedMLP(dim, dim, 6, hidden, activation=activation)
+        self.networks = GroupedMLP(dim, dim, 2 * states, hidden, activation=activation)
 
     def coefficients(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Locations and scales of every state, (3, M, rows) each, of latents (M, rows) one frame before."""
+        """Locations and scales of every state, (states, M, rows) each, of latents (M, rows) one frame before."""
         out = self.networks.all(latents.T.expand(self.dim, -1, -1))
         location, log_scale = out.movedim(-1, 0).chunk(2)
         return location, log_scale.clamp(max=_MAX_LOG_SCALE).exp() + self.min_scale

@@ -20,6 +20,7 @@ from pyro_lcm.commands.files import check_out, load_observations, named, pairs_f
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED, REPEATED
 from pyro_lcm.commands.pictures import is_picture, picture_files, write_pictures
+from pyro_lcm.commands.sequences import predict_run
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import Rows, chunks
@@ -65,7 +66,9 @@ class Options:
         run: Run folder.
         set: A causal variable and its value, as in z2=1.0; once for each variable that is set.
         data: Pairs file, of which the observations before are intervened upon; or observations in no pairs: an .npy or
-            .npz file of x alone, an image file, or a folder of these.
+            .npz file of x alone, an image file, or a folder of these. Of a run of sequences a file of these: the frame
+            after each is predicted, with x_low, x_high, causal_low and causal_high beside x and causal, between which
+            nine of ten are.
         out: File to write, an .npz, do.npz in the run folder by default: x under the intervention, causal under it,
             causal_before, x_before; or a table (.csv, .parquet) of these, NAME_before and NAME_after for each feature
             of x and each variable. For a single image, an image file (.png); for images, a folder of these. Beside it
@@ -73,7 +76,7 @@ class Options:
             the run was trained on, or x1, x2, ...
         pairs: Pairs file by which the mechanisms are drawn for the errors of the effects, of the system that the run
             was fitted to; by default that of --data, if it is one. Without any there are no errors, nor of a fit in
-            which not all is linear.
+            which not all is linear. Of sequences: steps that intervals are made of, by default those of --data.
         draws: Draws that the errors are from, at least 2: of mechanisms, of the guide, and of observations.
         seed: Seed of these draws, at least 0.
         overwrite: Whether to write over files.
@@ -103,6 +106,13 @@ def run(options: Options) -> int:
     values = parse_values(options.set)
     out = Path(options.run) / "do.npz" if options.out is None else Path(options.out)
     model = LatentCausalModel.load(options.run)
+    if model.fitted.temporal:
+        refuse_existing([out], options.overwrite)
+        check_out(out, tables=False)
+        how: dict[str, Any] = {"mmap": options.resources.mmap, "layout": options.images.layout}
+        with torch_threads(options.resources.threads):
+            predict_run(model, values, options.data, options.pairs, out, draws=options.draws, seed=options.seed, **how)
+        return 0
     seen, features = _observations(options, model)
     files = _picture_files(out, seen)
     effects_file = out.with_name(f"{out.stem}_effects.csv")

@@ -15,8 +15,11 @@ from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.report import views, write_report
+from pyro_lcm.commands.sequences import load_sequences
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.limits import check_least
+from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.discovery.arviz_compat import Container, group, save_container
 from pyro_lcm.discovery.graph_data import Interventions
 from pyro_lcm.discovery.posterior import Method, graph_posterior
@@ -25,6 +28,7 @@ from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.sequence_graphs import graph_names
 from pyro_lcm.text_files import write_csv, write_text
 from pyro_lcm.viz.equivalence import adjacency_figure
 from pyro_lcm.viz.graphs import graph_figure
@@ -44,7 +48,8 @@ class Options:
 
     Args:
         run: Run folder of a fitted model; without one, data is a table of observed variables.
-        data: With a run: a pairs file. Without: a table (.csv, .parquet) with a column for each variable.
+        data: With a run: a file of pairs, or of sequences, as it was fitted to. Without: a table (.csv, .parquet) with
+            a column for each variable.
         out: Folder to write; by default the run folder. What is there is kept unless --overwrite is given.
         overwrite: Whether to replace posterior.nc, edges.csv and graph.txt that are there.
         targets: Column that names the variable that was the target in each row, several with ; between, empty for none,
@@ -66,9 +71,10 @@ class Options:
             50, mcmc takes minutes and 1 GB.
         draws: Draws of each chain, at least 4.
         chains: Number of chains; of a run with several fits each fit gives chains.
-        rows: Pairs used at most (runs only).
+        rows: Pairs, or steps, used at most (runs only).
         seed: Seed of everything random, at least 0.
-        prior: Prior over graphs: uniform over DAGs, which expects many edges, or suggested, about one edge a variable,
+        prior: Prior over graphs: uniform over DAGs, which expects many edges (of sequences, an edge costs .01 nats for
+            each row instead), or suggested, about one edge a variable,
             how many being unknown itself.
         edges_per_node: Expected number of edges divided by the number of variables, in place of either.
         edge_probability: Prior odds of an edge p / (1 - p), as the probability p; the uniform prior has .5.
@@ -209,8 +215,15 @@ def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
     fits = other_fits(folder)
-    pairs = load_pairs(options.data or "", images=options.images, tables=options.tables, features=model.features)
-    prior = _prior(options, model.names)
+    pairs: InterventionPairs | InterventionSequences
+    prior: GraphPrior | None
+    if model.fitted.temporal:
+        pairs = load_sequences(options.data or "", layout=options.images.layout)
+        prior = _prior(options, graph_names(model.fitted))
+        prior = None if prior == GraphPrior() else prior
+    else:
+        pairs = load_pairs(options.data or "", images=options.images, tables=options.tables, features=model.features)
+        prior = _prior(options, model.names)
     with busy("inferring the graph"):
         container = model.graph_posterior(
             pairs,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pyro_lcm.causal.abilities import graph_of
 from pyro_lcm.commands.console import busy, say, table
 from pyro_lcm.commands.files import named, reading_data
 from pyro_lcm.commands.parsing import to_plain
@@ -15,6 +17,7 @@ from pyro_lcm.commands.runs import untouched_by_bad_input, write_options
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
+from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.first_process import is_first_process
@@ -24,9 +27,19 @@ from pyro_lcm.sequence_fitting import hold_out_ends
 from pyro_lcm.text_files import write_json
 from pyro_lcm.viz.run_figures import training_figure
 
-__all__ = ["evaluate_run", "load_sequences", "train_sequences"]
+__all__ = ["evaluate_run", "load_sequences", "predict_run", "train_sequences"]
 
-SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "elbo")
+SCORES = (
+    "r2_diag",
+    "r2_sep",
+    "spearman_diag",
+    "spearman_sep",
+    "temporal_shd",
+    "shd",
+    "interaction_accuracy",
+    "triplet_r2",
+    "elbo",
+)
 
 
 def load_sequences(path: str, *, mmap: bool = False, layout: Layout | None = None) -> InterventionSequences:
@@ -79,11 +92,14 @@ def train_sequences(options: Options, folder: Path) -> None:
 def _report(folder: Path, model: LatentCausalModel, held_out: InterventionSequences, seconds: float) -> None:
     """Say in a few lines what came out."""
     found, temporal = model.model.assignment.cpu().numpy(), model.model.temporal_adjacency.cpu().numpy()
+    within = graph_of(model.model)
     say(f"{folder}: {model.model.variables} causal variables in {model.dim_z} latents in {seconds:.0f} s")
     for k in range(temporal.shape[0] + 1):
         own = ", ".join(np.array(model.names)[found == k])
         if own or k:
             parents = "" if k == 0 else _parents(temporal, k)
+            if k and within is not None and within[:, k - 1].any():
+                parents += f", on {', '.join(str(int(i) + 1) for i in within[:, k - 1].nonzero())} of its own"
             say(f"  {f'variable {k}' if k else 'no variable'}: {own or 'no latent'}{parents}")
     say(f"  held-out ELBO per step: {model.elbo(held_out):.3f} nats")
     training_figure(folder)
@@ -134,3 +150,44 @@ def evaluate_run(
         rows_of_text = [(name, *(f"{v:.2f}" for v in row)) for name, row in zip(names, matrix.r2, strict=True)]
         say(table(header, rows_of_text))
     say(f"wrote {folder / 'metrics.json'} and {folder / 'report.html'}")
+
+
+def predict_run(
+    model: LatentCausalModel,
+    values: dict[str, float],
+    data: str,
+    seen: str | None,
+    out: Path,
+    *,
+    draws: int,
+    seed: int,
+    mmap: bool = False,
+    layout: Layout | None = None,
+) -> None:
+    """Write what the frame after each frame becomes when latents are set, and show the means.
+
+    Args:
+        model: the fitted model.
+        values: what latents are set to, by name.
+        data: path of the sequences whose frames are gone on from.
+        seen: path of the sequences that intervals are made of; those of ``data`` if None.
+        out: file to write.
+        draws: of each frame.
+        seed: of the draws.
+        mmap: whether to map the data into memory.
+        layout: of images.
+    """
+    sequences = load_sequences(data, mmap=mmap, layout=layout)
+    known = sequences if seen is None else load_sequences(seen, mmap=mmap, layout=layout)
+    with named(data), busy("predicting"):
+        how: dict[str, Any] = {"draws": max(10, draws), "seed": seed}
+        natural = model.predict_next(sequences.x, **how)
+        predicted = model.predict_next(sequences.x, values, seen=known, **how)
+    arrays = {name: np.asarray(value) for name, value in vars(predicted).items() if value is not None}
+    write_arrays(out, arrays | {"causal_natural": natural.causal, "x_natural": natural.x})
+    header = ("latent", "next", "next when set", "change")
+    means = zip(model.names, natural.causal.mean(0), predicted.causal.mean(0), strict=True)
+    done = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+    say(f"do({done}), means over {len(sequences.x)} frames:")
+    say(table(header, [(name, f"{a:.3f}", f"{b:.3f}", f"{b - a:.3f}") for name, a, b in means]))
+    say(f"wrote {out}: nine of ten next frames are between x_low and x_high, each number by itself")

@@ -20,6 +20,7 @@ class Voronoi:
         mixing: linear, leaky_relu, tanh_residual or coupling.
         intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
         single: Whether at most one variable is intervened on at a step.
+        actions: Number of actions that are known in place of targets, each of which acts on some of the variables.
         episodes: Number of episodes; by default one for about 100 frames.
         size: Width and height of frames that are images, 32 in the benchmark; vectors by default.
     """
@@ -29,6 +30,7 @@ class Voronoi:
     mixing: str = "coupling"
     intervention_probability: float = 0.15
     single: bool = False
+    actions: int | None = None
     episodes: int | None = None
     size: int | None = None
 
@@ -56,6 +58,7 @@ def simulate_voronoi(
         mixing=options.mixing,
         intervention_probability=options.intervention_probability,
         single=options.single,
+        actions=options.actions,
         size=options.size,
     )
     files = {name: out / f"{name}.npz" for name, size in sizes.items() if size}
@@ -80,5 +83,6 @@ def simulate_voronoi(
     for name, path in files.items():
         what = ", independent variables, to score on" if name == "independent" else ""
         say(f"wrote {path}: {frames[name]} frames{what}")
-    say(f"next: pyro-lcm train {files['train']} --model citris --out runs/a")
+    model = "biscuit" if system.actions else "icitris" if adjacency.any() else "citris"
+    say(f"next: pyro-lcm train {files['train']} --model {model} --out runs/a")
     return 0

@@ -22,13 +22,17 @@ SCORES = {
     "r2_sep": ("R2 of another variable by them", "<= 0.05"),
     "spearman_diag": ("rank correlation by its own latents", ">= 0.97"),
     "spearman_sep": ("rank correlation of another by them", "<= 0.1"),
+    "triplet_r2": ("R2 of variables of frames put together", ">= 0.9"),
+    "interaction_accuracy": ("interactions of actions that are right", "1"),
     "temporal_shd": ("edges in time that are wrong", "0"),
     "elbo": ("ELBO per pair (nats)", "higher is better"),
 }
 """For each score that is shown: what it is called, and what a good value is."""
 
 
-OF_PAIRS = tuple(name for name in SCORES if not name.startswith(("r2_", "spearman_", "temporal_")))
+OF_PAIRS = tuple(
+    name for name in SCORES if not name.startswith(("r2_", "spearman_", "temporal_", "interaction_", "triplet_"))
+)
 """Those of models of pairs."""
 
 

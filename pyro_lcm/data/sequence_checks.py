@@ -12,7 +12,7 @@ from pyro_lcm.causal.dag import as_adjacency, topological_order
 from pyro_lcm.data.checks import check_values
 from pyro_lcm.data.pixels import is_image_shape
 
-KEYS = ("x", "targets", "lengths", "z", "variables", "temporal_adjacency", "adjacency")
+KEYS = ("x", "targets", "lengths", "z", "variables", "temporal_adjacency", "adjacency", "interactions")
 """All that a file of sequences may hold; ``x`` and ``targets`` are needed, the rest is boundaries and truth."""
 
 
@@ -78,6 +78,13 @@ def check_sequences(arrays: Mapping[str, NDArray[Any]]) -> None:
         raise ValueError(f"targets: got shape {targets.shape}, expected at least one step and one variable")
     if not np.isin(targets, (0, 1)).all():
         raise ValueError(f"targets: got values {targets.min()} to {targets.max()}, expected 0 and 1")
+    if "interactions" in arrays:
+        table = arrays["interactions"]
+        if table.ndim != 2 or len(table) != width or not table.shape[1] or not np.isin(table, (0, 1)).all():
+            raise ValueError(
+                f"interactions: got shape {table.shape}, expected zeros and ones ({width}, K), a row an action"
+            )
+        width = table.shape[1]
     if "z" in arrays:
         z = arrays["z"]
         if z.ndim != 2 or len(z) != len(x) or z.shape[1] == 0 or z.dtype.kind not in "iuf":
@@ -89,8 +96,8 @@ def check_sequences(arrays: Mapping[str, NDArray[Any]]) -> None:
             raise ValueError(f"variables: got shape {variables.shape}, expected ({z.shape[1]},) integers")
         if variables.min() < 0 or variables.max() > width:
             raise ValueError(
-                f"variables: got {variables.min()} to {variables.max()}, expected 0 (none) to {width}, the width of"
-                " targets: which variable each column of z belongs to"
+                f"variables: got {variables.min()} to {variables.max()}, expected 0 (none) to {width}, the number of"
+                " variables: which variable each column of z belongs to"
             )
     elif "variables" in arrays:
         raise ValueError("variables: got some without z, expected z, whose columns they are of")

@@ -47,6 +47,8 @@ class InterventionSequences:
         temporal_adjacency: True graph from one frame to the next, ``[parent, child]``, shape (K, K); it may have any
             cycles.
         adjacency: True graph within a frame, ``[parent, child]``, shape (K, K), acyclic.
+        interactions: Where ``targets`` are actions, of which it is unknown what they act on: the truth of that, 0 and
+            1, shape (A, K), a row for each of A columns of ``targets``. The number of variables is then K.
         layout: Of images, as in :class:`~pyro_lcm.data.InterventionPairs`.
 
     Raises:
@@ -72,6 +74,7 @@ class InterventionSequences:
         variables: ArrayLike | None = None,
         temporal_adjacency: ArrayLike | None = None,
         adjacency: ArrayLike | None = None,
+        interactions: ArrayLike | None = None,
         layout: Layout | None = None,
     ) -> None:
         given = {
@@ -82,6 +85,7 @@ class InterventionSequences:
             "variables": variables,
             "temporal_adjacency": temporal_adjacency,
             "adjacency": adjacency,
+            "interactions": interactions,
         }
         self._take({key: np.asarray(value) for key, value in given.items() if value is not None}, layout)
 
@@ -89,7 +93,7 @@ class InterventionSequences:
         arrays = joined(arrays)
         arrays["x"] = channels_first(arrays["x"], "x", layout)
         check_sequences(arrays)
-        for key in ("targets", "temporal_adjacency", "adjacency"):
+        for key in ("targets", "temporal_adjacency", "adjacency", "interactions"):
             if key in arrays:
                 arrays[key] = arrays[key].astype(np.int8)
         if "z" in arrays:
@@ -170,8 +174,13 @@ class InterventionSequences:
         return self._arrays.get("adjacency")
 
     @property
+    def interactions(self) -> NDArray[np.int8] | None:
+        """Which variables each action truly acts on, shape (A, K), where targets are actions."""
+        return self._arrays.get("interactions")
+
+    @property
     def dim(self) -> int:
-        """Number of causal variables K."""
+        """Number of columns of ``targets``: of causal variables K, or of actions."""
         return int(self.targets.shape[1])
 
     @property

@@ -45,6 +45,9 @@ class VoronoiSystem:
         intervention_sd: Standard deviation of a variable that is intervened on.
         intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
         single: Whether at most one variable is intervened on at a step.
+        actions: Number of actions, one of which is taken at each step and acts on some of the variables, each on each
+            with probability one half, no two variables being acted on by the same; the first acts on none. ``targets``
+            then say which action it was (BISCUIT: Lippe et al., UAI 2023, arXiv 2306.09643). None for known targets.
         size: Width and height of frames that are images, the cells of a Voronoi diagram in as many colours
             (:mod:`pyro_lcm.data.voronoi_frames`); None for vectors.
 
@@ -67,6 +70,7 @@ class VoronoiSystem:
     intervention_sd: float = 0.75
     intervention_probability: float = 0.15
     single: bool = False
+    actions: int | None = None
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -79,6 +83,8 @@ class VoronoiSystem:
         for name in ("noise_sd", "intervention_sd"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected a positive number")
+        if self.actions is not None and (self.actions < 2 or 2 ** (self.actions - 1) <= self.dim):
+            raise ValueError(f"actions: got {self.actions}, expected enough for {self.dim} variables to differ by them")
         if self.size is not None and self.size < 8:
             raise ValueError(f"size: got {self.size}, expected at least 8 pixels")
         if self.mixing not in MIXINGS:
@@ -93,6 +99,18 @@ class VoronoiSystem:
             temporal[temporal_rng.integers(self.dim), child] = 1
         return temporal, random_dag(self.dim, self.instantaneous, instant_rng, random_order=True)
 
+    @cached_property
+    def interactions(self) -> NDArray[np.int8] | None:
+        """Which variables each action acts on, (A, K); None where targets are known."""
+        if self.actions is None:
+            return None
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, 2)))
+        while True:
+            table = rng.integers(0, 2, (self.actions, self.dim)).astype(np.int8)
+            table[0] = 0
+            if table.any(0).all() and len(np.unique(table, axis=1).T) == self.dim:
+                return table
+
     def _streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
         first, second, third = np.random.SeedSequence(self.seed).spawn(3)
         return np.random.default_rng(first), np.random.default_rng(second), np.random.default_rng(third)
@@ -100,9 +118,11 @@ class VoronoiSystem:
     @cached_property
     def program(self) -> VoronoiProgram:
         """The model as a Pyro program; float64, on the CPU."""
-        return self._program(self.intervention_probability, self.single)
+        return self._program(self.intervention_probability, self.single, self.interactions)
 
-    def _program(self, probability: float, single: bool) -> VoronoiProgram:
+    def _program(
+        self, probability: float, single: bool, interactions: NDArray[np.int8] | None = None
+    ) -> VoronoiProgram:
         return VoronoiProgram(
             *self.graphs,
             draw_mixing(self.mixing, self.dim, self._streams()[2]),
@@ -111,6 +131,7 @@ class VoronoiSystem:
             intervention_sd=self.intervention_sd,
             probability=probability,
             single=single,
+            interactions=interactions,
         )
 
     def check_number(self, frames: int) -> None:
@@ -152,10 +173,11 @@ class VoronoiSystem:
         temporal, adjacency = self.graphs
         return InterventionSequences(
             drawn.x[:frames],
-            np.ones((frames - 1, self.dim)),
+            np.ones((frames - 1, self.dim if self.actions is None else self.actions)),
             z=np.asarray(drawn.z)[:frames],
             temporal_adjacency=temporal,
             adjacency=adjacency,
+            interactions=self.interactions,
         )
 
     def _drawn(self, program: VoronoiProgram, frames: int, episodes: int | None, seed: int) -> InterventionSequences:
@@ -170,12 +192,14 @@ class VoronoiSystem:
             torch.manual_seed(int(entropy) >> 1)
             drawn = program(frames // episodes - 1, episodes, _WARM_UP)
         temporal, adjacency = self.graphs
+        known = program.interactions is not None
         return InterventionSequences(
             self._frames(drawn.x.transpose(0, 1).numpy()),
             drawn.targets.transpose(0, 1).numpy(),
             z=drawn.causal.transpose(0, 1).numpy(),
             temporal_adjacency=temporal,
             adjacency=adjacency,
+            interactions=self.interactions if known else None,
         )
 
     def _frames(self, x: NDArray[np.float64]) -> NDArray[Any]:

@@ -89,6 +89,8 @@ class VoronoiProgram(PyroModule):  # type: ignore[misc]
         intervention_sd: standard deviation of a variable that is intervened on.
         probability: of an intervention, on each variable; of single targets, on any.
         single: whether at most one variable is intervened on at a step.
+        interactions: (A, K) 0 and 1, which variables each of A actions acts on; one of them is taken at each step, and
+            ``targets`` say which, in place of what is intervened on.
     """
 
     def __init__(
@@ -102,12 +104,14 @@ class VoronoiProgram(PyroModule):  # type: ignore[misc]
         intervention_sd: float,
         probability: float,
         single: bool,
+        interactions: NDArray[np.int8] | None = None,
     ) -> None:
         super().__init__()
         self.order = topological_order(adjacency).tolist()
         self.mixing = mixing
         self.noise_sd, self.intervention_sd = noise_sd, intervention_sd
         self.probability, self.single = probability, single
+        self.interactions = None if interactions is None else torch.from_numpy(interactions).double()
         generator = torch.Generator().manual_seed(seed)
         parents = torch.from_numpy(np.concatenate([temporal, adjacency]))
         self.locations = nn.ModuleList([Location(parents[:, i], generator) for i in range(self.dim)])
@@ -172,16 +176,23 @@ class VoronoiProgram(PyroModule):  # type: ignore[misc]
                 if t >= 0:
                     causal.append(values)
                 with scope(prefix=f"step{t}"):
-                    targets = self._targets()
+                    known, targets = self._actions() if self.interactions is not None else [self._targets()] * 2
                     noise = pyro.sample("noise", unit)
                     drawn = self.intervention_sd * pyro.sample("intervention", unit)
                     values = self.step(values, noise, targets, drawn)
                 if t >= 0:
-                    chosen.append(targets)
+                    chosen.append(known)
             causal.append(values)
         sequence = torch.stack(causal)
         empty = sequence.new_zeros(0, episodes, self.dim)
         return Frames(sequence, self.mixing(sequence), torch.stack(chosen) if chosen else empty)
+
+    def _actions(self) -> tuple[Tensor, Tensor]:
+        """An action, one of A columns, and the variables it acts on."""
+        assert self.interactions is not None
+        count = len(self.interactions)
+        action = pyro.sample("action", dist.Categorical(torch.full((count,), 1 / count, dtype=torch.float64)))
+        return torch.eye(count, dtype=torch.float64)[action], self.interactions[action]
 
     def _targets(self) -> Tensor:
         if not self.single:

@@ -49,3 +49,8 @@ class Budget:
         """Those that find the noise encodings of ``dim`` variables, the default resolved."""
         given = self.unmix if self.fit is None else self.fit
         return 700 + 225 * dim if given is None else given
+
+    def steps_of_sequences(self, dim: int) -> int:
+        """Those that find ``dim`` latents of sequences, the default resolved."""
+        given = self.unmix if self.fit is None else self.fit
+        return 2000 + 600 * dim if given is None else given

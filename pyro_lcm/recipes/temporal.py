@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyro_lcm.causal.scoring import Scoring
-from pyro_lcm.identify.intervened_directions import intervened_directions
+from pyro_lcm.identify.intervened_directions import Directions, intervened_directions
 from pyro_lcm.identify.parents import choose_parents
+from pyro_lcm.identify.set_directions import set_directions
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.encodings import encode_sides, sample_pairs
 from pyro_lcm.recipes.objective import AUTOENCODER, RecipeObjective
@@ -30,7 +32,16 @@ from pyro_lcm.training.schedules import Cosine
 from pyro_lcm.training.sequence_elbo import SequenceELBO
 from pyro_lcm.training.sources import DataSource
 
-__all__ = ["ClassifiedSequences", "FindDirections", "ReadVariables", "SequenceObjective", "temporal"]
+__all__ = [
+    "ClassifiedSequences",
+    "FindDirections",
+    "ReadVariables",
+    "SequenceObjective",
+    "begin_at_directions",
+    "compose",
+    "temporal",
+    "whitening",
+]
 
 _CERTAIN = 4.0
 """Logit at which the variable of a latent begins: a probability of .9 or more among a dozen."""
@@ -119,27 +130,52 @@ class FindDirections:
 
     def __call__(self, objective: Any, source: DataSource, seed: int) -> dict[str, float]:
         """Set the flow's last map, in encoder and decoder, and the logits of the assignment."""
-        model, guide = objective.model, objective.guide
-        batch = sample_pairs(source, self.pairs, seed)
-        before, after = encode_sides(guide.encoder, batch)
-        first, second = before.double().cpu().numpy(), after.double().cpu().numpy()
-        both = np.concatenate([first, second])
-        centre, root = both.mean(0), _whitening(np.cov(both.T))
-        targets = batch["targets"].cpu().numpy()
-        found = intervened_directions((first - centre) @ root, (second - centre) @ root, targets)
-        weight = torch.as_tensor(root @ found.unmixing).to(before)
-        shift = torch.as_tensor(-centre @ root @ found.unmixing).to(before)
-        for flow in {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values():
-            flow.compose(weight, shift)
-        if not guide.exact:
-            guide.encoder.set_tolerance(_TOLERANCE)  # what it was is in other units
-        guide.assignment_logits.zero_()
-        rows = torch.arange(model.dim_z, device=before.device)
-        guide.assignment_logits[rows, torch.as_tensor(found.assignment, device=before.device)] = _CERTAIN
+        found = begin_at_directions(objective, source, seed, self.pairs)
+        logits = objective.guide.assignment_logits
+        rows = torch.arange(objective.model.dim_z, device=logits.device)
+        logits.zero_()
+        logits[rows, torch.as_tensor(found.assignment, device=logits.device)] = _CERTAIN
         return {"latents_of_none": float((found.assignment == 0).sum())}
 
 
-def _whitening(covariance: np.ndarray) -> np.ndarray:
+def begin_at_directions(
+    objective: Any, source: DataSource, seed: int, pairs: int, *, perfect: bool = False
+) -> Directions:
+    """Compose the flow of encoder and decoder with :mod:`pyro_lcm.identify.intervened_directions`, and return these.
+
+    Args:
+        objective: with model and guide of sequences.
+        source: of transitions.
+        seed: of the choice of transitions.
+        pairs: how many to use at most.
+        perfect: whether to try :mod:`pyro_lcm.identify.set_directions` first.
+    """
+    batch = sample_pairs(source, pairs, seed)
+    before, after = encode_sides(objective.guide.encoder, batch)
+    first, second = before.double().cpu().numpy(), after.double().cpu().numpy()
+    both = np.concatenate([first, second])
+    centre, root = both.mean(0), whitening(np.cov(both.T))
+    targets = batch["targets"].cpu().numpy()
+    sides = (first - centre) @ root, (second - centre) @ root
+    found = intervened_directions(*sides, targets)
+    if perfect and (unmixing := set_directions(*sides, targets)) is not None:
+        found = found._replace(unmixing=unmixing)
+    compose(objective, root @ found.unmixing, -centre @ root @ found.unmixing)
+    return found
+
+
+def compose(objective: Any, weight: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
+    """Follow the map of the encoder, and its inverse in the decoder, by ``e -> e W + b``."""
+    model, guide = objective.model, objective.guide
+    flows = {id(flow): flow for flow in (guide.encoder.flow, model.decoder.flow)}.values()
+    for flow in flows:
+        flow.compose(*(torch.as_tensor(part).to(flow.weight) for part in (weight, shift)))
+    if not guide.exact:
+        guide.encoder.set_tolerance(_TOLERANCE)  # what it was is in other units
+
+
+def whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix (M, M) by which rows of a covariance (M, M) get the identity for theirs."""
     variances, axes = np.linalg.eigh(np.atleast_2d(covariance))
     return axes / np.sqrt(np.maximum(variances, 1e-6 * variances[-1]))
 
@@ -191,8 +227,7 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
         The phases.
     """
     b = Budget() if budget is None else budget
-    given = b.unmix if b.fit is None else b.fit
-    steps = 2000 + 600 * dim if given is None else given
+    steps = b.steps_of_sequences(dim)
     how: dict[str, Any] = {"gradient_clip": 10.0, "keep": "best"}
     phases = []
     if not invertible and b.reconstruct:

@@ -1,7 +1,7 @@
 """The study of sequences: are the variables of the Voronoi benchmark found, and their graph from frame to frame?
 
 A run is a system, a mixing and a model. Scores are on frames whose variables are independent
-(:mod:`pyro_lcm.evaluation.groups`). With instantaneous effects the models here are wrong, and the study shows how much.
+(:mod:`pyro_lcm.evaluation.groups`). With instantaneous effects CITRIS is wrong, and the study shows how much.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyro_lcm.studies.study import RESULT
 from pyro_lcm.text_files import write_csv, write_json
 from pyro_lcm.training.monitor import TrainingDiverged
 
-SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "seconds", "cpu_seconds")
+SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "shd", "seconds", "cpu_seconds")
 COLUMNS = ("method", "dim", "mixing", "instantaneous", "frames", "seed", *SCORES, "error")
 """Columns of the study's table, a row a run."""
 _SYSTEM = ("method", "dim", "mixing", "instantaneous", "frames")
@@ -140,7 +140,7 @@ def by_system(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[
     cells: list[tuple[str, ...]] = []
     for key in sorted({tuple(row[name] for name in _SYSTEM) for row in rows}):
         mine = [dict.fromkeys(SCORES) | dict(row) for row in rows if tuple(row[name] for name in _SYSTEM) == key]
-        digits = {"temporal_shd": 0, "seconds": 0, "cpu_seconds": 0}
+        digits = {"temporal_shd": 0, "shd": 0, "seconds": 0, "cpu_seconds": 0}
         scores = (score_range(mine, name, digits.get(name, 3)) for name in SCORES)
         cells.append((*map(str, key), str(len(mine)), *scores))
     return (*_SYSTEM, "runs", *SCORES), cells

@@ -79,3 +79,29 @@ def test_pairs_are_no_sequences(folder, tmp_path, capsys):
     assert "key 'targets' is missing" in capsys.readouterr().err
     assert main(["check", str(folder / "run"), "--data", str(tmp_path / "pairs.npz")]) == 2
     assert "citris, a model of sequences, expected one of pairs" in capsys.readouterr().err
+
+
+def test_graphs_in_time_are_inferred_and_reported(folder, capsys):
+    run = folder / "run"
+    how = ["--data", str(folder / "train.npz"), "--rows", "300", "--draws", "20", "--chains", "1", "--threads", "1"]
+    assert main(["graph", str(run), *how, "--overwrite"]) == 0
+    assert "z1_before" in capsys.readouterr().out
+    assert (run / "posterior.nc").is_file()
+    assert "z1_before" in (run / "edges.csv").read_text()
+    assert main(["graph", str(run), *how, "--overwrite", "--forbidden", "z1_before:z1"]) == 0
+    edges = (run / "edges.csv").read_text()
+    assert "z1_before,z1,0.0," in edges
+    assert main(["graph", str(run), *how, "--overwrite", "--forbidden", "z1:nothing"]) == 2
+
+
+def test_the_next_frame_is_written(folder, capsys):
+    out = folder / "next.npz"
+    how = ["--data", str(folder / "test.npz"), "--out", str(out), "--draws", "10"]
+    assert main(["do", str(folder / "run"), "--set", "z2=1.5", *how]) == 0
+    assert "do(z2 = 1.5), means over 400 frames" in capsys.readouterr().out
+    written = np.load(out)
+    np.testing.assert_allclose(written["causal"][:, 1], 1.5, rtol=1e-5)
+    assert (written["x_low"] <= written["x_high"]).all()
+    assert main(["do", str(folder / "run"), "--set", "z9=1.5", *how, "--overwrite"]) == 2
+    assert "values: got z9=1.5" in capsys.readouterr().err
+    assert main(["do", str(folder / "run"), "--set", "z1=1", *how]) == 2

@@ -26,6 +26,7 @@ def test_variables_and_their_graph_in_time_are_found(model):
     assert scores["r2_diag"] > 0.95
     assert scores["r2_sep"] < 0.05
     assert scores["temporal_shd"] <= 1
+    assert scores["triplet_r2"] > 0.9
     assert model.model.assignment.tolist() == [1, 2, 3]
 
 
@@ -87,7 +88,7 @@ def test_pairs_and_sequences_are_told_apart(model, sequences):
 
 
 def test_what_is_for_pairs_alone_says_so(model, sequences):
-    for refused in (model.check, model.fine_tune, model.graph_posterior):
+    for refused in (model.check, model.fine_tune):
         with pytest.raises(ValueError, match=r"^pairs: got InterventionSequences for citris, expected pairs"):
             refused(sequences)
     with pytest.raises(ValueError, match=r"^pairs: got InterventionPairs for citris"):
@@ -132,3 +133,92 @@ def test_images_are_encoded_by_networks_of_their_own(tmp_path):
     tall = InterventionSequences(np.broadcast_to(grey, (60, 3, 8, 16)), np.arange(118).reshape(59, 2) // 2 % 2)
     with pytest.raises(ValueError, match=r"^x: got frames of shape \(3, 8, 16\)"):
         LatentCausalModel("citris", dim_z=2).fit(tall, **how)
+
+
+def test_graphs_of_both_kinds_have_a_posterior(model, sequences):
+    posterior = model.graph_posterior(sequences, rows=500, draws=50, chains=2)["posterior"]["adjacency"]
+    assert posterior.parent.values.tolist() == ["z1_before", "z2_before", "z3_before", "z1", "z2", "z3"]
+    edges = posterior.mean(("chain", "draw")).values
+    assert not edges[:, :3].any()
+    assert not edges[3:].any()  # CITRIS knows of no effect within a frame
+    np.testing.assert_array_equal(edges[:3, 3:] > 0.5, SYSTEM.graphs[0])
+    with pytest.raises(ValueError, match=r"^fits: got 1 beside sequences"):
+        model.graph_posterior(sequences, fits=[model])
+    with pytest.raises(ValueError, match=r"^rows: got 0"):
+        model.graph_posterior(sequences, rows=0)
+
+
+def test_the_next_frame_is_predicted_with_an_interval_that_covers(model, sequences):
+    new = SYSTEM.sample(1500, episodes=15, seed=5)
+    steps = new.transitions()
+    predicted = model.predict_next(steps.x, seen=SYSTEM.sample(1500, episodes=15, seed=6), draws=20)
+    after = model.encode(steps.x_after).causal
+    runs = new.targets == 0
+    covered = (predicted.causal_low <= after) & (after <= predicted.causal_high)
+    assert covered[runs].mean() == pytest.approx(0.9, abs=0.03)
+    # Most of the next frame is known, and the mean is right.
+    residual = (after - predicted.causal)[runs]
+    assert residual.std() < 0.5 * after[runs].std()
+    assert abs(residual.mean()) < 0.1
+    inside = (predicted.x_low <= steps.x_after) & (steps.x_after <= predicted.x_high)
+    assert inside[runs.all(1)].mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_what_is_set_is_set_and_nothing_else_without_effects_within_a_frame(model, sequences):
+    x = sequences.x[:20]
+    natural, changed = model.predict_next(x, draws=10), model.predict_next(x, {"z2": 1.5}, draws=10)
+    np.testing.assert_allclose(changed.causal[:, 1], 1.5, rtol=1e-6)
+    np.testing.assert_allclose(changed.causal[:, [0, 2]], natural.causal[:, [0, 2]])
+    assert natural.x_low is None
+    assert np.abs(changed.x - natural.x).max() > 0.1
+    for wrong, message in (({"z9": 1.0}, "values: got z9"), ({"z1": np.nan}, "values: got z1=nan")):
+        with pytest.raises(ValueError, match=message):
+            model.predict_next(x, wrong)
+    with pytest.raises(ValueError, match="draws, level: got 5"):
+        model.predict_next(x, draws=5)
+    with pytest.raises(ValueError, match="seen: got 39 steps, expected at least 50"):
+        model.predict_next(x, seen=sequences.chosen([0]).split(0.4)[0])
+
+
+def test_the_assignment_is_charged_once_however_a_data_set_is_cut(model, sequences, monkeypatch):
+    whole = model.elbo(sequences)
+    monkeypatch.setattr("pyro_lcm.fitted._ROWS", 700)
+    assert model.elbo(sequences) == pytest.approx(whole, abs=1e-4)
+
+
+def test_effects_within_a_frame_are_found(tmp_path):
+    system = VoronoiSystem(3, seed=0, mixing="linear", instantaneous=0.7)
+    assert system.graphs[1].sum() == 2
+    short = Budget(fit=300, batch_size=128)
+    model = LatentCausalModel("icitris", options={"flow_layers": 0, "solution_hidden": (16,)}).fit(
+        system.sample(6000), seed=0, budget=short, out=tmp_path / "a", device="cpu", progress=False
+    )
+    scores = model.evaluate(system.independent(2000), dci_rows=2000)
+    assert scores["r2_diag"] > 0.9
+    assert scores["shd"] <= 1
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.adjacency(), model.adjacency())
+    with pytest.raises(ValueError, match=r"^dim_z: got 2, expected at least 3"):
+        LatentCausalModel("icitris", dim_z=2).fit(system.sample(600), progress=False)
+
+
+def test_variables_are_found_from_actions_alone(tmp_path):
+    system = VoronoiSystem(3, seed=0, mixing="linear", actions=4)
+    sequences = system.sample(8000)
+    assert sequences.targets.sum(1).tolist() == [1] * len(sequences)
+    how = {"seed": 0, "budget": Budget(fit=150, batch_size=256), "device": "cpu", "progress": False}
+    simple = {"flow_layers": 0, "solution_hidden": (16,)}
+    model = LatentCausalModel("biscuit", options=simple).fit(sequences, out=tmp_path / "a", **how)
+    scores = model.evaluate(system.independent(2000), dci_rows=2000)
+    assert scores["r2_diag"] > 0.95
+    assert scores["r2_sep"] < 0.05
+    assert scores["interaction_accuracy"] == 1.0
+    assert scores["temporal_shd"] <= 2
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.encode(sequences.x).causal, model.encode(sequences.x).causal)
+    edges = model.graph_posterior(sequences, rows=300, draws=20, chains=1)["posterior"]["adjacency"]
+    assert edges.sizes["parent"] == 6
+    with pytest.raises(ValueError, match=r"^model: got biscuit, whose steps need an action"):
+        model.predict_next(sequences.x[:3])
+    with pytest.raises(ValueError, match=r"^targets: got 3 columns, expected 4 as in the fit"):
+        model.evaluate(SYSTEM.independent(200))
