@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm import assessment
+from pyro_lcm.block_assessment import LatentBlocks, blocks_of, evaluate_blocks
+from pyro_lcm.block_fitting import fit_blocks, holds_blocks
 from pyro_lcm.data.holdout import HELD_OUT
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sequences import InterventionSequences
@@ -191,6 +193,10 @@ class LatentCausalModel:
             self._fitted, self._result, self._config = fit_sequences(self._choice, pairs, how, validation=validation)
         elif isinstance(validation, InterventionSequences):
             raise ValueError("validation: got sequences beside pairs, expected pairs or a fraction")
+        elif holds_blocks(self._choice):
+            if code is not None:
+                raise ValueError("code: got one for a model of blocks, which encodes images itself, expected none")
+            self._fitted, self._result, self._config = fit_blocks(self._choice, pairs, how, validation=validation)
         else:
             self._fitted, self._result, self._config = fit_pairs(
                 self._choice, pairs, how, validation=validation, code=code
@@ -483,7 +489,20 @@ class LatentCausalModel:
             ``report.hints`` what the pairs leave open.
         """
         pairs = self._of_pairs(pairs)
+        if self.fitted.blocks:
+            raise ValueError(f"model: got {self.fitted.name}, whose blocks blocks(pairs) tells, not check")
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
+
+    def blocks(self, pairs: InterventionPairs | None = None) -> LatentBlocks:
+        """Which latents are content and which style, of a model of these (``content_style``), without any label.
+
+        Args:
+            pairs: to measure agreement across pairs on, held-out ones say; None for that of the fit.
+
+        Raises:
+            ValueError: if the model has no blocks, or there are fewer pairs than latents.
+        """
+        return blocks_of(self.fitted, None if pairs is None else self._of_pairs(pairs))
 
     def evaluate(
         self,
@@ -495,6 +514,8 @@ class LatentCausalModel:
     ) -> dict[str, float | None]:
         """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
 
+        Of blocks of content and style those of :func:`pyro_lcm.block_assessment.evaluate_blocks`.
+
         Args:
             pairs: test pairs, with what is known of the truth; or sequences, for the metrics of
                 :func:`pyro_lcm.sequence_assessment.evaluate_sequences`.
@@ -505,6 +526,8 @@ class LatentCausalModel:
         if isinstance(pairs, InterventionSequences):
             return evaluate_sequences(self.fitted, pairs, rows=dci_rows, seed=seed)
         pairs = self._of_pairs(pairs)
+        if self.fitted.blocks:
+            return evaluate_blocks(self.fitted, pairs, rows=dci_rows, seed=seed)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(

@@ -19,6 +19,7 @@ from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.standardize import Mode
 from pyro_lcm.recipes.baselines import autoencode, share_factors
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.content_style import ContrastObjective, content_style
 from pyro_lcm.recipes.explicit import explicit
 from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.objective import ImplicitFirst, RecipeObjective
@@ -54,6 +55,7 @@ class ModelSpec:
         both_sides: whether the side before says as much of the graph as what was redrawn after
             (:meth:`pyro_lcm.LatentCausalModel.graph_posterior`).
         temporal: whether it is of sequences with known targets, not of pairs.
+        blocks: whether what it finds are blocks of latents, content and style, instead of single variables.
         share_of_single: which part of the pairs with a target has one alone, from the number of variables.
         methods: what a study may run: names, and the options that each sets.
     """
@@ -73,11 +75,12 @@ class ModelSpec:
     most: int | None = None
     both_sides: bool = False
     temporal: bool = False
+    blocks: bool = False
     share_of_single: Callable[[int], float] = lambda dim: 1.0
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.methods and not self.temporal:  # studies are of pairs
+        if not self.methods and not (self.temporal or self.blocks):  # studies are of single variables
             object.__setattr__(self, "methods", {self.name: {}})
 
     def check(self, architecture: Architecture) -> None:
@@ -185,6 +188,10 @@ def _temporal(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Pha
     return temporal(budget, dim=a.dim_z, invertible=a.invertible)
 
 
+def _content_style(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return content_style(budget, linear=linear, way=a.contrast)
+
+
 def _single_among_sets(dim: int) -> float:
     return single_share(all_subsets(dim)) if dim <= MAX_SETS else 1.0
 
@@ -233,6 +240,7 @@ SPECS: dict[str, ModelSpec] = {
             share_of_single=_single_among_sets,
             **_SOFT,
         ),
+        ModelSpec("content_style", parts.content_style, _content_style, ContrastObjective, splines=False, blocks=True),
         ModelSpec("citris", parts.citris, _temporal, ClassifiedSequences, SequenceObjective, **_SEQUENCES),
     )
 }

@@ -23,6 +23,12 @@ SCORES = {
     "spearman_diag": ("rank correlation by its own latents", ">= 0.97"),
     "spearman_sep": ("rank correlation of another by them", "<= 0.1"),
     "temporal_shd": ("edges in time that are wrong", "0"),
+    "r2_content": ("R2 of content by the latents of content", ">= 0.98"),
+    "r2_content_linear": ("the same by a line", "-"),
+    "r2_style": ("R2 of style by the latents of content", "as below"),
+    "r2_style_linear": ("the same by a line", "as below"),
+    "r2_style_by_content": ("R2 of style by true content", "-"),
+    "r2_style_by_content_linear": ("the same by a line", "-"),
     "elbo": ("ELBO per pair (nats)", "higher is better"),
 }
 """For each score that is shown: what it is called, and what a good value is."""
