@@ -47,6 +47,7 @@ from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.processes import barrier, is_first_process
+from pyro_lcm.transfer import ERROR_RATE, Changes, adapted, what_changed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,6 +270,57 @@ class LatentCausalModel:
             end_to_end=end_to_end,
         )
         self._config["features"] = list(features or pairs.features)
+        self._write(out)
+        return self
+
+    def what_changed(
+        self,
+        pairs: InterventionPairs,
+        *,
+        reference: InterventionPairs | None = None,
+        error_rate: float = ERROR_RATE,
+        seed: int = 0,
+    ) -> Changes:
+        """Which mechanism, or sensor, no longer fits pairs of a world that has changed.
+
+        Args:
+            pairs: of the world now.
+            reference: of the world before, held-out ones say; None for pairs drawn from the model.
+            error_rate: of saying that anything has changed where nothing has.
+            seed: of the permutations that p-values come from.
+
+        Raises:
+            ValueError: if the model has no acyclic graph, observations are no vectors, or there are too few pairs.
+        """
+        old = None if reference is None else self._of_pairs(reference)
+        return what_changed(self.fitted, self._of_pairs(pairs), reference=old, error_rate=error_rate, seed=seed)
+
+    def adapt(
+        self,
+        pairs: InterventionPairs,
+        *,
+        changes: Changes | None = None,
+        reference: InterventionPairs | None = None,
+        out: str | Path | None = None,
+    ) -> LatentCausalModel:
+        """Learn what has changed anew, from few pairs, and leave the rest of the model as it is.
+
+        Args:
+            pairs: of the world now.
+            changes: what to learn anew; None for what :meth:`what_changed` says of these pairs.
+            reference: as :meth:`what_changed` takes it.
+            out: a run folder for the model; None writes nothing.
+
+        Returns:
+            The model itself; as it was if nothing has changed.
+
+        Raises:
+            ValueError: if what has changed cannot be learned anew by itself.
+        """
+        found = self.what_changed(pairs, reference=reference) if changes is None else changes
+        if found.any or changes is not None:
+            self._fitted = adapted(self.fitted, self._of_pairs(pairs), found)
+            self._config = {**self._config, "standardizer": self._fitted.standardizer.to_config()}
         self._write(out)
         return self
 

@@ -42,6 +42,7 @@ ROOMS = (
     "sequence_fitting",
     "block_fitting",
     "fine_tuning",
+    "transfer",
     "evaluation",
     "reasoning",
     "assessment",
