@@ -112,19 +112,12 @@ def content_style(
     steps = _STEPS if given is None else given
     phases: list[Phase] = []
     if steps and not linear:
-        if way == "max_entropy":
-            # Neighbours tell where codes are crowded, not that parts of them lie folded over each other.
-            phases.append(_contrast("unfold", steps // 4, "info_nce", b.batch_size))
-            phases.append(Phase("scale", 0, start=FindBlocks()))
-        phases.append(_contrast("contrast", steps, way, b.batch_size))
+        settings: dict[str, Any] = {"program": CONTRAST, "way": way, "tolerance": TOLERANCE[way]}
+        rate = WarmUp(0.1, Cosine(3e-3, 1e-5))
+        phases.append(Phase("contrast", steps, rate, b.batch_size, settings, optimizer="soap"))
     phases.append(Phase("blocks", 0, start=FindBlocks(linear)))
     if b.refine:
         held = ("guide.encoder.body", "guide.encoder.flow")
         slow = Cosine(2e-3, 1e-5)
         phases.append(Phase("decoder", b.refine, slow, b.batch_size, freeze=held, gradient_clip=10.0, keep="best"))
     return tuple(phases)
-
-
-def _contrast(name: str, steps: int, way: Contrast, pairs: int) -> Phase:
-    settings: dict[str, Any] = {"program": CONTRAST, "way": way, "tolerance": TOLERANCE[way]}
-    return Phase(name, steps, WarmUp(0.1, Cosine(3e-3, 1e-5)), pairs, settings, optimizer="soap")
