@@ -6,7 +6,9 @@
 What comes out is a pair of the weakly supervised setting (Brehmer et al., NeurIPS 2022, arXiv 2203.16437) whose
 variables are the quantities at step k: the one that was held has a value of its law, independent of all else, and the
 others are what it made of them on the way. The graph is that of effects within k steps. It is acyclic only if the
-quantities are chosen so: a position and its velocity act on each other.
+quantities are chosen so: a position and its velocity act on each other. What an effect has seen of its cause on the way
+counts as its noise, and holding the cause changes that too: the assumption that all other noise is shared holds for
+causes that are slow against k steps, or whose effects forget, and for others about.
 
 Batches are written as they are made, each with random numbers of its own, so that a run that was cut off goes on and
 ends with the same pairs.

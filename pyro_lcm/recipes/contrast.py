@@ -33,6 +33,7 @@ import math
 from typing import Literal, get_args
 
 import torch
+from scipy.special import digamma
 from torch import Tensor
 
 __all__ = ["CONTRASTS", "Contrast", "contrast", "info_nce", "maximum_entropy", "nearest_neighbour_entropy"]
@@ -106,8 +107,7 @@ def nearest_neighbour_entropy(codes: Tensor, neighbour: int = NEIGHBOUR) -> Tens
     nearest = apart.topk(k, largest=False).indices[:, -1]
     distance = (codes - codes[nearest]).square().sum(-1).add(_EPS**2).sqrt()
     volume = dim / 2 * math.log(math.pi) - math.lgamma(dim / 2 + 1)
-    counts = torch.digamma(torch.tensor([number, k], dtype=torch.float64)).tolist()
-    return dim * distance.log().mean() + volume + counts[0] - counts[1]
+    return dim * distance.log().mean() + (volume + float(digamma(number) - digamma(k)))
 
 
 def info_nce(before: Tensor, after: Tensor, tolerance: float) -> tuple[Tensor, dict[str, Tensor]]:
