@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pyro_lcm.nn.activations import Activation
+from pyro_lcm.recipes.contrast import CONTRASTS, Contrast
 
 GraphWay = Literal["order", "permutations", "edges", "all"]
 
@@ -37,13 +38,16 @@ class Architecture:
         invertible: of ``ilcm``, ``dvae``, ``elcm`` and ``citris``: whether the decoder is the encoder's inverse
             (:mod:`pyro_lcm.nn.invertible`), for x as wide as there are variables; else a Gaussian around what a network
             of its own gives.
-        activation: of couplings and solution functions, ``leaky_relu`` or ``silu``.
+        activation: of couplings and solution functions, and of the encoder of ``content_style``: ``leaky_relu`` or
+            ``silu``.
         edge_penalty: of the same: nats by which the prior disfavours an edge of a latent graph, at least 0.
         variables: of models of sequences: the number of causal variables with known targets, of which the ``dim_z``
             latents are coordinates; None elsewhere.
         actions: of ``biscuit``: the number of columns of what is known of a step; None elsewhere.
-        image_size: of models of sequences: width and height of frames that are images of three channels, a power of
-            two; None for vectors.
+        image_size: of models of sequences, and of ``content_style``: width and height of images of three channels, a
+            power of two; None for vectors.
+        contrast: of ``content_style``: the objective that finds its code, ``max_entropy`` or ``info_nce``
+            (:mod:`pyro_lcm.recipes.contrast`).
 
     Raises:
         ValueError: if a field is out of range; the message names it.
@@ -66,6 +70,7 @@ class Architecture:
     variables: int | None = None
     image_size: int | None = None
     actions: int | None = None
+    contrast: Contrast = "max_entropy"
 
     def __post_init__(self) -> None:
         if not 1 <= self.dim_z <= self.dim_x:
@@ -100,6 +105,8 @@ class Architecture:
             )
         if self.graph not in get_args(GraphWay):
             raise ValueError(f"graph: got {self.graph!r}, expected one of {', '.join(get_args(GraphWay))}")
+        if self.contrast not in CONTRASTS:
+            raise ValueError(f"contrast: got {self.contrast!r}, expected one of {', '.join(CONTRASTS)}")
         if not self.edge_penalty >= 0:
             raise ValueError(f"edge_penalty: got {self.edge_penalty}, expected a number of at least 0")
 

@@ -30,6 +30,7 @@ from pyro_lcm.guides.soft_ilcm_subsets import SubsetILCMGuide
 from pyro_lcm.models.beta_vae import BetaVAE
 from pyro_lcm.models.biscuit import BISCUIT, STATES
 from pyro_lcm.models.citris import CITRIS
+from pyro_lcm.models.content_style import ContentStyle
 from pyro_lcm.models.dvae import DVAE
 from pyro_lcm.models.elcm import ELCM
 from pyro_lcm.models.icitris import ICITRIS
@@ -152,6 +153,19 @@ def _frames(a: Architecture) -> tuple[nn.Module, nn.Module]:
         exact = ExactEncoder(flow(a))
         return exact, ExactDecoder(exact)
     return coder(a)
+
+
+def content_style(a: Architecture) -> Programs:
+    """The model of content and style; its guide knows each side by itself, as the beta-VAE's."""
+    encoder: nn.Module
+    decoder: nn.Module
+    if a.image_size is None:
+        encoder = VectorEncoder(a.dim_x, a.dim_z, a.hidden, flow=flow(a), activation=a.activation)
+        decoder = VectorDecoder(a.dim_z, a.dim_x, a.hidden[:2], flow=flow(a), min_sd=a.min_sd)
+    else:
+        encoder = ImageFlowEncoder(ImageEncoder(a.image_size, a.dim_z), flow(a))
+        decoder = ImageDecoder(a.dim_z, a.image_size)
+    return ContentStyle(a.dim_z, decoder), BetaVAEGuide(a.dim_z, encoder)
 
 
 def _shared_factors(a: Architecture, average: Average) -> Programs:

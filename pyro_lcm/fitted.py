@@ -20,6 +20,7 @@ from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.abilities import (
     as_perfect,
+    content_of,
     generative_program,
     graph_of,
     infers_targets,
@@ -122,6 +123,11 @@ class FittedModel:
     def temporal(self) -> bool:
         """Whether the model is of sequences."""
         return self.architecture is not None and self.architecture.variables is not None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether its latents are blocks of content and style instead of single variables."""
+        return content_of(self.model) is not None
 
     @property
     def dim_z(self) -> int:

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pyro_lcm import assessment
+from pyro_lcm.block_assessment import LatentBlocks, blocks_of, evaluate_blocks
+from pyro_lcm.block_fitting import fit_blocks, holds_blocks
 from pyro_lcm.data.holdout import HELD_OUT
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sequences import InterventionSequences
@@ -47,6 +49,7 @@ from pyro_lcm.sequence_graphs import sequence_graph_posterior
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
+from pyro_lcm.transfer import ERROR_RATE, Changes, adapted, what_changed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,6 +196,10 @@ class LatentCausalModel:
             self._fitted, self._result, self._config = fit_sequences(self._choice, pairs, how, validation=validation)
         elif isinstance(validation, InterventionSequences):
             raise ValueError("validation: got sequences beside pairs, expected pairs or a fraction")
+        elif holds_blocks(self._choice):
+            if code is not None:
+                raise ValueError("code: got one for a model of blocks, which encodes images itself, expected none")
+            self._fitted, self._result, self._config = fit_blocks(self._choice, pairs, how, validation=validation)
         else:
             self._fitted, self._result, self._config = fit_pairs(
                 self._choice, pairs, how, validation=validation, code=code
@@ -265,6 +272,57 @@ class LatentCausalModel:
             end_to_end=end_to_end,
         )
         self._config["features"] = list(features or pairs.features)
+        self._write(out)
+        return self
+
+    def what_changed(
+        self,
+        pairs: InterventionPairs,
+        *,
+        reference: InterventionPairs | None = None,
+        error_rate: float = ERROR_RATE,
+        seed: int = 0,
+    ) -> Changes:
+        """Which mechanism, or sensor, no longer fits pairs of a world that has changed.
+
+        Args:
+            pairs: of the world now.
+            reference: of the world before, held-out ones say; None for pairs drawn from the model.
+            error_rate: of saying that anything has changed where nothing has.
+            seed: of the permutations that p-values come from.
+
+        Raises:
+            ValueError: if the model has no acyclic graph, observations are no vectors, or there are too few pairs.
+        """
+        old = None if reference is None else self._of_pairs(reference)
+        return what_changed(self.fitted, self._of_pairs(pairs), reference=old, error_rate=error_rate, seed=seed)
+
+    def adapt(
+        self,
+        pairs: InterventionPairs,
+        *,
+        changes: Changes | None = None,
+        reference: InterventionPairs | None = None,
+        out: str | Path | None = None,
+    ) -> LatentCausalModel:
+        """Learn what has changed anew, from few pairs, and leave the rest of the model as it is.
+
+        Args:
+            pairs: of the world now.
+            changes: what to learn anew; None for what :meth:`what_changed` says of these pairs.
+            reference: as :meth:`what_changed` takes it.
+            out: a run folder for the model; None writes nothing.
+
+        Returns:
+            The model itself; as it was if nothing has changed.
+
+        Raises:
+            ValueError: if what has changed cannot be learned anew by itself.
+        """
+        found = self.what_changed(pairs, reference=reference) if changes is None else changes
+        if found.any or changes is not None:
+            self._fitted = adapted(self.fitted, self._of_pairs(pairs), found)
+            self._config = {**self._config, "standardizer": self._fitted.standardizer.to_config()}
         self._write(out)
         return self
 
@@ -485,7 +543,20 @@ class LatentCausalModel:
             ``report.hints`` what the pairs leave open.
         """
         pairs = self._of_pairs(pairs)
+        if self.fitted.blocks:
+            raise ValueError(f"model: got {self.fitted.name}, whose blocks blocks(pairs) tells, not check")
         return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
+
+    def blocks(self, pairs: InterventionPairs | None = None) -> LatentBlocks:
+        """Which latents are content and which style, of a model of these (``content_style``), without any label.
+
+        Args:
+            pairs: to measure agreement across pairs on, held-out ones say; None for that of the fit.
+
+        Raises:
+            ValueError: if the model has no blocks, or there are fewer pairs than latents.
+        """
+        return blocks_of(self.fitted, None if pairs is None else self._of_pairs(pairs))
 
     def evaluate(
         self,
@@ -497,6 +568,8 @@ class LatentCausalModel:
     ) -> dict[str, float | None]:
         """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
 
+        Of blocks of content and style those of :func:`pyro_lcm.block_assessment.evaluate_blocks`.
+
         Args:
             pairs: test pairs, with what is known of the truth; or sequences, for the metrics of
                 :func:`pyro_lcm.sequence_assessment.evaluate_sequences`.
@@ -507,6 +580,8 @@ class LatentCausalModel:
         if isinstance(pairs, InterventionSequences):
             return evaluate_sequences(self.fitted, pairs, rows=dci_rows, seed=seed)
         pairs = self._of_pairs(pairs)
+        if self.fitted.blocks:
+            return evaluate_blocks(self.fitted, pairs, rows=dci_rows, seed=seed)
         return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(

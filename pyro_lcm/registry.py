@@ -19,6 +19,7 @@ from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.standardize import Mode
 from pyro_lcm.recipes.baselines import autoencode, share_factors
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.recipes.content_style import ContrastObjective, content_style
 from pyro_lcm.recipes.explicit import explicit
 from pyro_lcm.recipes.implicit import identify
 from pyro_lcm.recipes.interactions import interactions
@@ -59,6 +60,7 @@ class ModelSpec:
         single_latents: of these, whether each variable is one latent.
         actions: of these, whether targets are actions of which it is unknown what they act on.
         graph: of these, the way to draw its graph where none is chosen.
+        blocks: whether what it finds are blocks of latents, content and style, instead of single variables.
         share_of_single: which part of the pairs with a target has one alone, from the number of variables.
         methods: what a study may run: names, and the options that each sets.
     """
@@ -81,11 +83,12 @@ class ModelSpec:
     single_latents: bool = False
     actions: bool = False
     graph: GraphWay = "order"
+    blocks: bool = False
     share_of_single: Callable[[int], float] = lambda dim: 1.0
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.methods and not self.temporal:  # studies are of pairs
+        if not self.methods and not (self.temporal or self.blocks):  # studies are of single variables
             object.__setattr__(self, "methods", {self.name: {}})
 
     def check(self, architecture: Architecture) -> None:
@@ -207,6 +210,10 @@ def _interactions(a: Architecture, budget: Budget | None, linear: bool) -> tuple
     return interactions(budget, dim=a.dim_z, invertible=a.invertible)
 
 
+def _content_style(a: Architecture, budget: Budget | None, linear: bool) -> tuple[Phase, ...]:
+    return content_style(budget, linear=linear, way=a.contrast)
+
+
 def _single_among_sets(dim: int) -> float:
     return single_share(all_subsets(dim)) if dim <= MAX_SETS else 1.0
 
@@ -274,6 +281,7 @@ SPECS: dict[str, ModelSpec] = {
             single_latents=True,
             **_SEQUENCES,
         ),
+        ModelSpec("content_style", parts.content_style, _content_style, ContrastObjective, splines=False, blocks=True),
         ModelSpec("citris", parts.citris, _temporal, ClassifiedSequences, SequenceObjective, **_SEQUENCES),
     )
 }

@@ -28,6 +28,7 @@ SMALL = {
         "gap when the mechanism changed",
     ),
     "svi_script.py": (["--pairs", "2000", "--steps", "20"], "intervention_accuracy"),
+    "transfer.py": (["--pairs", "3000", "--new", "80", "--steps", "50"], "read right again"),
 }
 
 

@@ -49,6 +49,11 @@ def sets_of(model: Any) -> Tensor | None:
     return _part(model, "subsets", Tensor)
 
 
+def content_of(model: Any) -> Tensor | None:
+    """Which latents are content, ``model.content``, (d,) bool; None for a model of single variables."""
+    return _part(model, "content", Tensor)
+
+
 def as_perfect(model: Any, before: Tensor, after: Tensor) -> Tensor:
     """Noise encodings (N, d) after, as perfect interventions would have redrawn them; ``after`` but for some models.
 

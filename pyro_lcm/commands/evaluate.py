@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyro_lcm.commands import sequences
+from pyro_lcm.commands.blocks import evaluate_blocks_run
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.files import named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
@@ -73,6 +74,9 @@ def run(options: Options) -> int:
         return 0
     pairs = pairs_for(model, options)
     with torch_threads(options.resources.threads) as threads, named(options.data):
+        if model.fitted.blocks:
+            evaluate_blocks_run(folder, model, pairs, rows=options.dci_rows, seed=options.seed)
+            return 0
         scores = evaluate_run(folder, model, pairs, dci_rows=options.dci_rows, n_jobs=threads, seed=options.seed)
     say(scores_table(scores))
     if scores["mcc"] is None and scores["mcc_noise"] is None:

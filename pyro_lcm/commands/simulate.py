@@ -9,6 +9,7 @@ from typing import Literal
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import refuse_existing
 from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands.simulate_blocks import ContentStyle, simulate_blocks
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
 from pyro_lcm.commands.simulate_sequences import Voronoi, simulate_voronoi
@@ -25,8 +26,9 @@ class Options:
 
     Args:
         simulator: Which simulator: scaling, any number of variables; voronoi, sequences of vectors with known targets;
-            shapes, images of shapes on a plane; or, with the extra sim, objects3d, images of an object under a
-            spotlight, and causal_circuit, of a robot arm, buttons and lamps.
+            content_style, pairs that share content and differ in style; shapes, images of shapes on a plane; or, with
+            the extra sim, objects3d, images of an object under a spotlight, and causal_circuit, of a robot arm,
+            buttons and lamps.
         out: Where to: a folder, which gets train.npz, val.npz and test.npz, or, of shapes and objects3d, folders train,
             val and test; or a file that ends in .npz.
         n: Number of pairs to train on, of voronoi of frames, as the next three.
@@ -38,11 +40,12 @@ class Options:
         size: Width and height of images: 64, 128 or 512; of shapes and objects3d any from 16 to 512.
         processes: How many processes render images; by default one a core.
         voronoi: The benchmark of sequences; its dim and seed are those of the next.
+        content_style: The simulator of content and style; its seed is that of the next.
         system: The latent causal model of the simulator scaling; its seed is also that of images, and its edge
             probability that of shapes and objects3d.
     """
 
-    simulator: Literal["scaling", "voronoi", "causal_circuit", "shapes", "objects3d"]
+    simulator: Literal["scaling", "voronoi", "content_style", "causal_circuit", "shapes", "objects3d"]
     out: str
     n: int = 100_000
     pairs: int | None = None
@@ -53,6 +56,7 @@ class Options:
     size: int = 64
     processes: int | None = None
     voronoi: Voronoi = field(default_factory=Voronoi)
+    content_style: ContentStyle = field(default_factory=ContentStyle)
     system: ScalingSystem = field(metadata=INLINED)
 
     def __post_init__(self) -> None:
@@ -65,8 +69,8 @@ def run(options: Options) -> int:
     out = Path(options.out)
     if out.suffix == ".npz" and options.simulator == "scaling":
         return _simulate(options, out)
-    if out.suffix == ".npz" and options.simulator == "voronoi":
-        raise ValueError(f"--out: got {out}, expected a folder for the files of voronoi")
+    if out.suffix == ".npz" and options.simulator in ("voronoi", "content_style"):
+        raise ValueError(f"--out: got {out}, expected a folder for the files of {options.simulator}")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder, or, of vectors, a name that ends in .npz")
     with locked(out):
@@ -91,6 +95,8 @@ def _simulate(options: Options, out: Path) -> int:
         return simulate_voronoi(
             out, sizes, dim=system.dim, seed=system.seed, options=options.voronoi, overwrite=options.overwrite
         )
+    if options.simulator == "content_style":
+        return simulate_blocks(out, sizes, seed=system.seed, options=options.content_style, overwrite=options.overwrite)
     if options.simulator in ("shapes", "objects3d"):
         return simulate_scene(
             out,

@@ -25,6 +25,12 @@ SCORES = {
     "triplet_r2": ("R2 of variables of frames put together", ">= 0.9"),
     "interaction_accuracy": ("interactions of actions that are right", "1"),
     "temporal_shd": ("edges in time that are wrong", "0"),
+    "r2_content": ("R2 of content by the latents of content", ">= 0.98"),
+    "r2_content_linear": ("the same by a line", "-"),
+    "r2_style": ("R2 of style by the latents of content", "as below"),
+    "r2_style_linear": ("the same by a line", "as below"),
+    "r2_style_by_content": ("R2 of style by true content", "-"),
+    "r2_style_by_content_linear": ("the same by a line", "-"),
     "elbo": ("ELBO per pair (nats)", "higher is better"),
 }
 """For each score that is shown: what it is called, and what a good value is."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pyro_lcm.commands.blocks import say_blocks
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.fits import Fit, choose, fit_folders, write_choice
@@ -65,6 +66,10 @@ def _train(options: Options, folder: Path) -> int:
     if spec_of(options.model).temporal:
         train_sequences(options, folder)
         return 0
+    if spec_of(options.model).blocks and options.dim_z == "auto":
+        raise ValueError(
+            f"--dim-z: got auto for {options.model}, expected a number of latents; the fit says how many are content"
+        )
     # What is wrong with it is said before all else.
     base = None if options.start is None else LatentCausalModel.load(options.start)
     pairs = load_pairs(
@@ -129,7 +134,8 @@ def _fit_all(options: Options, folder: Path, training: InterventionPairs, held_o
     else:
         places = [(path, seed, options.dim_z) for path, seed in fit_folders(folder, options.fits, options.seed)]
     code = None
-    if len(places) > 1 and training.is_images and isinstance(options.dim_z, int):
+    coded = training.is_images and not spec_of(options.model).blocks
+    if len(places) > 1 and coded and isinstance(options.dim_z, int):
         # One code for all fits, so that their held-out ELBOs are of the same numbers.
         code = find_code(
             training,
@@ -182,6 +188,13 @@ def _report(
 
     model = best.model
     others = [] if compared else [fit.model for fit in fits if fit is not best]
+    if model.fitted.blocks:
+        say(f"{folder}: {model.dim_z} latents in {seconds:.0f} s")
+        say_blocks(model)
+        say(f"  held-out ELBO per pair: {best.elbo:.3f} nats")
+        training_figure(folder)
+        say(f"next: pyro-lcm evaluate {folder} --data FILE, if FILE has the truth, or encode")
+        return
     report = model.check(held_out, fits=others) if len(held_out) >= MIN_PAIRS else None
     say(f"{folder}: {model.dim_z} causal variables in {seconds:.0f} s")
     if model.has_graph:

@@ -18,6 +18,7 @@ from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyro_lcm.nn.activations import Activation, activation_layer
 from pyro_lcm.nn.flow import Flow
 from pyro_lcm.nn.recall import exact_posterior, flow_columns, once, sides_of, tolerance_of_decoder
 
@@ -36,24 +37,27 @@ def observation(decoded: TorchDistribution | tuple[Tensor, Tensor], noise: Tenso
     return gaussian
 
 
-def perceptron(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
-    """A multilayer perceptron with SiLU activations.
+def perceptron(
+    in_features: int, out_features: int, hidden: Sequence[int], activation: Activation = "silu"
+) -> nn.Sequential:
+    """A multilayer perceptron.
 
     Args:
         in_features: width of the input.
         out_features: width of the output.
         hidden: widths of the hidden layers.
+        activation: of these layers.
     """
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(in_features, width), nn.SiLU()]
+        layers += [nn.Linear(in_features, width), activation_layer(activation)]
         in_features = width
     return nn.Sequential(*layers, nn.Linear(in_features, out_features))
 
 
-def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequential:
+def mlp(in_features: int, out_features: int, hidden: Sequence[int], activation: Activation = "silu") -> nn.Sequential:
     """A :func:`perceptron` whose last layer starts at zero."""
-    layers = perceptron(in_features, out_features, hidden)
+    layers = perceptron(in_features, out_features, hidden, activation)
     for parameter in layers[-1].parameters():
         nn.init.zeros_(parameter)
     return layers
@@ -62,13 +66,15 @@ def mlp(in_features: int, out_features: int, hidden: Sequence[int]) -> nn.Sequen
 class AffinePlusMLP(nn.Module):
     """A u + b + MLP(u): the first coordinates at first; no MLP where ``hidden`` is empty."""
 
-    def __init__(self, in_features: int, out_features: int, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, hidden: Sequence[int], activation: Activation = "silu"
+    ) -> None:
         super().__init__()
         self.affine = nn.Linear(in_features, out_features)
         with torch.no_grad():
             self.affine.weight.copy_(torch.eye(out_features, in_features))
             self.affine.bias.zero_()
-        self.rest = mlp(in_features, out_features, hidden) if hidden else None
+        self.rest = mlp(in_features, out_features, hidden, activation) if hidden else None
 
     def forward(self, value: Tensor) -> Tensor:
         """Values (..., out_features) of inputs (..., in_features)."""
@@ -87,6 +93,7 @@ class VectorEncoder(nn.Module):
         hidden_sd: widths of the hidden layers of the standard deviation.
         initial_sd: standard deviation at the start, in units of the prior's.
         min_sd: lower bound of the standard deviation.
+        activation: of the hidden layers from x to the code.
     """
 
     def __init__(
@@ -99,9 +106,10 @@ class VectorEncoder(nn.Module):
         hidden_sd: Sequence[int] = (32,),
         initial_sd: float = 0.1,
         min_sd: float = 1e-3,
+        activation: Activation = "silu",
     ) -> None:
         super().__init__()
-        self.body = AffinePlusMLP(dim_x, dim_z, hidden)
+        self.body = AffinePlusMLP(dim_x, dim_z, hidden, activation)
         self.flow = Flow(dim_z, layers=0) if flow is None else flow
         self.spread = mlp(dim_x, dim_z, hidden_sd)
         self.log_sd = nn.Parameter(torch.full((dim_z,), initial_sd).log())

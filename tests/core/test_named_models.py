@@ -11,7 +11,7 @@ from pyro_lcm.registry import SPECS, build, spec_of
 from tables import each_row
 
 WITHOUT_GRAPH = {"ada_gvae", "ada_ml_vae", "gvae", "ml_vae", "beta_vae"}
-CASES = {name: {} for name, spec in SPECS.items() if not spec.temporal} | {
+CASES = {name: {} for name, spec in SPECS.items() if not (spec.temporal or spec.blocks)} | {
     f"elcm, {graph}": {"graph": graph} for graph in ("permutations", "edges", "all")
 }
 CASES["soft_elcm, all"] = {"graph": "all"}
