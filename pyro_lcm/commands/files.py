@@ -39,9 +39,10 @@ def load_pairs(
     """
     from pyro_lcm.data.pairs import InterventionPairs
 
+    before, after = tables.sides
     with reading_data(path):
         pairs = InterventionPairs.load(
-            path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
+            path, mmap=mmap, layout=images.layout, size=images.sides, before=before, after=after
         )
         return pairs.in_order(features)
 
