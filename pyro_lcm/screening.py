@@ -56,8 +56,8 @@ def without_wrong_readings(
     if left_out:
         worst = int(readings.argmax())
         logger.warning(
-            "%d of %d pairs have readings far outside those of their sensor, on one side alone, most of them %s; they are"
-            " left out",
+            "%d of %d pairs have readings far outside those of their sensor, on one side alone, most of them %s; they"
+            " are left out",
             left_out,
             number,
             training.features[worst] if training.features else f"feature {worst + 1} of x",

@@ -158,7 +158,8 @@ def _check_config(argv: Sequence[str], table: Mapping[str, Option]) -> None:
             if not isinstance(options[key], dict):
                 own = [option for option in table if option.startswith(f"{key}.")]
                 raise UsageError(f"--config: {name}: {key}: got {options[key]!r}, expected some of {', '.join(own)}")
-        flat = {**options, **{f"{group}.{key}": value for group in groups for key, value in options.get(group, {}).items()}}
+        nested = {f"{group}.{key}": value for group in groups for key, value in options.get(group, {}).items()}
+        flat = {**options, **nested}
         for key in sorted(table.keys() & flat.keys()):
             if table[key].many and not isinstance(flat[key], list | None):
                 raise UsageError(f"--config: {name}: {key}: got {flat[key]!r}, expected a list, [{flat[key]!r}]")

@@ -170,7 +170,7 @@ def _chosen(names: Sequence[str], columns: Names, argument: str) -> dict[str, st
     found = {match[1]: name for name in names if (match := form.fullmatch(name))}
     if not found:
         raise ValueError(
-            f"{argument}: got no column like {columns!r}, expected a pattern of their names (--{argument}) with * for the"
+            f"{argument}: got no column like {columns!r}, expected a pattern of names (--{argument}) with * for the"
             f" feature, such as '*_{argument}', or the names (or a table of image files, with the columns 'before' and"
             f" 'after'); the table has {listed(list(names))}"
         )
@@ -190,7 +190,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.floa
         value = column.iloc[row]
         shown = repr(value) if isinstance(value, str) else str(value)
         raise ValueError(
-            f"column {name} has {shown} in row {row + 1}, expected a finite number; before and after (--before, --after)"
-            " can name the columns to be used"
+            f"column {name} has {shown} in row {row + 1}, expected a finite number; before and after (--before,"
+            " --after) can name the columns to be used"
         )
     return numbers
