@@ -55,5 +55,7 @@ def test_no_line_of_code_is_skipped():
     assert [name for name, text in texts().items() if "+SKIP" in text] == []
     # Indented code that looks like a session or an import would not be found there.
     indented = re.compile(r"^    (>>> |import |from \w+ import )", re.MULTILINE)
-    outside = {name: re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL) for name, text in texts().items()}
+    outside = {
+        name: re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL) for name, text in texts().items()
+    }
     assert [name for name, text in outside.items() if indented.search(text)] == []
