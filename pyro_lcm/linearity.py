@@ -99,7 +99,7 @@ def judge_linearity(
         start = find_directions(differences, seed=seed)
     unrelated = 2 * np.eye(shared.number) if share == 1 else None
     lines = fit_noisy_directions(differences, start, unrelated=unrelated)
-    logger.info(
+    logger.debug(
         "%d of %d directions of x are shared by both sides; differences are off straight lines by %.2f of the noise at"
         " most, %.1f times as far from one as from another; %.1f %% of the pairs are on none",
         shared.number,

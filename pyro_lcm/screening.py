@@ -56,11 +56,11 @@ def without_wrong_readings(
     if left_out:
         worst = int(readings.argmax())
         logger.warning(
-            "%d of %d pairs have readings far outside those of their sensor, on one side alone, most of them feature %d"
-            " of x; they are left out",
+            "%d of %d pairs have readings far outside those of their sensor, on one side alone, most of them %s; they"
+            " are left out",
             left_out,
             number,
-            worst + 1,
+            training.features[worst] if training.features else f"feature {worst + 1} of x",
         )
     return training, held_out, left_out
 

@@ -7,7 +7,7 @@ code and raises ValueError or OSError on bad input.
 
 COMMANDS = {
     "demo": "Learn a latent causal model from simulated data, score it and draw it",
-    "simulate": "Write pairs of observations before and after an intervention, with the truth",
+    "simulate": "Write simulated pairs of observations before and after an intervention, or sequences, with the truth",
     "train": "Fit a latent causal model to a file of pairs",
     "check": "Say without any truth whether a fit worked",
     "encode": "Write latents and intervention targets of a file of pairs",

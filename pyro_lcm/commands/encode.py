@@ -14,6 +14,7 @@ from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import check_out, load_observations, named, pairs_for, refuse_existing
 from pyro_lcm.commands.options import Images, Resources, Tables
 from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands.sequences import load_frames
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
@@ -39,7 +40,8 @@ class Options:
     Args:
         run: Run folder.
         data: Pairs file; or observations that are in no pairs: an .npy or .npz file of x alone, an image file, or a
-            folder of these.
+            folder of these. Of a run of sequences: a file of these, whose frames are encoded one after the other, or
+            frames alone.
         out: File to write. An .npz holds noise, noise_sd, causal, causal_sd and these with _after, (N, d);
             target_probabilities, (N, d + 1), 0 = none; targets, (N,), the most probable ones; neither
             for a model without targets. Of observations in no pairs the first four, and files, the names of images.
@@ -67,8 +69,12 @@ def run(options: Options) -> int:
     check_out(out)
     refuse_existing([out], options.overwrite)
     model = LatentCausalModel.load(options.run)
+    mmap = options.resources.mmap
     rows: Rows | InterventionPairs | None
-    rows = load_observations(options.data, mmap=options.resources.mmap, images=options.images)
+    if model.fitted.temporal:
+        rows = load_frames(options.data, tuple(model.fitted.standardizer.shape), mmap=mmap, images=options.images)
+    else:
+        rows = load_observations(options.data, mmap=mmap, images=options.images)
     if rows is None:
         rows = pairs_for(model, options)
     with torch_threads(options.resources.threads), named(options.data):

@@ -39,9 +39,10 @@ def load_pairs(
     """
     from pyro_lcm.data.pairs import InterventionPairs
 
+    before, after = tables.sides
     with reading_data(path):
         pairs = InterventionPairs.load(
-            path, mmap=mmap, layout=images.layout, size=images.sides, before=tables.before, after=tables.after
+            path, mmap=mmap, layout=images.layout, size=images.sides, before=before, after=after
         )
         return pairs.in_order(features)
 
@@ -66,14 +67,23 @@ class ReadsPairs(Protocol):
         """Whether arrays are mapped into memory."""
 
 
+def refuse_sequences(model: LatentCausalModel) -> None:
+    """Refuse a model of sequences, for what there is of pairs alone.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if model.fitted.temporal:
+        raise ValueError(f"run: got one of {model.fitted.name}, a model of sequences, expected one of pairs")
+
+
 def pairs_for(model: LatentCausalModel, options: ReadsPairs) -> InterventionPairs:
     """Read the pairs that a fitted model is to be used on, features in the order in which it knows them.
 
     Raises:
         ValueError: If they are not sound, or the model is of sequences.
     """
-    if model.fitted.temporal:
-        raise ValueError(f"run: got one of {model.fitted.name}, a model of sequences, expected one of pairs")
+    refuse_sequences(model)
     return load_pairs(
         options.data,
         mmap=options.resources.mmap,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.edges import parse_edges, read_edges
-from pyro_lcm.commands.files import load_pairs, named, refuse_existing
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing, refuse_sequences
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
@@ -140,9 +140,10 @@ def run(options: Options) -> int:
     with torch_threads(options.threads), named(options.data or ""):
         container, truth = _from_table(options) if options.run is None else _from_run(options)
         summary = graph_summary(container, truth=truth, top=6)
-    evidence = container.attrs.get("log_evidence")
+    evidence, score = container.attrs.get("log_evidence"), container.attrs.get("score")
     write_results(folder, container, summary, truth)
-    say(f"method: {summary.method}" + (f", log evidence {evidence:.1f}" if evidence is not None else ""))
+    said = [f"method: {summary.method}"] + ([] if score is None else [f"score {score}"])
+    say(", ".join(said + ([] if evidence is None else [f"log evidence {evidence:.1f}"])))
     say(summary.to_text())
     for problem in posterior_problems(container, summary):
         say(f"note: {problem}")
@@ -214,6 +215,7 @@ def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
 def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
+    refuse_sequences(model)
     fits = other_fits(folder)
     pairs: InterventionPairs | InterventionSequences
     prior: GraphPrior | None

@@ -64,9 +64,18 @@ class Tables:
 
     Args:
         before: Columns of a table (.csv, .parquet) with the side before, * for the name of a feature; by default
-            '*_before'.
-        after: Those of the side after; by default '*_after'.
+            '*_before'. Or their names, one after the other.
+        after: Those of the side after; by default '*_after'. Names are in the order of those of the other side.
     """
 
-    before: str | None = None
-    after: str | None = None
+    before: tuple[str, ...] | None = None
+    after: tuple[str, ...] | None = None
+
+    @property
+    def sides(self) -> tuple[str | tuple[str, ...] | None, str | tuple[str, ...] | None]:
+        """Both as the data layer takes them: a text with * is a pattern."""
+        before, after = (
+            given[0] if given is not None and len(given) == 1 and "*" in given[0] else given
+            for given in (self.before, self.after)
+        )
+        return before, after

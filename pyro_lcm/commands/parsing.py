@@ -56,6 +56,11 @@ class Option:
         return self.key.upper() if self.positional else "--" + self.key.replace("_", "-")
 
     @property
+    def many(self) -> bool:
+        """Whether it takes several values, in YAML a list."""
+        return _single(self.type)[1]
+
+    @property
     def choices(self) -> tuple[Any, ...]:
         """The values that it may have, if they are few."""
         return _choices(_single(self.type)[0])
@@ -153,6 +158,11 @@ def _check_config(argv: Sequence[str], table: Mapping[str, Option]) -> None:
             if not isinstance(options[key], dict):
                 own = [option for option in table if option.startswith(f"{key}.")]
                 raise UsageError(f"--config: {name}: {key}: got {options[key]!r}, expected some of {', '.join(own)}")
+        nested = {f"{group}.{key}": value for group in groups for key, value in options.get(group, {}).items()}
+        flat = {**options, **nested}
+        for key in sorted(table.keys() & flat.keys()):
+            if table[key].many and not isinstance(flat[key], list | None):
+                raise UsageError(f"--config: {name}: {key}: got {flat[key]!r}, expected a list, [{flat[key]!r}]")
 
 
 def to_plain(options: Any) -> dict[str, Any]:

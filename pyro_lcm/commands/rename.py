@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pyro_lcm.commands.console import say
 from pyro_lcm.commands.parsing import REPEATED
@@ -38,4 +39,8 @@ def run(options: Options) -> int:
         raise ValueError("--name: got none, expected at least one, as z2=pressure")
     model = LatentCausalModel.load(options.run).rename(names)
     say(f"{options.run}: the variables are {', '.join(model.names)}")
+    if (Path(options.run) / "report.html").is_file():
+        say(
+            "what was drawn and written before has the names of before: check, evaluate and graph do it anew (--overwrite)"
+        )
     return 0

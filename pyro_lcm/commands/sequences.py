@@ -11,6 +11,7 @@ import numpy as np
 from pyro_lcm.causal.abilities import graph_of
 from pyro_lcm.commands.console import busy, say, table
 from pyro_lcm.commands.files import named, reading_data
+from pyro_lcm.commands.options import Images
 from pyro_lcm.commands.parsing import to_plain
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.runs import untouched_by_bad_input, write_options
@@ -18,6 +19,8 @@ from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.files import write_arrays
+from pyro_lcm.data.lazy import Rows
+from pyro_lcm.data.loading import holds_sequences, read_observations
 from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.first_process import is_first_process
@@ -27,7 +30,7 @@ from pyro_lcm.sequence_fitting import hold_out_ends
 from pyro_lcm.text_files import write_json
 from pyro_lcm.viz.run_figures import training_figure
 
-__all__ = ["evaluate_run", "load_sequences", "predict_run", "train_sequences"]
+__all__ = ["evaluate_run", "load_frames", "load_sequences", "predict_run", "train_sequences"]
 
 SCORES = (
     "r2_diag",
@@ -46,6 +49,27 @@ def load_sequences(path: str, *, mmap: bool = False, layout: Layout | None = Non
     """Read sequences; what is wrong with them is a ValueError that names the file."""
     with reading_data(path):
         return InterventionSequences.load(path, mmap=mmap, layout=layout)
+
+
+def load_frames(path: str, shape: tuple[int, ...], *, mmap: bool = False, images: Images) -> Rows:
+    """Read frames to be encoded, one after the other: of sequences, or frames alone, in episodes (E, T, ...) or not.
+
+    Args:
+        path: An .npz file or a folder of .npy files, of sequences or of ``x`` alone; an .npy file; or image files.
+        shape: Of one frame.
+        mmap: Whether to map arrays into memory.
+        images: How images are read.
+
+    Raises:
+        ValueError: If there is nothing of the kind, or it is not sound.
+    """
+    with reading_data(path):
+        if holds_sequences(Path(path)):
+            return InterventionSequences.load(path, mmap=mmap, layout=images.layout).x
+        rows = read_observations(path, mmap=mmap, layout=images.layout, size=images.sides)
+    if isinstance(rows, np.ndarray) and rows.ndim == len(shape) + 2:
+        return rows.reshape(-1, *rows.shape[2:])
+    return rows
 
 
 def train_sequences(options: Options, folder: Path) -> None:
@@ -141,7 +165,7 @@ def evaluate_run(
         write_json(folder / "metrics.json", kept)
         training_figure(folder)
         write_report(folder)
-    say(scores_table(scores, SCORES))
+    say(scores_table(scores, SCORES).replace("ELBO per pair", "ELBO per step"))
     if matrix is None:
         say(f"{data} has no true variables")
     else:

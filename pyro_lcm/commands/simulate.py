@@ -8,7 +8,7 @@ from typing import Literal
 
 from pyro_lcm.commands.console import progress_bar, say
 from pyro_lcm.commands.files import refuse_existing
-from pyro_lcm.commands.parsing import INLINED
+from pyro_lcm.commands.parsing import INLINED, grouped
 from pyro_lcm.commands.simulate_blocks import ContentStyle, simulate_blocks
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
@@ -18,6 +18,8 @@ from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.folder_lock import locked
 
 POSITIONAL = ("simulator",)
+
+SYSTEM = grouped("the system of scaling; dim is also of voronoi, seed of all, edge-probability of shapes and objects3d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +33,15 @@ class Options:
             buttons and lamps.
         out: Where to: a folder, which gets train.npz, val.npz and test.npz, or, of shapes and objects3d, folders train,
             val and test; or a file that ends in .npz.
-        n: Number of pairs to train on, of voronoi of frames, as the next three.
-        pairs: The same by another name, which wins.
+        n: Number of pairs to train on; of voronoi, number of frames, here and in the next three.
+        pairs: Another name of --n, which wins.
         n_val: Number of pairs to validate on; 0 for no file of these.
         n_test: Number of pairs to test on; 0 for no file of these.
         overwrite: Whether to write over files; images are not: the same command goes on with them.
         scene: Which scene of shapes: discs, mixed, colours, plane or eight, or one of these with -occluded behind it.
         size: Width and height of images: 64, 128 or 512; of shapes and objects3d any from 16 to 512.
         processes: How many processes render images; by default one a core.
-        voronoi: The benchmark of sequences; its dim and seed are those of the next.
+        voronoi: Sequences; their dim and seed are those of the next.
         content_style: The simulator of content and style; its seed is that of the next.
         system: The latent causal model of the simulator scaling; its seed is also that of images, and its edge
             probability that of shapes and objects3d.
@@ -57,7 +59,7 @@ class Options:
     processes: int | None = None
     voronoi: Voronoi = field(default_factory=Voronoi)
     content_style: ContentStyle = field(default_factory=ContentStyle)
-    system: ScalingSystem = field(metadata=INLINED)
+    system: ScalingSystem = field(metadata=INLINED | SYSTEM)
 
     def __post_init__(self) -> None:
         check_least(n=(self.n, 1), n_val=(self.n_val, 0), n_test=(self.n_test, 0))

@@ -12,17 +12,17 @@ from pyro_lcm.data.voronoi import VoronoiSystem
 
 @dataclass(frozen=True, kw_only=True)
 class Voronoi:
-    """The Voronoi benchmark of sequences.
+    """The simulator voronoi.
 
     Args:
-        edge_probability: Of each edge from one frame to the next.
+        edge_probability: Probability of each edge from one frame to the next.
         instantaneous: Probability of each edge within a frame.
-        mixing: linear, leaky_relu, tanh_residual or coupling.
-        intervention_probability: Of an intervention on each variable at each step; of single targets, on any.
+        mixing: Map from variables to frames: linear, leaky_relu, tanh_residual or coupling.
+        intervention_probability: Probability at each step that a variable is intervened on; with single, that any is.
         single: Whether at most one variable is intervened on at a step.
         actions: Number of actions that are known in place of targets, each of which acts on some of the variables.
-        episodes: Number of episodes; by default one for about 100 frames.
-        size: Width and height of frames that are images, 32 in the benchmark; vectors by default.
+        episodes: Number of episodes in each file; by default one for about 100 frames.
+        size: Width and height of frames as images, 32 in the benchmark; by default frames are vectors.
     """
 
     edge_probability: float = 0.2

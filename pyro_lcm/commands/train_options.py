@@ -66,7 +66,8 @@ class Options:
         out: Run folder to write.
         model: Which generative program.
         dim_z: Number of causal variables, or auto for a choice by held-out ELBO; by default as many as x has
-            directions in which it varies, less those that are noise of the sensors. Images need a number.
+            directions in which it varies, less those that are noise of the sensors. Images need a number. Of citris the
+            number of latents, by default as many as x has features; a variable may have several.
         candidates: Numbers of causal variables that auto chooses from; by default those around the number of
             directions that the two sides of a pair share.
         names: Names of the causal variables, in the order found; z1, z2, ... by default.

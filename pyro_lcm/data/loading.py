@@ -55,19 +55,30 @@ def _is_shard(path: Path) -> bool:
 
 def holds_observations(path: Path) -> bool:
     """Whether a path is of observations that are in no pairs, see :func:`read_observations`."""
+    keys = _keys(path)
     if path.is_dir():
-        keys = {file.stem for file in path.glob("*.npy")}
         if not keys and not (path / TABLE).is_file():
             files = image_files_in(path)
             return bool(files) and not any(is_named_as_side(file) for file in files)
     elif path.suffix == ".npy" or path.suffix.lower() in SUFFIXES:
         return path.exists()
-    elif zipfile.is_zipfile(path):
-        with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-            keys = {name.removesuffix(".npy") for name in archive.namelist()}
-    else:
-        return False
     return "x" in keys and "x_after" not in keys
+
+
+def holds_sequences(path: Path) -> bool:
+    """Whether a path is of frames and of targets between them, :class:`pyro_lcm.data.InterventionSequences`."""
+    keys = _keys(path)
+    return "targets" in keys and "x_after" not in keys and bool(keys & {"x", "images"})
+
+
+def _keys(path: Path) -> set[str]:
+    """Names of the arrays in a folder of .npy files or in an .npz file; none of anything else."""
+    if path.is_dir():
+        return {file.stem for file in path.glob("*.npy")}
+    if not zipfile.is_zipfile(path):
+        return set()
+    with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
 def read_pairs_file(path: Path, *, mmap: bool, layout: Layout | None) -> dict[str, Any]:
@@ -88,7 +99,8 @@ def read_pairs_file(path: Path, *, mmap: bool, layout: Layout | None) -> dict[st
             listed = ", ".join(str(file) for file in files)
             raise ValueError(f"{path}: got a folder of pairs files, expected one of them: {listed}")
         if key not in arrays:
-            raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after")
+            other = "; sequences, frames with targets, take a model of theirs, citris" if "targets" in arrays else ""
+            raise ValueError(f"{path}: key {key!r} is missing; got {sorted(arrays)}, expected x and x_after{other}")
     ignored = sorted(set(arrays) - set(KEYS))
     if ignored:
         logger.warning("%s: ignored the keys %s; known are %s", path, ignored, list(KEYS))

@@ -147,6 +147,23 @@ class Standardizer(Units):
             fitted._set("unrotation", maps[1])
         return fitted
 
+    def centred_on(self, pairs: InterventionPairs) -> NDArray[np.float64]:
+        """Centre the instance on other pairs, scales and axes being kept.
+
+        Args:
+            pairs: With observations of its shape.
+
+        Returns:
+            How far the centre has moved, in the standard deviations of before, shape of a statistic.
+        """
+        mean = _moments(pairs, self.mode).mean
+        before = (self.offset.double() + self.offset_rest.double()).cpu().numpy().reshape(mean.shape)
+        offset = mean.astype(np.float32)
+        self._set("offset", offset)
+        self._set("offset_rest", mean - offset)
+        moved: NDArray[np.float64] = (mean - before) / self.scale.double().cpu().numpy().reshape(mean.shape)
+        return moved
+
     def _set(self, name: str, values: NDArray[Any]) -> None:
         buffer: Tensor = getattr(self, name)
         buffer.copy_(torch.from_numpy(np.asarray(values)).reshape(buffer.shape))

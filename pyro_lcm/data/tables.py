@@ -55,6 +55,11 @@ def read_frame(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: not a readable table ({' '.join(str(error).split())})") from error
     if frame.empty:
         raise ValueError(f"{path}: got a table without rows, expected a header and at least one row")
+    if frame.shape[1] == 1 and any(sign in str(frame.columns[0]) for sign in ";\t|"):
+        raise ValueError(
+            f"{path}: got one column {str(frame.columns[0])[:60]!r}, expected columns with commas between them;"
+            " pandas.read_csv(..., sep=, decimal=) reads others"
+        )
     return frame.rename(columns=lambda name: str(name).strip())
 
 
@@ -165,9 +170,9 @@ def _chosen(names: Sequence[str], columns: Names, argument: str) -> dict[str, st
     found = {match[1]: name for name in names if (match := form.fullmatch(name))}
     if not found:
         raise ValueError(
-            f"{argument}: got no column like {columns!r}, expected names with * for the feature, such as"
-            f" '*_{argument}' (or a table of image files, with the columns 'before' and 'after'); the table has"
-            f" {listed(list(names))}"
+            f"{argument}: got no column like {columns!r}, expected a pattern of names (--{argument}) with * for the"
+            f" feature, such as '*_{argument}', or the names (or a table of image files, with the columns 'before' and"
+            f" 'after'); the table has {listed(list(names))}"
         )
     return found
 
@@ -184,5 +189,8 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.floa
         row = int(bad.argmax())
         value = column.iloc[row]
         shown = repr(value) if isinstance(value, str) else str(value)
-        raise ValueError(f"column {name} has {shown} in row {row + 1}, expected a finite number")
+        raise ValueError(
+            f"column {name} has {shown} in row {row + 1}, expected a finite number; before and after (--before,"
+            " --after) can name the columns to be used"
+        )
     return numbers

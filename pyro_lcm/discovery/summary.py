@@ -169,6 +169,8 @@ class GraphSummary:
                 f"{self.edges.ess[cell]:<6.0f}  {self.edges.r_hat[cell]:.3f}  "
                 f"{self.paths.probability[cell]:.3f}  {adjacent[cell]:.3f}  {direction[cell]:.2f}"
             )
+        lines.append("prob: of the edge; path: of a directed path; adj: of an edge one way or the other; dir: that")
+        lines.append("it is this way; mcse, ess, r_hat: error, effective number and agreement of the draws")
         bound = "at least " if self.is_spread_out else ""
         lines.append(f"expected edges {self.expected_edges:.2f}, entropy {bound}{self.entropy:.2f} nats")
         if self.is_spread_out:

@@ -10,11 +10,11 @@ class Budget:
     """Optimizer steps of each phase; 0 leaves a phase out.
 
     Args:
-        fit: of the ELBO that finds noise encodings where mixing or mechanisms are not linear; as ``unmix`` if None, and
-            if that is None too 700 and 225 for each variable, of sequences 2,000 and 600 for each latent.
+        fit: of the ELBO that finds noise encodings where mixing or mechanisms are not linear, and of that of sequences;
+            by default 700 and 225 for each variable, of sequences 2,000 and 600 for each latent.
         reconstruct: of the autoencoder, for x wider than the number of variables.
-        refine: of the ELBO where closed forms or a decoder come before it.
-        unmix: an older name of ``fit``. The beta-VAE takes 5,000 if neither is given.
+        refine: of the ELBO where closed forms or a decoder come before it, and of fine-tuning; sequences have none.
+        unmix: an older name of ``fit``, which wins; the beta-VAE takes 5,000 if neither is given.
         solutions: of the mechanisms of the models beside the implicit one, those of one's own included.
         batch_size: pairs in a step.
         code: of the network between images and their codes; None for as many as it needs as a rule.

@@ -219,7 +219,10 @@ def temporal(budget: Budget | None = None, *, dim: int = 4, invertible: bool = T
     """The recipe, for :class:`ClassifiedSequences`.
 
     Args:
-        budget: steps; ``fit``, by default 2,000 and 600 for each latent, and ``reconstruct``.
+        budget: steps: ``fit``, of the ELBO, by default 2,000 and 600 for each latent (``unmix``, its older name, counts
+            if ``fit`` is not given); ``reconstruct``, of the autoencoder, where there is a decoder to learn; and
+            ``batch_size``. The others, ``refine`` included, are of pairs: the ELBO is the same from the first step to
+            the last.
         dim: number of latents.
         invertible: whether the encoder is a flow, so that there is no decoder to learn.
 

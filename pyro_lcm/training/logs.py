@@ -114,7 +114,9 @@ class ProgressBar:
         self._every = every
         self._total, self._first = total, done
         self._phase = ""
-        self._start = self._told = time.monotonic()
+        self._told = time.monotonic()
+        # Where the time of a step is counted from: the first reading, as what comes before it is not of steps alone.
+        self._read: tuple[float, int] | None = None
 
     def phase(self, name: str) -> None:
         """Show the name of the phase."""
@@ -130,18 +132,19 @@ class ProgressBar:
         """
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
         now = time.monotonic()
+        begun, first = self._read = self._read or (now, step)
         if not self._logs or now - self._told < self._every or not self._first < step < self._total:
             return
         self._told = now
-        left = (now - self._start) * (self._total - step) / (step - self._first)
+        left = (now - begun) * (self._total - step) / max(1, step - first)
         logger.info(
-            "%s: step %d of %d (%d %%), %s, about %s left",
+            "%s: step %d of %d (%d %%), %s%s",
             self._phase,
             step,
             self._total,
             100 * step // max(1, self._total),
             ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()),
-            duration_text(left),
+            f", about {duration_text(left)} left" if step > first else "",
         )
 
     def close(self) -> None:

@@ -99,6 +99,7 @@ OPTIONS = [
     ([*TRAIN, "--config", "typo.yaml"], ["dim_zz"]),
     ([*TRAIN, "--config", "broken.yaml"], ["config"]),
     ([*TRAIN, "--config", "wrong.yaml"], ["--seed: got", "expected an integer"]),
+    ([*TRAIN, "--config", "scalar.yaml"], ["scalar.yaml: networks.hidden: got 64, expected a list, [64]"]),
     (["evaluate", "missing", "--data", "test.npz"], ["missing: no such run folder"]),
     (["evaluate", ".", "--data", "test.npz"], ["config.yaml: missing"]),
     (["evaluate", "run"], ["--data is missing"]),
@@ -167,6 +168,7 @@ def spoilt(work):
     (work / "old_demo" / "demo.json").write_text("{}")
     (work / "broken.yaml").write_text("seed: [1\n")
     (work / "wrong.yaml").write_text("seed: many\n")
+    (work / "scalar.yaml").write_text("networks: {hidden: 64}\n")
     (work / "table.csv").write_text("a,b,kind\n1,2,u\n-1,3,v\n2,2,u\n")
     (work / "ragged.csv").write_text("a,b\n1,2\n3\n")
     for name in ("unfinished", "damaged", "garbled"):

@@ -57,13 +57,35 @@ def test_frames_are_encoded(folder, tmp_path):
     assert np.load(out)["causal"].shape == (400, 2)
 
 
+def test_frames_in_other_files_are_encoded_alike(folder, tmp_path):
+    """Episodes with an axis of their own, as they are trained on; the published keys; and frames without targets."""
+    with np.load(folder / "test.npz") as data:
+        x, lengths, targets = data["x"], data["lengths"], data["targets"]
+    episodes = x.reshape(len(lengths), -1, 2)
+    files = {
+        "episodes.npz": {"x": episodes, "targets": targets.reshape(len(lengths), -1, 2)},
+        "published.npz": {"images": x[: lengths[0]], "targets": targets[: lengths[0] - 1]},
+        "frames.npz": {"x": x},
+        "apart.npz": {"x": episodes},
+    }
+    expected = None
+    for name, arrays in files.items():
+        np.savez(tmp_path / name, **arrays)
+        out = tmp_path / f"codes-{name}"
+        assert main(["encode", str(folder / "run"), "--data", str(tmp_path / name), "--out", str(out)]) == 0
+        found = np.load(out)["causal"]
+        expected = found if expected is None else expected
+        np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-4, atol=1e-5)
+    assert len(expected) == len(x)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (["--model", "citris", "--fits", "2"], "fits: got 2 for citris"),
         (["--model", "citris", "--dim-z", "auto"], "dim_z: got auto for citris"),
         (["--model", "citris", "--dim-z", "1"], "dim_z: got 1, expected at least 2"),
-        (["--model", "ilcm"], "key 'x_after' is missing"),
+        (["--model", "ilcm"], "expected x and x_after; sequences, frames with targets, take a model of theirs, citris"),
     ],
 )
 def test_what_is_wrong_is_named(folder, tmp_path, capsys, given, message):

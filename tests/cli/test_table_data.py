@@ -51,6 +51,17 @@ def test_a_table_is_trained_on_and_encoded(cli, table, of_table, small):
     assert "before: got no column like '*_before'" in err
 
 
+def test_columns_can_be_named_one_by_one(cli, table, small):
+    """A pattern takes all that it matches, texts too; a list takes what it names."""
+    table.assign(state_t0="ok", state_t1="ok").to_csv("texts.csv", index=False)
+    code, _, err = cli("train", "texts.csv", *SIDES, "--out", "none", *small)
+    assert code == 2
+    assert "column state_t0 has 'ok' in row 1, expected a finite number; before and after (--before" in err
+    sides = [[f"{name}_{side}" for name in NAMES] for side in ("t0", "t1")]
+    assert cli("train", "texts.csv", "--before", *sides[0], "--after", *sides[1], "--out", "listed", *small)[0] == 0
+    assert LatentCausalModel.load("listed").features == tuple(sides[0])
+
+
 def test_columns_in_another_order_are_found_by_their_names(cli, table, of_table):
     table[table.columns[::-1]].to_csv("turned.csv", index=False)
     for data, out in (("table.csv", "one.npz"), ("turned.csv", "other.npz")):

@@ -58,6 +58,23 @@ def test_it_is_never_worse_on_the_held_out_pairs_and_learns_what_has_changed(lcm
     assert loaded.result.validation_loss <= loaded.result.history[0]["validation_loss"]
 
 
+def test_a_sensor_that_has_drifted_is_taken_up(caplog):
+    """Off the plane of the variables, where sensors' noise is small, each step of SVI is a short one."""
+    system = ScalingSystem(2, seed=0, dim_x=4, observation_noise=0.02)
+    train, test = system.sample(1000), system.sample(500, seed=1)
+    model = LatentCausalModel().fit(train, budget=Budget(refine=50), progress=False)
+    good, drift = model.elbo(test), np.array([0, 2 * train.x[:, 1].std(), 0, 0])
+
+    def drifted(pairs):
+        return InterventionPairs(pairs.x + drift, pairs.x_after + drift)
+
+    assert model.elbo(drifted(test)) < good - 100
+    with caplog.at_level(logging.INFO, "pyro_lcm"):
+        model.fine_tune(drifted(train), budget=TINY, progress=False)
+    assert model.elbo(drifted(test)) == pytest.approx(good, abs=0.1)
+    assert "standard deviations (feature 2) from where it was" in caplog.text
+
+
 def test_the_model_that_was_given_stays_if_it_goes_wrong(lcm, loaded, train):
     before = copy.deepcopy(_state(loaded))
     with pytest.raises(ValueError, match="batch_size"):

@@ -84,11 +84,14 @@ def test_what_is_wrong_is_named(table, how, message):
 def test_files_that_are_wrong_are_named(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "semicolons.csv").write_text("a_before;a_after\n1,5;2\n")
     np.savez(tmp_path / "x.npz", x=X, x_after=X_AFTER)
     with pytest.raises(ValueError, match=r"empty\.csv: not a readable table"):
         InterventionPairs.load(tmp_path / "empty.csv")
     with pytest.raises(ValueError, match=r"other\.csv: before: got no column like .*image files"):
         InterventionPairs.load(tmp_path / "other.csv")
+    with pytest.raises(ValueError, match=r"semicolons\.csv: got one column 'a_before;a_after', expected .*commas"):
+        InterventionPairs.load(tmp_path / "semicolons.csv")
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         InterventionPairs.load(tmp_path / "none.csv")
     with pytest.raises(ValueError, match="expected them for a table"):

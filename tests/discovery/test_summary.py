@@ -143,9 +143,10 @@ def test_text(rows):
     truth[0, 1] = 1
     text = graph_summary(graph_posterior(data, draws=100), truth=truth, top=2).to_text(most=3)
     lines = text.splitlines()
-    assert len(lines) == 1 + 3 + 1 + 2 + 2 + 1  # header, edges, a line, graphs, classes, truth
+    assert len(lines) == 1 + 3 + 2 + 1 + 2 + 2 + 1  # header, edges, what columns are, a line, graphs, classes, truth
     assert lines[0].split() == ["edge", "prob", "mcse", "ess", "r_hat", "path", "adj", "dir"]
     assert "->" in lines[1]
+    assert lines[4].startswith("prob: of the edge; path:")
     assert "expected SHD" in lines[-1]
 
 

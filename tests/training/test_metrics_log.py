@@ -88,9 +88,26 @@ def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, 
         bar.close()
     assert caplog.messages == [
         "refine: step 500 of 1100 (45 %), loss 1.25, validation loss 1.5, about 60 s left",
-        "refine: step 800 of 1100 (72 %), loss 1.25, validation loss 1.5, about 34 s left",
+        "refine: step 800 of 1100 (72 %), loss 1.25, validation loss 1.5, about 35 s left",
     ]
     assert sys.stderr.getvalue() == ""
+
+
+def test_time_left_is_that_of_steps(monkeypatch, caplog):
+    """What goes before the first step, minutes in which targets of images are found, is not counted with each step."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    clock = iter([0.0, 200.0, 240.0])
+    monkeypatch.setattr("pyro_lcm.training.logs.time.monotonic", lambda: next(clock))
+    with caplog.at_level(logging.INFO, "pyro_lcm"):
+        bar = ProgressBar(total=1000, done=0, show=None)
+        bar.phase("code 1")
+        for step in (100, 500):
+            bar.show({"loss": 0.5}, step)
+        bar.close()
+    assert caplog.messages == [
+        "code 1: step 100 of 1000 (10 %), loss 0.5",
+        "code 1: step 500 of 1000 (50 %), loss 0.5, about 50 s left",
+    ]
 
 
 def test_no_progress_is_no_line_either(monkeypatch, caplog):
