@@ -12,7 +12,7 @@ Cohen, NeurIPS 2022, arXiv 2203.16437). Over the pairs whose target is i:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 
 _RIDGE = 1e-3
 _FOLDS = 2
+_EXCHANGES = 16
+"""Of old values between pairs, for what is by chance."""
 FEWEST = 8
 """Pairs of a target below which nothing is said of its new values."""
 JUDGED = 30
@@ -37,6 +39,8 @@ CONSTANT = 0.05
 MAX_MEMORY = 0.15
 """Correlation of new and old values from which on a part of the old one is kept, where chance does not explain it:
 perfect interventions had at most .11 in some hundred pairs, values half way .2 to .45, shifts 1."""
+SHORTEST = 0.02
+"""Share of a target's moves that are taken for shorter than those that can be seen."""
 CERTAIN = 4.0
 """Standard errors beyond which chance does not explain a correlation."""
 ALL_KEPT = 0.1
@@ -56,6 +60,10 @@ ROTATED = (
 )
 
 
+Claim = Callable[[int, int, NDArray[np.int64]], Array | None]
+"""From a parent, a child and rows (n,), to what the child's shift owes to that parent alone in these, (n,)."""
+
+
 @dataclass(frozen=True, eq=False)
 class NewValues:
     """What the pairs of each target tell; NaN of a variable with fewer than :data:`FEWEST` of them.
@@ -63,7 +71,9 @@ class NewValues:
     Attributes:
         pairs: (d,) number of different pairs of each target.
         memory: (d,) correlation of e~_i with e_i, given the other noise encodings; of their distances from the middle
-            where that is larger.
+            where that is farther from what is expected.
+        expected: (d,) the same of new values that owe nothing to old ones, among pairs whose moves are as long as those
+            that are seen: short ones hide in noise, and long ones are towards the middle.
         slope: (d,) slope of e~_i in e_i given the others, as a perfect intervention has 0.
         slope_error: (d,) its standard error.
         leaning: (d,) share of the variance of z~_i that the other noise encodings explain in pairs held out.
@@ -73,6 +83,7 @@ class NewValues:
 
     pairs: NDArray[np.int64]
     memory: Array
+    expected: Array
     slope: Array
     slope_error: Array
     leaning: Array
@@ -90,6 +101,7 @@ def new_values(
     causal: Array | None = None,
     adjacency: NDArray[np.int8] | None = None,
     linear: bool = False,
+    claim: Claim | None = None,
 ) -> NewValues:
     """Look at the new values of each target.
 
@@ -102,6 +114,7 @@ def new_values(
         causal: (N, d) causal variables before; without them, or without a graph, nothing is said of edges.
         adjacency: (d, d) the graph found, ``[parent, child]``.
         linear: whether mechanisms are, so that edges are looked for as slopes alone.
+        claim: tells what solution functions make of parents, if they are not linear; None if they do not tell.
 
     Returns:
         What they tell.
@@ -109,7 +122,7 @@ def new_values(
     dim = noise.shape[1]
     known = np.zeros(dim) if kept is None else kept
     standard = (noise - noise.mean(0)) / np.maximum(noise.std(0), 1e-12)
-    found = np.full((5, dim), np.nan)
+    found, expected = np.full((5, dim), np.nan), np.full(dim, np.nan)
     pairs = np.zeros(dim, dtype=np.int64)
     doubtful: list[tuple[int, int]] = []
     different = np.zeros(len(target), dtype=bool)
@@ -121,7 +134,7 @@ def new_values(
             continue
         others = np.delete(standard[rows], i, axis=1)
         new = redrawn[rows, i]
-        memory, slope, error = _memory(others, standard[rows, i], new)
+        memory, expected[i], slope, error = _memory(others, standard[rows, i], new, new - noise[rows, i])
         scale = max(float(noise[:, i].std()), 1e-12)
         spread = CONSTANT * (1.0 if causal is None else float(causal[:, i].std()))
         share = 1 - known[i]
@@ -134,13 +147,18 @@ def new_values(
         )
         if causal is not None and adjacency is not None:
             parents = np.flatnonzero(adjacency[:, i])
-            shift = _shifts(noise[rows, i], new, causal[rows, i], values[rows, i])
-            known_to = (causal[rows], new, shift, parents)
-            doubtful += [(int(p), i) for p in parents if not _shown(*known_to, int(p), linear)]
+            affine = _affine(noise[rows, i], new, causal[rows, i], values[rows, i])
+            known_to = (causal[rows], new, affine[0], parents)
+            doubtful += [
+                (int(p), i)
+                for p in parents
+                if not _shown(*known_to, int(p), linear)
+                and (claim is None or not _as_claimed(new, *affine, claim(int(p), i, rows)))
+            ]
     if doubtful and linear and causal is not None and adjacency is not None:
         together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency)
         doubtful = [edge for edge in doubtful if edge not in together]
-    return NewValues(pairs, found[0], found[1], found[2], found[3], found[4], tuple(doubtful))
+    return NewValues(pairs, found[0], expected, found[1], found[2], found[3], found[4], tuple(doubtful))
 
 
 def _shown_together(
@@ -169,21 +187,31 @@ def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray
     return rows[np.sort(np.unique(both, axis=0, return_index=True)[1])]
 
 
-def _memory(others: Array, old: Array, new: Array) -> tuple[float, float, float]:
-    """Correlation of new and old given the others, and the slope with its error."""
+def _memory(others: Array, old: Array, new: Array, move: Array) -> tuple[float, float, float, float]:
+    """Correlation of new and old given the others, what it would be by chance, and the slope with its error."""
     design = np.column_stack([others, np.ones(len(old))])
     left_old, left_new = (y - design @ np.linalg.lstsq(design, y, rcond=None)[0] for y in (old, new))
     square = max(float(left_old @ left_old), 1e-300)
     slope = float(left_old @ left_new) / square
     rest = left_new - slope * left_old
     error = float(np.sqrt(rest @ rest / max(len(old) - design.shape[1] - 1, 1) / square))
-    plain = _correlation(left_old, left_new)
-    folded = _correlation(np.abs(left_old), np.abs(left_new - np.median(left_new)))
-    return (plain if abs(plain) >= abs(folded) else folded), slope, error
+
+    def correlations(old: Array, new: Array) -> Array:
+        return np.array([_correlation(old, new), _correlation(np.abs(old), np.abs(new - np.median(new)))])
+
+    seen, rng = np.quantile(np.abs(move), SHORTEST), np.random.default_rng(0)
+    by_chance = np.zeros(2)
+    for _ in range(_EXCHANGES):
+        places = rng.permutation(len(new))
+        kept = np.abs(move + left_new[places] - left_new) >= seen
+        by_chance += correlations(left_old[kept], left_new[places][kept]) / _EXCHANGES
+    found = correlations(left_old, left_new)
+    which = int(np.abs(found - by_chance).argmax())
+    return float(found[which]), float(by_chance[which]), slope, error
 
 
 def _correlation(first: Array, second: Array) -> float:
-    if min(first.std(), second.std()) < CONSTANT:
+    if len(first) < 2 or min(first.std(), second.std()) < CONSTANT:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
 
@@ -207,11 +235,33 @@ def _explained(features: Array, response: Array, least: float) -> float:
     return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
 
 
-def _shifts(old: Array, new: Array, causal: Array, values: Array) -> Array:
-    """What affine solution functions add, e = shift + scale z, from both sides' e and z, (n,) each."""
+def _affine(old: Array, new: Array, causal: Array, values: Array) -> tuple[Array, Array]:
+    """Shift and scale, (n,) each, of affine solution functions, e = shift + scale z, from both sides' e and z.
+
+    The scale is infinite where these are the same.
+    """
     apart = values - causal
-    scale = (new - old) / np.where(np.abs(apart) < 1e-6, np.inf, apart)
-    return np.where(np.abs(apart) < 1e-6, new, new - scale * values)
+    same = np.abs(apart) < 1e-6
+    scale = (new - old) / np.where(same, np.inf, apart)
+    return np.where(same, new, new - scale * values), np.where(same, np.inf, np.abs(scale))
+
+
+def _as_claimed(new: Array, shift: Array, scale: Array, part: Array | None) -> bool:
+    """Whether redrawn noise encodings (n,) depend on a parent as their solution function says that they do.
+
+    A test of one number, where those of :func:`_shown` are of all functions of the parent: without its part in the
+    shift, what is left of the redrawn noise encodings has a slope of 1 in that part if it is right, and of 0 if there
+    is no edge. In units of the scale, which may depend on causes.
+    """
+    if part is None:
+        return False
+    weight = np.where(scale > 0, 1 / np.maximum(scale, 1e-12), 0.0)
+    design = np.column_stack([part, np.ones(len(part))]) * weight[:, None]
+    response = np.where(weight > 0, (new - shift + part) * weight, 0.0)
+    (slope, middle), *_ = np.linalg.lstsq(design, response, rcond=None)
+    rest = response - design @ [slope, middle]
+    spread = np.linalg.pinv(design.T @ design)[0, 0] * (rest @ rest) / max((weight > 0).sum() - 2, 1)
+    return bool(slope > stats.norm.isf(LEVEL) * np.sqrt(spread) > 0)
 
 
 def _shown(causal: Array, new: Array, shift: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
@@ -261,7 +311,7 @@ def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool
     """
     chance = CERTAIN / np.sqrt(np.maximum(told.pairs, 1))
     with np.errstate(invalid="ignore"):
-        remembers = np.abs(told.memory) > np.maximum(MAX_MEMORY, chance)
+        remembers = np.abs(told.memory - told.expected) > np.maximum(MAX_MEMORY, chance)
         near = np.abs(told.slope - 1) <= np.where(remembers, np.maximum(ALL_KEPT, 2 * told.slope_error), ALL_KEPT)
         whole = near & (told.slope > CERTAIN * told.slope_error)
         kept = remembers | whole

@@ -86,10 +86,8 @@ def test_components_that_move_without_a_target_too_are_noisy_and_no_problem():
     report = _check(*_latents(restless=1.5 * MAX_LEAKAGE * np.sqrt(2)))
     assert report.ok
     np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE, rtol=0.1)
-    assert report.hints == (
-        f"v1, v2, v3 move though nothing is changed (by {report.leakage.max():.0%} of a typical target's move): noise of"
-        " the sensors, or of the system",
-    )
+    said = f"v1, v2, v3 move though nothing is changed (by {report.leakage.max():.0%} of a typical target's move)"
+    assert report.hints == (f"{said}: noise of the sensors, or of the system",)
 
 
 def test_without_pairs_without_a_target_nothing_passes_for_noise():
