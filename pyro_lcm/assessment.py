@@ -54,8 +54,12 @@ def inferred_targets(fitted: FittedModel, x: ArrayLike | LazyRows, x_after: Arra
     return fitted.infer_targets(x, x_after)
 
 
-def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[FittedModel] = ()) -> CheckReport:
+def check(
+    fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[FittedModel] = (), fitted_to: int | None = None
+) -> CheckReport:
     """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
+
+    ``fitted_to`` is the number of pairs of the fit, if it is known.
 
     Raises:
         ValueError: if there are fewer than 50 pairs.
@@ -72,7 +76,7 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     exact = not is_image_shape(fitted.standardizer.shape)
     soft = fitted.soft
     look = fitted.perfect or (soft and fitted.linear)
-    told = _told_by_new_values(fitted, before, after, targets.argmax(1)) if look else None
+    told = _told_by_new_values(fitted, before, after, targets.argmax(1), fitted_to) if look else None
     report = check_latents(
         before.noise.astype(np.float64),
         after.noise.astype(np.float64),
@@ -112,7 +116,9 @@ def _explained_by_some_intervention(
     return pairs, before, after, tuple(said)
 
 
-def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64]) -> NewValues:
+def _told_by_new_values(
+    fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64], fitted_to: int | None
+) -> NewValues:
     redrawn, values, kept = fitted.new_values(before.noise, after.noise, target)
     return new_values(
         before.noise.astype(np.float64),
@@ -124,6 +130,7 @@ def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, 
         adjacency=fitted.adjacency(),
         linear=fitted.linear,
         claim=None if fitted.linear else _claims(fitted, before),
+        fitted_to=fitted_to,
     )
 
 

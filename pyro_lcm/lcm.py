@@ -483,7 +483,9 @@ class LatentCausalModel:
             ``report.hints`` what the pairs leave open.
         """
         pairs = self._of_pairs(pairs)
-        return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
+        others, number = [other.fitted for other in fits], self._config.get("pairs")
+        known = isinstance(number, int)  # a run folder may say anything
+        return assessment.check(self.fitted, pairs, fits=others, fitted_to=number if known else None)
 
     def evaluate(
         self,

@@ -52,6 +52,8 @@ MIN_CAUSED = 0.03
 """Share of the variance of redrawn noise encodings that others explain, below which a graph is as good as empty."""
 LEVEL = 0.01
 """Of tests of edges."""
+MOSTLY = 0.9
+"""Share of a target's pairs that are different where pairs are not repeated."""
 ENOUGH = 50
 """Pairs of a target that show whether anything is behind its redrawn noise encoding."""
 ROTATED = (
@@ -102,6 +104,7 @@ def new_values(
     adjacency: NDArray[np.int8] | None = None,
     linear: bool = False,
     claim: Claim | None = None,
+    fitted_to: int | None = None,
 ) -> NewValues:
     """Look at the new values of each target.
 
@@ -115,6 +118,7 @@ def new_values(
         adjacency: (d, d) the graph found, ``[parent, child]``.
         linear: whether mechanisms are, so that edges are looked for as slopes alone.
         claim: tells what solution functions make of parents, if they are not linear; None if they do not tell.
+        fitted_to: number of pairs of the fit, which are to be other ones; None if it is not known.
 
     Returns:
         What they tell.
@@ -156,18 +160,24 @@ def new_values(
                 and (claim is None or not _as_claimed(new, *affine, claim(int(p), i, rows)))
             ]
     if doubtful and linear and causal is not None and adjacency is not None:
-        together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency)
+        more = 1.0 if fitted_to is None else fitted_to / len(target)
+        if different.sum() < MOSTLY * (target > 0).sum():
+            more = 1.0  # repeated pairs, and who knows how many of those of the fit
+        together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency, more)
         doubtful = [edge for edge in doubtful if edge not in together]
     return NewValues(pairs, found[0], expected, found[1], found[2], found[3], found[4], tuple(doubtful))
 
 
 def _shown_together(
-    noise: Array, redrawn: Array, target: NDArray[np.int64], causal: Array, adjacency: NDArray[np.int8]
+    noise: Array, redrawn: Array, target: NDArray[np.int64], causal: Array, adjacency: NDArray[np.int8], more: float
 ) -> set[tuple[int, int]]:
     """Edges, (parent, child), that pairs show where all linear mechanisms are fitted together.
 
     The pairs of a child alone say little of an edge from a cause that the others nearly determine; those of other
-    variables, which it goes on to, say more.
+    variables, which it goes on to, say more. What is claimed is believed, too, where these pairs agree with it and the
+    pairs of the fit, ``more`` times as many, show it beyond chance: of 1,000 pairs of four variables and 6,000 of 16,
+    a quarter of them do not show each true edge that has 4 to 9 standard errors in the fit; of false ones none had
+    more than 3.7 there.
     """
     parents = {i: np.flatnonzero(column).tolist() for i, column in enumerate(adjacency.T)}
     order: list[int] = list(TopologicalSorter(parents).static_order())
@@ -178,7 +188,9 @@ def _shown_together(
     strengths = edge_strengths(noise, redrawn, target, order, direct)
     if strengths is None:
         return set()
-    return {(int(i), int(j)) for i, j in np.argwhere(strengths > stats.chi2.isf(LEVEL, 1))}
+    least = float(stats.chi2.isf(LEVEL, 1))
+    believed = (more * strengths.claimed > CERTAIN**2) & (strengths.off < least) & (more > 1)
+    return {(int(i), int(j)) for i, j in np.argwhere((strengths.shown > least) | believed)}
 
 
 def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,17 +16,19 @@ CHAIN = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=np.int8)
 NAMES = ("a", "b", "c")
 
 
-def told(new, *, rows=ROWS, adjacency=CHAIN, solution=1.0, seed=0):
-    """z_i = z_{i-1} + e_i; new(z_i, cause of z_i, rng) is what a target becomes; the model sees a share of causes."""
+def told(new, *, rows=ROWS, adjacency=CHAIN, solution=1.0, seed=0, weight=1.0, **given):
+    """z_i = w z_{i-1} + e_i; new(z_i, cause of z_i, rng) is what a target becomes; the model sees a share of causes."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(rows, DIM))
-    causal = noise.cumsum(1)
+    causal = noise.copy()
+    for i in range(1, DIM):
+        causal[:, i] += weight * causal[:, i - 1]
     cause = causal - noise
     target = rng.integers(0, DIM + 1, rows)
     values = np.stack([new(causal[:, i], cause[:, i], rng) for i in range(DIM)], 1)
     redrawn = values - cause
     return new_values(
-        noise, redrawn, redrawn + solution * cause, target, causal=causal, adjacency=adjacency, linear=True
+        noise, redrawn, redrawn + solution * cause, target, causal=causal, adjacency=adjacency, linear=True, **given
     )
 
 
@@ -99,6 +101,25 @@ def test_an_edge_that_pairs_do_not_show_is_doubtful():
     found = told(perfect, adjacency=false)
     assert found.doubtful == ((0, 2),)
     assert "a -> c" in problems_of_new_values(found, NAMES)[0]
+
+
+@pytest.mark.parametrize(
+    ("weight", "fitted_to", "doubtful"),
+    [
+        (0.2, None, ((0, 1), (1, 2))),  # 40 pairs of each target show neither edge
+        (0.2, 40_000, ()),  # believed: so many show it, and these say nothing against it
+        (0.2, 200, ((0, 1), (1, 2))),  # not so many
+    ],
+)
+def test_what_a_larger_fit_shows_is_believed_where_few_pairs_do_not_contradict(weight, fitted_to, doubtful):
+    assert told(perfect, rows=160, weight=weight, seed=3, fitted_to=fitted_to).doubtful == doubtful
+
+
+def test_a_claim_that_pairs_contradict_is_not_believed():
+    false = CHAIN.copy()
+    false[0, 2] = 1
+    # Of an edge that is not there nothing is claimed that many pairs would show.
+    assert told(perfect, rows=160, adjacency=false, fitted_to=400).doubtful == ((0, 2),)
 
 
 def test_values_set_to_a_constant_remember_nothing():
