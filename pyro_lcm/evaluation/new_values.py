@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from pyro_lcm.evaluation.shown_edges import affine, as_claimed, features, shown, shown_together
 from pyro_lcm.identify.explained import held_out_error
-from pyro_lcm.identify.linear_mechanisms import edge_strengths
 
 Array = NDArray[np.float64]
 
@@ -50,8 +48,6 @@ MAX_LEANING = 0.05
 the disentanglement lacks."""
 MIN_CAUSED = 0.03
 """Share of the variance of redrawn noise encodings that others explain, below which a graph is as good as empty."""
-LEVEL = 0.01
-"""Of tests of edges."""
 MOSTLY = 0.9
 """Share of a target's pairs that are different where pairs are not repeated."""
 ENOUGH = 50
@@ -146,51 +142,26 @@ def new_values(
             memory,
             known[i] + share * slope / scale,
             abs(share) * error / scale,
-            _explained(_features(others), values[rows, i], spread),
-            _explained(_features(others), new, CONSTANT * scale),
+            _explained(features(others), values[rows, i], spread),
+            _explained(features(others), new, CONSTANT * scale),
         )
         if causal is not None and adjacency is not None:
             parents = np.flatnonzero(adjacency[:, i])
-            affine = _affine(noise[rows, i], new, causal[rows, i], values[rows, i])
-            known_to = (causal[rows], new, affine[0], parents)
+            as_affine = affine(noise[rows, i], new, causal[rows, i], values[rows, i])
+            known_to = (causal[rows], new, as_affine[0], parents)
             doubtful += [
                 (int(p), i)
                 for p in parents
-                if not _shown(*known_to, int(p), linear)
-                and (claim is None or not _as_claimed(new, *affine, claim(int(p), i, rows)))
+                if not shown(*known_to, int(p), linear)
+                and (claim is None or not as_claimed(new, *as_affine, claim(int(p), i, rows)))
             ]
     if doubtful and linear and causal is not None and adjacency is not None:
         more = 1.0 if fitted_to is None else fitted_to / len(target)
         if different.sum() < MOSTLY * (target > 0).sum():
             more = 1.0  # repeated pairs, and who knows how many of those of the fit
-        together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency, more)
+        together = shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency, more)
         doubtful = [edge for edge in doubtful if edge not in together]
     return NewValues(pairs, found[0], expected, found[1], found[2], found[3], found[4], tuple(doubtful))
-
-
-def _shown_together(
-    noise: Array, redrawn: Array, target: NDArray[np.int64], causal: Array, adjacency: NDArray[np.int8], more: float
-) -> set[tuple[int, int]]:
-    """Edges, (parent, child), that pairs show where all linear mechanisms are fitted together.
-
-    The pairs of a child alone say little of an edge from a cause that the others nearly determine; those of other
-    variables, which it goes on to, say more. What is claimed is believed, too, where these pairs agree with it and the
-    pairs of the fit, ``more`` times as many, show it beyond chance: of 1,000 pairs of four variables and 6,000 of 16,
-    a quarter of them do not show each true edge that has 4 to 9 standard errors in the fit; of false ones none had
-    more than 3.7 there.
-    """
-    parents = {i: np.flatnonzero(column).tolist() for i, column in enumerate(adjacency.T)}
-    order: list[int] = list(TopologicalSorter(parents).static_order())
-    # e = (I + W) S z + c, z in units of S; exact where solution functions are affine.
-    design = np.column_stack([causal, np.ones(len(causal))])
-    slopes = np.linalg.lstsq(design, noise, rcond=None)[0][:-1].T
-    direct = np.where(adjacency.T != 0, slopes / slopes.diagonal(), 0.0)
-    strengths = edge_strengths(noise, redrawn, target, order, direct)
-    if strengths is None:
-        return set()
-    least = float(stats.chi2.isf(LEVEL, 1))
-    believed = (more * strengths.claimed > CERTAIN**2) & (strengths.off < least) & (more > 1)
-    return {(int(i), int(j)) for i, j in np.argwhere((strengths.shown > least) | believed)}
 
 
 def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -228,89 +199,17 @@ def _correlation(first: Array, second: Array) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _features(values: Array) -> Array:
-    """Smooth, kinked and saturating functions of each column."""
-    size = np.abs(values)
-    return np.concatenate([values, size - size.mean(0), np.tanh(2 * values)], 1)
-
-
-def _explained(features: Array, response: Array, least: float) -> float:
+def _explained(columns: Array, response: Array, least: float) -> float:
     """Share of a response's variance, ``least`` squared at least, that ridge regression explains in pairs held out."""
-    if features.shape[1] == 0:
+    if columns.shape[1] == 0:
         return 0.0
-    design = np.column_stack([features, np.ones(len(response))])
-    penalty = np.array([*np.full(features.shape[1], _RIDGE), 0.0])
+    design = np.column_stack([columns, np.ones(len(response))])
+    penalty = np.array([*np.full(columns.shape[1], _RIDGE), 0.0])
     fold = np.arange(len(response)) % _FOLDS
     errors = (held_out_error(design, response, fold == k, penalty=penalty) for k in range(_FOLDS))
     squares = sum(float(np.square(error).sum()) for error in errors)
     variance = float(response.var())
     return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
-
-
-def _affine(old: Array, new: Array, causal: Array, values: Array) -> tuple[Array, Array]:
-    """Shift and scale, (n,) each, of affine solution functions, e = shift + scale z, from both sides' e and z.
-
-    The scale is infinite where these are the same.
-    """
-    apart = values - causal
-    same = np.abs(apart) < 1e-6
-    scale = (new - old) / np.where(same, np.inf, apart)
-    return np.where(same, new, new - scale * values), np.where(same, np.inf, np.abs(scale))
-
-
-def _as_claimed(new: Array, shift: Array, scale: Array, part: Array | None) -> bool:
-    """Whether redrawn noise encodings (n,) depend on a parent as their solution function says that they do.
-
-    A test of one number, where those of :func:`_shown` are of all functions of the parent: without its part in the
-    shift, what is left of the redrawn noise encodings has a slope of 1 in that part if it is right, and of 0 if there
-    is no edge. In units of the scale, which may depend on causes.
-    """
-    if part is None:
-        return False
-    weight = np.where(scale > 0, 1 / np.maximum(scale, 1e-12), 0.0)
-    design = np.column_stack([part, np.ones(len(part))]) * weight[:, None]
-    response = np.where(weight > 0, (new - shift + part) * weight, 0.0)
-    (slope, middle), *_ = np.linalg.lstsq(design, response, rcond=None)
-    rest = response - design @ [slope, middle]
-    spread = np.linalg.pinv(design.T @ design)[0, 0] * (rest @ rest) / max((weight > 0).sum() - 2, 1)
-    return bool(slope > stats.norm.isf(LEVEL) * np.sqrt(spread) > 0)
-
-
-def _shown(causal: Array, new: Array, shift: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
-    """Whether pairs show the edge from a parent, or cannot be expected to show what they do not contradict.
-
-    F tests, at :data:`LEVEL`, of the parent's functions given the other parents: of the redrawn noise encodings
-    themselves; and where these say nothing, of what the solution function leaves of them, which has to be nothing,
-    while what it claims of the parent has to be large enough to be seen.
-
-    Args:
-        causal: (n, d) causal variables before, over the pairs of the child.
-        new: (n,) its redrawn noise encodings.
-        shift: (n,) what the solution function makes of its parents.
-        parents: of the child.
-        parent: the one in question.
-        linear: whether mechanisms are.
-    """
-    standard = (causal - causal.mean(0)) / np.maximum(causal.std(0), 1e-12)
-    functions = (lambda values: values) if linear else _features
-    rest = functions(standard[:, [p for p in parents if p != parent]])
-    without = np.column_stack([rest, np.ones(len(new))])
-    both = np.column_stack([without, functions(standard[:, [parent]])])
-    added, freedom = both.shape[1] - without.shape[1], len(new) - both.shape[1]
-    if freedom < 1:
-        return False
-
-    def left(response: Array) -> tuple[float, float]:
-        first, second = (response - x @ np.linalg.lstsq(x, response, rcond=None)[0] for x in (without, both))
-        return float(first @ first), float(second @ second)
-
-    without_it, with_it = left(new)
-    variance = max(with_it / freedom, 1e-300)
-    least = added * float(stats.f.isf(LEVEL, added, freedom))
-    if without_it - with_it > least * variance:
-        return True
-    claim, wrong = (np.subtract(*left(response)) for response in (shift, new - shift))
-    return bool(claim > 2 * least * variance and wrong < least * variance)
 
 
 def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool = True) -> list[str]:
