@@ -33,7 +33,7 @@ from pyro_lcm.linearity import unrelated_changes
 from pyro_lcm.registry import spec_of
 from pyro_lcm.screening import sound_readings
 
-_EXCHANGES = 8
+_OTHERS = 16
 """Other values of a parent that a shift is averaged over."""
 
 
@@ -138,7 +138,7 @@ def _claims(fitted: FittedModel, before: Encoding) -> Claim | None:
     """What solution functions make of causal variables that they see; None if they see noise encodings.
 
     What a shift owes to one parent is how far it is from its mean over other values that the parent might have had,
-    given the others: what a linear regression on these leaves is exchanged between rows.
+    given the others: by a linear regression on these, and quantiles of what it leaves.
     """
     solution = solution_of(fitted.model)
     if solution is None:
@@ -159,12 +159,12 @@ def _claims(fitted: FittedModel, before: Encoding) -> Claim | None:
         others = [k for k in np.flatnonzero(seen) if k != parent]
         design = np.column_stack([causal[rows][:, others], np.ones(len(rows))])
         expected = design @ np.linalg.lstsq(design, causal[rows, parent], rcond=None)[0]
-        left, rng = causal[rows, parent] - expected, np.random.default_rng(0)
+        left = np.quantile(causal[rows, parent] - expected, (np.arange(_OTHERS) + 0.5) / _OTHERS)
         mean = np.zeros(len(rows))
-        for _ in range(_EXCHANGES):
+        for other in left:
             values = causal[rows].copy()
-            values[:, parent] = expected + rng.permutation(left)
-            mean += shift(child, rows, values) / _EXCHANGES
+            values[:, parent] = expected + other
+            mean += shift(child, rows, values) / _OTHERS
         return shift(child, rows, causal[rows]) - mean
 
     return claim
