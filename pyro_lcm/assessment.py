@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
+from pyro_lcm.causal.abilities import solution_of
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.lazy import LazyRows, Rows
 from pyro_lcm.data.pairs import InterventionPairs
@@ -24,12 +26,15 @@ from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
-from pyro_lcm.evaluation.new_values import NewValues, new_values
+from pyro_lcm.evaluation.new_values import Claim, NewValues, new_values
 from pyro_lcm.evaluation.report import evaluate_latents
 from pyro_lcm.fitted import Array, Encoding, FittedModel
 from pyro_lcm.linearity import unrelated_changes
 from pyro_lcm.registry import spec_of
 from pyro_lcm.screening import sound_readings
+
+_OTHERS = 16
+"""Other values of a parent that a shift is averaged over."""
 
 
 def elbo(fitted: FittedModel, pairs: InterventionPairs, *, hypotheses: int | None = None, seed: int = 0) -> float:
@@ -49,8 +54,12 @@ def inferred_targets(fitted: FittedModel, x: ArrayLike | LazyRows, x_after: Arra
     return fitted.infer_targets(x, x_after)
 
 
-def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[FittedModel] = ()) -> CheckReport:
+def check(
+    fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[FittedModel] = (), fitted_to: int | None = None
+) -> CheckReport:
     """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
+
+    ``fitted_to`` is the number of pairs of the fit, if it is known.
 
     Raises:
         ValueError: if there are fewer than 50 pairs.
@@ -67,7 +76,7 @@ def check(fitted: FittedModel, pairs: InterventionPairs, *, fits: Sequence[Fitte
     exact = not is_image_shape(fitted.standardizer.shape)
     soft = fitted.soft
     look = fitted.perfect or (soft and fitted.linear)
-    told = _told_by_new_values(fitted, before, after, targets.argmax(1)) if look else None
+    told = _told_by_new_values(fitted, before, after, targets.argmax(1), fitted_to) if look else None
     report = check_latents(
         before.noise.astype(np.float64),
         after.noise.astype(np.float64),
@@ -107,7 +116,9 @@ def _explained_by_some_intervention(
     return pairs, before, after, tuple(said)
 
 
-def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64]) -> NewValues:
+def _told_by_new_values(
+    fitted: FittedModel, before: Encoding, after: Encoding, target: NDArray[np.int64], fitted_to: int | None
+) -> NewValues:
     redrawn, values, kept = fitted.new_values(before.noise, after.noise, target)
     return new_values(
         before.noise.astype(np.float64),
@@ -118,7 +129,45 @@ def _told_by_new_values(fitted: FittedModel, before: Encoding, after: Encoding, 
         causal=before.causal.astype(np.float64),
         adjacency=fitted.adjacency(),
         linear=fitted.linear,
+        claim=None if fitted.linear else _claims(fitted, before),
+        fitted_to=fitted_to,
     )
+
+
+def _claims(fitted: FittedModel, before: Encoding) -> Claim | None:
+    """What solution functions make of causal variables that they see; None if they see noise encodings.
+
+    What a shift owes to one parent is how far it is from its mean over other values that the parent might have had,
+    given the others: by a linear regression on these, and quantiles of what it leaves.
+    """
+    solution = solution_of(fitted.model)
+    if solution is None:
+        return None
+    causal = before.causal.astype(np.float64)
+
+    def shift(variable: int, rows: NDArray[np.int64], values: Array) -> Array:
+        parts = (
+            torch.as_tensor(part, device=fitted.device, dtype=fitted.dtype) for part in (before.noise[rows], values)
+        )
+        with torch.no_grad():
+            return np.asarray(solution.given(variable, *parts)[0].cpu().double())
+
+    def claim(parent: int, child: int, rows: NDArray[np.int64]) -> Array | None:
+        seen = solution.resolved[:, child].cpu().numpy() > 0
+        if not seen[parent]:
+            return None
+        others = [k for k in np.flatnonzero(seen) if k != parent]
+        design = np.column_stack([causal[rows][:, others], np.ones(len(rows))])
+        expected = design @ np.linalg.lstsq(design, causal[rows, parent], rcond=None)[0]
+        left = np.quantile(causal[rows, parent] - expected, (np.arange(_OTHERS) + 0.5) / _OTHERS)
+        mean = np.zeros(len(rows))
+        for other in left:
+            values = causal[rows].copy()
+            values[:, parent] = expected + other
+            mean += shift(child, rows, values) / _OTHERS
+        return shift(child, rows, causal[rows]) - mean
+
+    return claim
 
 
 def evaluate(

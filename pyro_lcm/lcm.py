@@ -545,7 +545,9 @@ class LatentCausalModel:
         pairs = self._of_pairs(pairs)
         if self.fitted.blocks:
             raise ValueError(f"model: got {self.fitted.name}, whose blocks blocks(pairs) tells, not check")
-        return assessment.check(self.fitted, pairs, fits=[other.fitted for other in fits])
+        others, number = [other.fitted for other in fits], self._config.get("pairs")
+        known = isinstance(number, int)  # a run folder may say anything
+        return assessment.check(self.fitted, pairs, fits=others, fitted_to=number if known else None)
 
     def blocks(self, pairs: InterventionPairs | None = None) -> LatentBlocks:
         """Which latents are content and which style, of a model of these (``content_style``), without any label.

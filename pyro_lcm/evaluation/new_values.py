@@ -12,21 +12,21 @@ Cohen, NeurIPS 2022, arXiv 2203.16437). Over the pairs whose target is i:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from pyro_lcm.evaluation.shown_edges import affine, as_claimed, features, shown, shown_together
 from pyro_lcm.identify.explained import held_out_error
-from pyro_lcm.identify.linear_mechanisms import edge_strengths
 
 Array = NDArray[np.float64]
 
 _RIDGE = 1e-3
 _FOLDS = 2
+_EXCHANGES = 16
+"""Of old values between pairs, for what is by chance."""
 FEWEST = 8
 """Pairs of a target below which nothing is said of its new values."""
 JUDGED = 30
@@ -37,6 +37,8 @@ CONSTANT = 0.05
 MAX_MEMORY = 0.15
 """Correlation of new and old values from which on a part of the old one is kept, where chance does not explain it:
 perfect interventions had at most .11 in some hundred pairs, values half way .2 to .45, shifts 1."""
+SHORTEST = 0.02
+"""Share of a target's moves that are taken for shorter than those that can be seen."""
 CERTAIN = 4.0
 """Standard errors beyond which chance does not explain a correlation."""
 ALL_KEPT = 0.1
@@ -46,14 +48,18 @@ MAX_LEANING = 0.05
 the disentanglement lacks."""
 MIN_CAUSED = 0.03
 """Share of the variance of redrawn noise encodings that others explain, below which a graph is as good as empty."""
-LEVEL = 0.01
-"""Of tests of edges."""
+MOSTLY = 0.9
+"""Share of a target's pairs that are different where pairs are not repeated."""
 ENOUGH = 50
 """Pairs of a target that show whether anything is behind its redrawn noise encoding."""
 ROTATED = (
     "soft_ilcm and soft_elcm are for it if x is z rotated, which is an assumption that no check can test, and if the"
     " interventions change what causes do or mechanisms are not linear"
 )
+
+
+Claim = Callable[[int, int, NDArray[np.int64]], Array | None]
+"""From a parent, a child and rows (n,), to what the child's shift owes to that parent alone in these, (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +69,9 @@ class NewValues:
     Attributes:
         pairs: (d,) number of different pairs of each target.
         memory: (d,) correlation of e~_i with e_i, given the other noise encodings; of their distances from the middle
-            where that is larger.
+            where that is farther from what is expected.
+        expected: (d,) the same of new values that owe nothing to old ones, among pairs whose moves are as long as those
+            that are seen: short ones hide in noise, and long ones are towards the middle.
         slope: (d,) slope of e~_i in e_i given the others, as a perfect intervention has 0.
         slope_error: (d,) its standard error.
         leaning: (d,) share of the variance of z~_i that the other noise encodings explain in pairs held out.
@@ -73,6 +81,7 @@ class NewValues:
 
     pairs: NDArray[np.int64]
     memory: Array
+    expected: Array
     slope: Array
     slope_error: Array
     leaning: Array
@@ -90,6 +99,8 @@ def new_values(
     causal: Array | None = None,
     adjacency: NDArray[np.int8] | None = None,
     linear: bool = False,
+    claim: Claim | None = None,
+    fitted_to: int | None = None,
 ) -> NewValues:
     """Look at the new values of each target.
 
@@ -102,6 +113,8 @@ def new_values(
         causal: (N, d) causal variables before; without them, or without a graph, nothing is said of edges.
         adjacency: (d, d) the graph found, ``[parent, child]``.
         linear: whether mechanisms are, so that edges are looked for as slopes alone.
+        claim: tells what solution functions make of parents, if they are not linear; None if they do not tell.
+        fitted_to: number of pairs of the fit, which are to be other ones; None if it is not known.
 
     Returns:
         What they tell.
@@ -109,7 +122,7 @@ def new_values(
     dim = noise.shape[1]
     known = np.zeros(dim) if kept is None else kept
     standard = (noise - noise.mean(0)) / np.maximum(noise.std(0), 1e-12)
-    found = np.full((5, dim), np.nan)
+    found, expected = np.full((5, dim), np.nan), np.full(dim, np.nan)
     pairs = np.zeros(dim, dtype=np.int64)
     doubtful: list[tuple[int, int]] = []
     different = np.zeros(len(target), dtype=bool)
@@ -121,7 +134,7 @@ def new_values(
             continue
         others = np.delete(standard[rows], i, axis=1)
         new = redrawn[rows, i]
-        memory, slope, error = _memory(others, standard[rows, i], new)
+        memory, expected[i], slope, error = _memory(others, standard[rows, i], new, new - noise[rows, i])
         scale = max(float(noise[:, i].std()), 1e-12)
         spread = CONSTANT * (1.0 if causal is None else float(causal[:, i].std()))
         share = 1 - known[i]
@@ -129,38 +142,26 @@ def new_values(
             memory,
             known[i] + share * slope / scale,
             abs(share) * error / scale,
-            _explained(_features(others), values[rows, i], spread),
-            _explained(_features(others), new, CONSTANT * scale),
+            _explained(features(others), values[rows, i], spread),
+            _explained(features(others), new, CONSTANT * scale),
         )
         if causal is not None and adjacency is not None:
             parents = np.flatnonzero(adjacency[:, i])
-            shift = _shifts(noise[rows, i], new, causal[rows, i], values[rows, i])
-            known_to = (causal[rows], new, shift, parents)
-            doubtful += [(int(p), i) for p in parents if not _shown(*known_to, int(p), linear)]
+            as_affine = affine(noise[rows, i], new, causal[rows, i], values[rows, i])
+            known_to = (causal[rows], new, as_affine[0], parents)
+            doubtful += [
+                (int(p), i)
+                for p in parents
+                if not shown(*known_to, int(p), linear)
+                and (claim is None or not as_claimed(new, *as_affine, claim(int(p), i, rows)))
+            ]
     if doubtful and linear and causal is not None and adjacency is not None:
-        together = _shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency)
+        more = 1.0 if fitted_to is None else fitted_to / len(target)
+        if different.sum() < MOSTLY * (target > 0).sum():
+            more = 1.0  # repeated pairs, and who knows how many of those of the fit
+        together = shown_together(noise, redrawn, np.where(different, target, 0), causal, adjacency, more)
         doubtful = [edge for edge in doubtful if edge not in together]
-    return NewValues(pairs, found[0], found[1], found[2], found[3], found[4], tuple(doubtful))
-
-
-def _shown_together(
-    noise: Array, redrawn: Array, target: NDArray[np.int64], causal: Array, adjacency: NDArray[np.int8]
-) -> set[tuple[int, int]]:
-    """Edges, (parent, child), that pairs show where all linear mechanisms are fitted together.
-
-    The pairs of a child alone say little of an edge from a cause that the others nearly determine; those of other
-    variables, which it goes on to, say more.
-    """
-    parents = {i: np.flatnonzero(column).tolist() for i, column in enumerate(adjacency.T)}
-    order: list[int] = list(TopologicalSorter(parents).static_order())
-    # e = (I + W) S z + c, z in units of S; exact where solution functions are affine.
-    design = np.column_stack([causal, np.ones(len(causal))])
-    slopes = np.linalg.lstsq(design, noise, rcond=None)[0][:-1].T
-    direct = np.where(adjacency.T != 0, slopes / slopes.diagonal(), 0.0)
-    strengths = edge_strengths(noise, redrawn, target, order, direct)
-    if strengths is None:
-        return set()
-    return {(int(i), int(j)) for i, j in np.argwhere(strengths > stats.chi2.isf(LEVEL, 1))}
+    return NewValues(pairs, found[0], expected, found[1], found[2], found[3], found[4], tuple(doubtful))
 
 
 def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -169,86 +170,46 @@ def _different(noise: Array, redrawn: Array, rows: NDArray[np.int64]) -> NDArray
     return rows[np.sort(np.unique(both, axis=0, return_index=True)[1])]
 
 
-def _memory(others: Array, old: Array, new: Array) -> tuple[float, float, float]:
-    """Correlation of new and old given the others, and the slope with its error."""
+def _memory(others: Array, old: Array, new: Array, move: Array) -> tuple[float, float, float, float]:
+    """Correlation of new and old given the others, what it would be by chance, and the slope with its error."""
     design = np.column_stack([others, np.ones(len(old))])
     left_old, left_new = (y - design @ np.linalg.lstsq(design, y, rcond=None)[0] for y in (old, new))
     square = max(float(left_old @ left_old), 1e-300)
     slope = float(left_old @ left_new) / square
     rest = left_new - slope * left_old
     error = float(np.sqrt(rest @ rest / max(len(old) - design.shape[1] - 1, 1) / square))
-    plain = _correlation(left_old, left_new)
-    folded = _correlation(np.abs(left_old), np.abs(left_new - np.median(left_new)))
-    return (plain if abs(plain) >= abs(folded) else folded), slope, error
+
+    def correlations(old: Array, new: Array) -> Array:
+        return np.array([_correlation(old, new), _correlation(np.abs(old), np.abs(new - np.median(new)))])
+
+    seen, rng = np.quantile(np.abs(move), SHORTEST), np.random.default_rng(0)
+    by_chance = np.zeros(2)
+    for _ in range(_EXCHANGES):
+        places = rng.permutation(len(new))
+        kept = np.abs(move + left_new[places] - left_new) >= seen
+        by_chance += correlations(left_old[kept], left_new[places][kept]) / _EXCHANGES
+    found = correlations(left_old, left_new)
+    which = int(np.abs(found - by_chance).argmax())
+    return float(found[which]), float(by_chance[which]), slope, error
 
 
 def _correlation(first: Array, second: Array) -> float:
-    if min(first.std(), second.std()) < CONSTANT:
+    if len(first) < 2 or min(first.std(), second.std()) < CONSTANT:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _features(values: Array) -> Array:
-    """Smooth, kinked and saturating functions of each column."""
-    size = np.abs(values)
-    return np.concatenate([values, size - size.mean(0), np.tanh(2 * values)], 1)
-
-
-def _explained(features: Array, response: Array, least: float) -> float:
+def _explained(columns: Array, response: Array, least: float) -> float:
     """Share of a response's variance, ``least`` squared at least, that ridge regression explains in pairs held out."""
-    if features.shape[1] == 0:
+    if columns.shape[1] == 0:
         return 0.0
-    design = np.column_stack([features, np.ones(len(response))])
-    penalty = np.array([*np.full(features.shape[1], _RIDGE), 0.0])
+    design = np.column_stack([columns, np.ones(len(response))])
+    penalty = np.array([*np.full(columns.shape[1], _RIDGE), 0.0])
     fold = np.arange(len(response)) % _FOLDS
     errors = (held_out_error(design, response, fold == k, penalty=penalty) for k in range(_FOLDS))
     squares = sum(float(np.square(error).sum()) for error in errors)
     variance = float(response.var())
     return (variance - squares / len(response)) / max(variance, least**2, 1e-300)
-
-
-def _shifts(old: Array, new: Array, causal: Array, values: Array) -> Array:
-    """What affine solution functions add, e = shift + scale z, from both sides' e and z, (n,) each."""
-    apart = values - causal
-    scale = (new - old) / np.where(np.abs(apart) < 1e-6, np.inf, apart)
-    return np.where(np.abs(apart) < 1e-6, new, new - scale * values)
-
-
-def _shown(causal: Array, new: Array, shift: Array, parents: NDArray[np.int64], parent: int, linear: bool) -> bool:
-    """Whether pairs show the edge from a parent, or cannot be expected to show what they do not contradict.
-
-    F tests, at :data:`LEVEL`, of the parent's functions given the other parents: of the redrawn noise encodings
-    themselves; and where these say nothing, of what the solution function leaves of them, which has to be nothing,
-    while what it claims of the parent has to be large enough to be seen.
-
-    Args:
-        causal: (n, d) causal variables before, over the pairs of the child.
-        new: (n,) its redrawn noise encodings.
-        shift: (n,) what the solution function makes of its parents.
-        parents: of the child.
-        parent: the one in question.
-        linear: whether mechanisms are.
-    """
-    standard = (causal - causal.mean(0)) / np.maximum(causal.std(0), 1e-12)
-    functions = (lambda values: values) if linear else _features
-    rest = functions(standard[:, [p for p in parents if p != parent]])
-    without = np.column_stack([rest, np.ones(len(new))])
-    both = np.column_stack([without, functions(standard[:, [parent]])])
-    added, freedom = both.shape[1] - without.shape[1], len(new) - both.shape[1]
-    if freedom < 1:
-        return False
-
-    def left(response: Array) -> tuple[float, float]:
-        first, second = (response - x @ np.linalg.lstsq(x, response, rcond=None)[0] for x in (without, both))
-        return float(first @ first), float(second @ second)
-
-    without_it, with_it = left(new)
-    variance = max(with_it / freedom, 1e-300)
-    least = added * float(stats.f.isf(LEVEL, added, freedom))
-    if without_it - with_it > least * variance:
-        return True
-    claim, wrong = (np.subtract(*left(response)) for response in (shift, new - shift))
-    return bool(claim > 2 * least * variance and wrong < least * variance)
 
 
 def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool = True) -> list[str]:
@@ -261,7 +222,7 @@ def problems_of_new_values(told: NewValues, names: Sequence[str], *, exact: bool
     """
     chance = CERTAIN / np.sqrt(np.maximum(told.pairs, 1))
     with np.errstate(invalid="ignore"):
-        remembers = np.abs(told.memory) > np.maximum(MAX_MEMORY, chance)
+        remembers = np.abs(told.memory - told.expected) > np.maximum(MAX_MEMORY, chance)
         near = np.abs(told.slope - 1) <= np.where(remembers, np.maximum(ALL_KEPT, 2 * told.slope_error), ALL_KEPT)
         whole = near & (told.slope > CERTAIN * told.slope_error)
         kept = remembers | whole

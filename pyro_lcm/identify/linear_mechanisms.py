@@ -133,21 +133,35 @@ def linear_mechanisms(
     return LinearMechanisms(direct, found, intercepts, np.sqrt(np.maximum(left, least_sd**2)))
 
 
+@dataclass(frozen=True)
+class EdgeStrengths:
+    """How clearly some pairs show each edge of a graph, with all others of it; (d, d), [parent, child], 0 elsewhere.
+
+    Attributes:
+        shown: squared t statistics of the direct effects that these pairs have.
+        claimed: the same of those that are claimed, as large as so many pairs would show them.
+        off: the same of the differences.
+    """
+
+    shown: Array
+    claimed: Array
+    off: Array
+
+
 def edge_strengths(
     noise: Array, after: Array, target: NDArray[np.int64], order: Sequence[int], direct: Array
-) -> Array | None:
-    """How clearly some pairs show each edge of a graph, with all others of it.
+) -> EdgeStrengths | None:
+    """Compare the direct effects that some pairs have with those that are claimed.
 
     Args:
         noise: (N, d) noise encodings before.
         after: (N, d) those after.
         target: (N,) 0 none, i variable i.
         order: variables 0..d-1 from causes to effects.
-        direct: (d, d) about what the direct effects are, as in :class:`LinearMechanisms`; others than 0 are edges.
+        direct: (d, d) what the direct effects are said to be, as in :class:`LinearMechanisms`; others than 0 are edges.
 
     Returns:
-        (d, d) squared t statistics of these, [parent, child], 0 where there is no edge; None where a variable is the
-        target of too few pairs, or there are too many edges.
+        The strengths; None where a variable is the target of too few pairs, or there are too many edges.
     """
     places = np.argsort(order)
     child, parent = np.nonzero(direct)
@@ -155,9 +169,10 @@ def edge_strengths(
     if not enough.all() or not 0 < len(child) <= MOST_EFFECTS:
         return None
     effects, covariance = _Rows.of(noise, after, target, order, 0.0).fit.minimum(direct, child, parent)
-    strengths = np.zeros_like(direct)
-    strengths[parent, child] = np.square(effects[child, parent]) / covariance.diagonal()
-    return strengths
+    strengths = np.zeros((3, *direct.shape))
+    for part, of in zip(strengths, (effects, direct, effects - direct), strict=True):
+        part[parent, child] = np.square(of[child, parent]) / covariance.diagonal()
+    return EdgeStrengths(*strengths)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from pyro_lcm.evaluation.check import MAX_LEAKAGE, MIN_USAGE, agreement_of_fits,
 ROWS = 4000
 
 
-def _latents(dim=3, *, seed=0, shares=None, leak=0.0):
-    """Noise encodings of both sides and certain targets."""
+def _latents(dim=3, *, seed=0, shares=None, leak=0.0, restless=0.0):
+    """Noise encodings of both sides and certain targets; ``leak`` where others are the target, ``restless`` always."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(ROWS, dim))
     target = rng.choice(dim + 1, size=ROWS, p=shares)
     probabilities = np.eye(dim + 1)[target]
     after = np.where(probabilities[:, 1:] == 1, rng.normal(size=(ROWS, dim)), noise)
-    return noise, after + leak * rng.normal(size=(ROWS, dim)) * (1 - probabilities[:, 1:]), probabilities
+    moves = leak * (1 - probabilities[:, :1]) + restless
+    return noise, after + moves * rng.normal(size=(ROWS, dim)) * (1 - probabilities[:, 1:]), probabilities
 
 
 def _check(noise, after, targets, *, explained=0.999, **given):
@@ -77,7 +78,21 @@ def test_components_that_move_with_others_are_named():
     report = _check(*_latents(leak=1.5 * MAX_LEAKAGE * np.sqrt(2)))
     assert [problem.split()[0] for problem in report.problems] == ["v1", "v2", "v3"]
     assert all("differences are not one-sparse" in problem for problem in report.problems)
+    # Of two others, or nothing, one is nothing.
+    np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE * np.sqrt(2 / 3), rtol=0.1)
+
+
+def test_components_that_move_without_a_target_too_are_noisy_and_no_problem():
+    report = _check(*_latents(restless=1.5 * MAX_LEAKAGE * np.sqrt(2)))
+    assert report.ok
     np.testing.assert_allclose(report.leakage, 1.5 * MAX_LEAKAGE, rtol=0.1)
+    said = f"v1, v2, v3 move though nothing is changed (by {report.leakage.max():.0%} of a typical target's move)"
+    assert report.hints == (f"{said}: noise of the sensors, or of the system",)
+
+
+def test_without_pairs_without_a_target_nothing_passes_for_noise():
+    report = _check(*_latents(restless=1.5 * MAX_LEAKAGE * np.sqrt(2), shares=[0.0, 0.3, 0.3, 0.4]))
+    assert len([problem for problem in report.problems if "not one-sparse" in problem]) == 3
 
 
 def test_an_offset_of_the_side_after_is_a_note():
@@ -180,6 +195,6 @@ def test_heavy_tails_of_noise_are_no_leakage():
     said = {"explained": 1.0, "elbo": 0.0, "names": ["z1", "z2"]}
     report = check_latents(noise, after, np.eye(3)[target], **said)
     assert report.leakage.max() < MAX_LEAKAGE
-    after[::10] += rng.normal(size=(400, 2))
+    after[:1000][target[:1000] > 0] += rng.normal(size=2)
     leaking = check_latents(noise, after, np.eye(3)[target], **said)
     assert any("not one-sparse" in problem for problem in leaking.problems)

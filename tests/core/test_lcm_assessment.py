@@ -1,6 +1,7 @@
 """What a fitted model says about itself: checks without truth, scores with it, graphs with their uncertainty."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ from pyro.distributions import Normal
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.architecture import Architecture
+from pyro_lcm.assessment import _claims
+from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import latents
 from pyro_lcm.discovery.arviz_compat import group
 from pyro_lcm.evaluation import METRICS
 from pyro_lcm.evaluation.alignment import align
+from pyro_lcm.fitted import Encoding
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
@@ -225,3 +229,23 @@ def test_where_no_order_was_found_the_graph_is_read_off_the_jacobian(train):
         model.solution.networks.affine.zero_()
         model.solution.networks.affine[2, 0, 0] = -0.7
     assert lcm.adjacency().tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_a_claim_is_what_a_shift_owes_to_one_parent_alone():
+    solution = SolutionFunctions(3, (4,))
+    solution.set_order([0, 1, 2])
+    with torch.no_grad():
+        solution.networks.weights[-1].zero_()
+        solution.networks.biases[-1].zero_()
+        solution.networks.affine.zero_()
+        solution.networks.affine[2, :2, 0] = torch.tensor([2.0, -1.0])
+    fitted = SimpleNamespace(model=SimpleNamespace(solution=solution), device=torch.device("cpu"), dtype=torch.float32)
+    causal = np.random.default_rng(0).normal(size=(400, 3))
+    causal[:, 1] += causal[:, 0]
+    claim = _claims(fitted, Encoding(causal, causal, causal, causal))
+    rows = np.arange(300)
+    design = np.column_stack([causal[rows, 1], np.ones(300)])
+    alone = causal[rows, 0] - design @ np.linalg.lstsq(design, causal[rows, 0], rcond=None)[0]
+    np.testing.assert_allclose(claim(0, 2, rows), 2 * alone, atol=0.02)  # but for the middle of 16 quantiles
+    np.testing.assert_allclose(claim(0, 1, rows), 0, atol=1e-6)
+    assert claim(2, 1, rows) is None

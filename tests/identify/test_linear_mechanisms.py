@@ -59,11 +59,15 @@ def test_pairs_show_the_edges_that_are_there_and_no_others():
     system = ScalingSystem(6, seed=1)
     pairs = system.sample(2500)
     direct = np.where(np.tri(6, k=-1, dtype=bool), 0.3, 0.0)
-    strengths = edge_strengths(pairs.noise, pairs.noise_after, pairs.targets, list(range(6)), direct)
+    found = edge_strengths(pairs.noise, pairs.noise_after, pairs.targets, list(range(6)), direct)
+    strengths = found.shown
     present = system.adjacency != 0
     absent = np.triu(np.ones((6, 6), dtype=bool), 1) & ~present
     assert strengths[present].min() > 20
     assert strengths[absent].max() < 12
+    # The claim is off by the distance of the two, of the same sign or of the other.
+    shown, claimed, off = (np.sqrt(part[present | absent]) for part in (found.shown, found.claimed, found.off))
+    assert (np.isclose(off, np.abs(shown - claimed)) | np.isclose(off, shown + claimed)).all()
 
 
 def test_of_too_few_pairs_nothing_is_said_of_edges():
