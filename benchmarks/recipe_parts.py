@@ -18,12 +18,12 @@ from typing import Any
 import pyro
 import torch
 
-from pyro_lcm.assessment import evaluate
+from pyro_lcm.assessment.pair_assessment import evaluate
 from pyro_lcm.data import InterventionPairs
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.design import choose_design, fit_standardizer
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.design import choose_design, fit_standardizer
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.recipes.implicit import RATE
 from pyro_lcm.recipes.initialize import LEAST_TOLERANCE
 from pyro_lcm.registry import build, spec_of

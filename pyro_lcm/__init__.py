@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         simulate_scaling,
     )
     from pyro_lcm.dim_choice import DimChoice, choose_dim_z
-    from pyro_lcm.fitted import Encoding
+    from pyro_lcm.fitting.fitted import Encoding
     from pyro_lcm.lcm import LatentCausalModel
     from pyro_lcm.reasoning import Outcome, Range, Shift, Uncertainty
     from pyro_lcm.recipes.budget import Budget
@@ -45,7 +45,7 @@ __all__ = [
 _HOMES = {
     "Budget": "pyro_lcm.recipes.budget",
     "DimChoice": "pyro_lcm.dim_choice",
-    "Encoding": "pyro_lcm.fitted",
+    "Encoding": "pyro_lcm.fitting.fitted",
     "InterventionPairs": "pyro_lcm.data",
     "InterventionSequences": "pyro_lcm.data",
     "LatentCausalModel": "pyro_lcm.lcm",

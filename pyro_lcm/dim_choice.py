@@ -18,7 +18,7 @@ import numpy as np
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import some_pairs
-from pyro_lcm.design import check_dim_of_images, fit_standardizer
+from pyro_lcm.fitting.design import check_dim_of_images, fit_standardizer
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.identify.shared_subspace import shared_directions
 from pyro_lcm.lcm import LatentCausalModel

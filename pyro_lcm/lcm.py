@@ -1,8 +1,8 @@
 """The user's class: fit, encode, intervene, check, evaluate, save and load a latent causal model.
 
 A facade: each method is a line or two on a function that takes the fitted model and says more, in
-:mod:`pyro_lcm.fitting`, :mod:`pyro_lcm.fitted`, :mod:`pyro_lcm.assessment` and :mod:`pyro_lcm.reasoning`. The file is
-long because all that one can ask is in one place, with its arguments told.
+:mod:`pyro_lcm.fitting`, :mod:`pyro_lcm.assessment` and :mod:`pyro_lcm.reasoning`. The file is long because all that one
+can ask is in one place, with its arguments told.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pyro_lcm import assessment
-from pyro_lcm.block_assessment import LatentBlocks, blocks_of, evaluate_blocks
-from pyro_lcm.block_fitting import fit_blocks, holds_blocks
+from pyro_lcm.assessment import pair_assessment
+from pyro_lcm.assessment.block_assessment import LatentBlocks, blocks_of, evaluate_blocks
+from pyro_lcm.assessment.sequence_assessment import evaluate_sequences
+from pyro_lcm.assessment.sequence_graphs import sequence_graph_posterior
 from pyro_lcm.data.holdout import HELD_OUT
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sequences import InterventionSequences
@@ -26,14 +27,17 @@ from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.posterior import Method, ScoreName
 from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.evaluation.check import CheckReport
-from pyro_lcm.fine_tuning import fine_tune_pairs
-from pyro_lcm.first_process import barrier, is_first_process
-from pyro_lcm.fit_options import FitOptions
-from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.fitting import fit_pairs, renamed
+from pyro_lcm.fitting.block_fitting import fit_blocks, holds_blocks
+from pyro_lcm.fitting.fine_tuning import fine_tune_pairs
+from pyro_lcm.fitting.fit_options import FitOptions
+from pyro_lcm.fitting.fitted import Array, Encoding, FittedModel
+from pyro_lcm.fitting.model_choice import ModelChoice
+from pyro_lcm.fitting.pair_fitting import fit_pairs, renamed
+from pyro_lcm.fitting.saved_model import load_fitted, save_fitted
+from pyro_lcm.fitting.sequence_fitting import fit_sequences
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.model_choice import ModelChoice
+from pyro_lcm.process.first_process import barrier, is_first_process
 from pyro_lcm.reasoning import dowhy_gcm, effects, graphs, interventions, next_frame, planning, programs
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.interventions import Outcome, Values
@@ -41,11 +45,7 @@ from pyro_lcm.reasoning.next_frame import NextFrame
 from pyro_lcm.reasoning.planning import Goal, Plan, Range
 from pyro_lcm.reasoning.programs import DensityProgram, SCMProgram
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.run_folder import CONFIG, read_config, write_config
-from pyro_lcm.saved_model import load_fitted, save_fitted
-from pyro_lcm.sequence_assessment import evaluate_sequences
-from pyro_lcm.sequence_fitting import fit_sequences
-from pyro_lcm.sequence_graphs import sequence_graph_posterior
+from pyro_lcm.storage.run_folder import CONFIG, read_config, write_config
 from pyro_lcm.training.driver import Precision
 from pyro_lcm.training.logs import FitResult, history_frame
 from pyro_lcm.training.phases import Phase
@@ -70,7 +70,7 @@ class LatentCausalModel:
             ``examples/custom_model.py``).
         guide: the guide of one's own model, of the same signature.
         dim_z: number of causal variables; by default as many as x has directions in which it varies, less those that
-            are noise of the sensors (:mod:`pyro_lcm.variable_count`). Images need it.
+            are noise of the sensors (:mod:`pyro_lcm.fitting.variable_count`). Images need it.
         names: of the causal variables; z1, z2, ... by default.
         options: fields of :class:`pyro_lcm.architecture.Architecture` to set, such as ``solution_hidden``.
 
@@ -403,7 +403,7 @@ class LatentCausalModel:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many pairs the fit left out, by reason: ``wrong_readings``, ``unrelated`` (:mod:`pyro_lcm.screening`)."""
+        """How many pairs the fit left out (:mod:`pyro_lcm.fitting.screening`): ``wrong_readings``, ``unrelated``."""
         return dict(self._config.get("left_out", {}))
 
     @property
@@ -478,7 +478,7 @@ class LatentCausalModel:
         Raises:
             ValueError: if the shapes do not fit, values are not finite, or the model has no targets.
         """
-        return assessment.inferred_targets(self.fitted, x, x_after)
+        return pair_assessment.inferred_targets(self.fitted, x, x_after)
 
     @property
     def has_targets(self) -> bool:
@@ -528,8 +528,8 @@ class LatentCausalModel:
         """
         if isinstance(pairs, InterventionSequences):
             pairs = pairs.transitions()
-            return assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
-        return assessment.elbo(self.fitted, self._of_pairs(pairs), hypotheses=hypotheses, seed=seed)
+            return pair_assessment.elbo(self.fitted, pairs, hypotheses=hypotheses, seed=seed)
+        return pair_assessment.elbo(self.fitted, self._of_pairs(pairs), hypotheses=hypotheses, seed=seed)
 
     def check(self, pairs: InterventionPairs, *, fits: Sequence[LatentCausalModel] = ()) -> CheckReport:
         """Whether it worked, without any truth: targets, one-sparse differences, new values, reconstruction, agreement.
@@ -547,7 +547,7 @@ class LatentCausalModel:
             raise ValueError(f"model: got {self.fitted.name}, whose blocks blocks(pairs) tells, not check")
         others, number = [other.fitted for other in fits], self._config.get("pairs")
         known = isinstance(number, int)  # a run folder may say anything
-        return assessment.check(self.fitted, pairs, fits=others, fitted_to=number if known else None)
+        return pair_assessment.check(self.fitted, pairs, fits=others, fitted_to=number if known else None)
 
     def blocks(self, pairs: InterventionPairs | None = None) -> LatentBlocks:
         """Which latents are content and which style, of a model of these (``content_style``), without any label.
@@ -570,11 +570,11 @@ class LatentCausalModel:
     ) -> dict[str, float | None]:
         """Metrics of :func:`pyro_lcm.evaluation.evaluate_latents`, and ``elbo``; None where truth is missing.
 
-        Of blocks of content and style those of :func:`pyro_lcm.block_assessment.evaluate_blocks`.
+        Of blocks of content and style those of :func:`pyro_lcm.assessment.block_assessment.evaluate_blocks`.
 
         Args:
             pairs: test pairs, with what is known of the truth; or sequences, for the metrics of
-                :func:`pyro_lcm.sequence_assessment.evaluate_sequences`.
+                :func:`pyro_lcm.assessment.sequence_assessment.evaluate_sequences`.
             dci_rows: rows used for DCI, or for regressions of sequences, at most.
             n_jobs: processes for DCI.
             seed: of DCI, or of the rows that are predicted.
@@ -584,7 +584,7 @@ class LatentCausalModel:
         pairs = self._of_pairs(pairs)
         if self.fitted.blocks:
             return evaluate_blocks(self.fitted, pairs, rows=dci_rows, seed=seed)
-        return assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
+        return pair_assessment.evaluate(self.fitted, pairs, dci_rows=dci_rows, n_jobs=n_jobs, seed=seed)
 
     def graph_posterior(
         self,
@@ -603,7 +603,7 @@ class LatentCausalModel:
 
         Args:
             pairs: held-out or training pairs; or sequences, for the graph from one frame to the next and that within a
-                frame (:func:`pyro_lcm.sequence_graphs.sequence_graph_posterior`).
+                frame (:func:`pyro_lcm.assessment.sequence_graphs.sequence_graph_posterior`).
             method: "exact", "vi", "mcmc", or "auto" by the number of variables.
             score: "bge", "linear", "nonlinear", or "auto": "bge" where lines explained the differences, that is
                 where mixing and mechanisms are linear, "nonlinear" elsewhere. In fits of perfect interventions (ILCM,
@@ -625,7 +625,7 @@ class LatentCausalModel:
                 raise ValueError(f"fits: got {len(fits)} beside sequences, expected none")
             how: dict[str, Any] = {"method": method, "score": score, "prior": prior, "rows": rows}
             return sequence_graph_posterior(self.fitted, pairs, draws=draws, chains=chains, seed=seed, **how)
-        return assessment.graph_posterior(
+        return pair_assessment.graph_posterior(
             self.fitted,
             self._of_pairs(pairs),
             method=method,

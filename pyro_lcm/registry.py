@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from pyro_lcm import build as parts
-from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture, GraphWay
 from pyro_lcm.causal.subsets import all_subsets, single_share
 from pyro_lcm.data.standardize import Mode
+from pyro_lcm.process import random_state
 from pyro_lcm.recipes.baselines import autoencode, share_factors
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.content_style import ContrastObjective, content_style

@@ -27,7 +27,7 @@ from pyro_lcm.causal.dag import topological_order
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import sides
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.identify.changed_parts import changed_regression, larger_than, permutations_for, relearned_effects
 

@@ -9,15 +9,9 @@ import pyro_lcm.guides
 import pyro_lcm.models
 
 ROOMS = (
-    "jobs",
-    "process_state",
-    "first_process",
-    "folder_lock",
-    "text_files",
-    "tensor_files",
+    "process",
+    "storage",
     "frames",
-    "run_folder",
-    "random_state",
     "nn",
     "causal",
     "models",
@@ -30,26 +24,12 @@ ROOMS = (
     "architecture",
     "build",
     "registry",
-    "model_choice",
-    "fit_options",
-    "variable_count",
-    "linearity",
-    "screening",
-    "design",
-    "fitted",
     "images",
-    "saved_model",
     "fitting",
-    "sequence_fitting",
-    "block_fitting",
-    "fine_tuning",
     "transfer",
     "evaluation",
     "reasoning",
     "assessment",
-    "sequence_assessment",
-    "sequence_graphs",
-    "block_assessment",
     "lcm",
     "dim_choice",
     "viz",
@@ -59,9 +39,8 @@ ROOMS = (
     "cli",
     "__main__",
 )
-FILES = {"text_files", "tensor_files", "folder_lock"}
 GENERIC = {
-    "training": {"nn", "causal", *FILES, "run_folder", "random_state", "process_state"},
+    "training": {"nn", "causal", "storage", "process"},
     "identify": {"causal", "discovery"},
 }
 """Rooms that use less than their place allows: the driver knows no model, estimators know no module."""

@@ -14,8 +14,8 @@ from pyro_lcm.commands.console import CommandFailed, progress_bar, say, table
 from pyro_lcm.commands.files import claim_folder
 from pyro_lcm.commands.parsing import INLINED
 from pyro_lcm.commands.threads import available_cores, torch_threads
-from pyro_lcm.folder_lock import locked
-from pyro_lcm.jobs import run_jobs
+from pyro_lcm.process.jobs import run_jobs
+from pyro_lcm.storage.folder_lock import locked
 from pyro_lcm.studies import pixels as scenes
 from pyro_lcm.studies.coverage import (
     CoverageJob,

@@ -10,7 +10,7 @@ from pyro_lcm.commands.console import busy, progress_bar, say
 from pyro_lcm.commands.simulate_circuit import simulate_circuit
 from pyro_lcm.commands.simulate_scene import simulate_scene
 from pyro_lcm.data.causal_circuit.render import rendering_problem
-from pyro_lcm.jobs import run_jobs
+from pyro_lcm.process.jobs import run_jobs
 from pyro_lcm.studies.pixels import (
     CIRCUIT,
     IN_SPACE,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyro_lcm.block_assessment import SCORES
+from pyro_lcm.assessment.block_assessment import SCORES
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.report import write_report
 from pyro_lcm.commands.summary import scores_table
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.text_files import write_json
+from pyro_lcm.storage.text_files import write_json
 from pyro_lcm.viz.run_figures import training_figure
 
 __all__ = ["evaluate_blocks_run", "say_blocks"]

@@ -17,7 +17,7 @@ from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.check import CheckReport
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.text_files import write_json
+from pyro_lcm.storage.text_files import write_json
 from pyro_lcm.viz.run_figures import training_figure
 
 POSITIONAL = ("run",)

@@ -16,10 +16,10 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.data.holdout import MIN_PAIRS
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.folder_lock import locked
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.text_files import write_json
+from pyro_lcm.storage.folder_lock import locked
+from pyro_lcm.storage.text_files import write_json
 
 POSITIONAL = ()
 

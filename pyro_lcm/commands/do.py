@@ -35,7 +35,7 @@ from pyro_lcm.reasoning.interventions import parse_values as parse_actions
 from pyro_lcm.reasoning.parameters import DrawnStructure, ParameterPosterior
 from pyro_lcm.reasoning.programs import draw_noise
 from pyro_lcm.reasoning.structure import StructuralModel
-from pyro_lcm.text_files import write_csv
+from pyro_lcm.storage.text_files import write_csv
 from pyro_lcm.viz.images import image_grid
 from pyro_lcm.viz.interventions import before_after
 from pyro_lcm.viz.style import save_figure

@@ -18,7 +18,7 @@ from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.evaluation.report import align_to_truth
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.text_files import write_json
+from pyro_lcm.storage.text_files import write_json
 from pyro_lcm.viz.run_figures import latents_figure, learned_graph_figure, save_image_figures, training_figure
 
 POSITIONAL = ("run",)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pyro_lcm.commands.options import Images, Resources, Tables
-from pyro_lcm.text_files import is_drawn, is_partial, read_yaml, reading, write_yaml
+from pyro_lcm.storage.text_files import is_drawn, is_partial, read_yaml, reading, write_yaml
 
 if TYPE_CHECKING:
     from pyro_lcm.data.lazy import Rows

@@ -15,8 +15,8 @@ import numpy as np
 
 from pyro_lcm.dim_choice import Candidate
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.run_folder import copy_run
-from pyro_lcm.text_files import read_json, write_json
+from pyro_lcm.storage.run_folder import copy_run
+from pyro_lcm.storage.text_files import read_json, write_json
 
 CHOICE = "fits.json"
 DIMS = "dims.json"

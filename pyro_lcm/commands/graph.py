@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from pyro_lcm.assessment.sequence_graphs import graph_names
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.edges import parse_edges, read_edges
 from pyro_lcm.commands.files import load_pairs, named, refuse_existing, refuse_sequences
@@ -28,8 +29,7 @@ from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.sequence_graphs import graph_names
-from pyro_lcm.text_files import write_csv, write_text
+from pyro_lcm.storage.text_files import write_csv, write_text
 from pyro_lcm.viz.equivalence import adjacency_figure
 from pyro_lcm.viz.graphs import graph_figure
 from pyro_lcm.viz.posterior import edge_probability_matrix, effect_forest, top_graphs

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
-from pyro_lcm.text_files import read_yaml
+from pyro_lcm.storage.text_files import read_yaml
 
 T = TypeVar("T")
 

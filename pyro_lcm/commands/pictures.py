@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyro_lcm.data.image_files import SUFFIXES
 from pyro_lcm.data.lazy import LazyRows, Rows
-from pyro_lcm.text_files import replacing
+from pyro_lcm.storage.text_files import replacing
 
 
 def picture_files(out: Path, rows: Rows) -> list[Path]:

@@ -41,6 +41,6 @@ def run(options: Options) -> int:
     say(f"{options.run}: the variables are {', '.join(model.names)}")
     if (Path(options.run) / "report.html").is_file():
         say(
-            "what was drawn and written before has the names of before: check, evaluate and graph do it anew (--overwrite)"
+            "what was drawn and written before has the names of before: check, evaluate, graph draw anew (--overwrite)"
         )
     return 0

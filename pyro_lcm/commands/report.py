@@ -12,8 +12,8 @@ from typing import Any
 
 from pyro_lcm.commands.runs import OPTIONS, flat_options
 from pyro_lcm.commands.summary import SCORES, edges_text, number_text
-from pyro_lcm.run_folder import CONFIG, read_config
-from pyro_lcm.text_files import read_json, read_yaml, reading, write_text
+from pyro_lcm.storage.run_folder import CONFIG, read_config
+from pyro_lcm.storage.text_files import read_json, read_yaml, reading, write_text
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS
 from pyro_lcm.viz.report import Section, report_html
 from pyro_lcm.viz.run_figures import FIGURES

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pyro_lcm.commands.fits import CHOICE, DIMS
-from pyro_lcm.first_process import is_first_process
-from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS
-from pyro_lcm.text_files import read_yaml, replacing, write_yaml
+from pyro_lcm.process.first_process import is_first_process
+from pyro_lcm.storage.run_folder import CHECKPOINT, CODE, CONFIG, TENSORS
+from pyro_lcm.storage.text_files import read_yaml, replacing, write_yaml
 
 OPTIONS = "train.yaml"
 _TRACES = (OPTIONS, CONFIG, TENSORS, CHECKPOINT, "metrics.csv", CODE, CHOICE, DIMS)

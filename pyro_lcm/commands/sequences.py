@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyro_lcm.assessment.sequence_assessment import sequence_scores
 from pyro_lcm.causal.abilities import graph_of
 from pyro_lcm.commands.console import busy, say, table
 from pyro_lcm.commands.files import named, reading_data
@@ -23,11 +24,10 @@ from pyro_lcm.data.lazy import Rows
 from pyro_lcm.data.loading import holds_sequences, read_observations
 from pyro_lcm.data.pixels import Layout
 from pyro_lcm.data.sequences import InterventionSequences
-from pyro_lcm.first_process import is_first_process
+from pyro_lcm.fitting.sequence_fitting import hold_out_ends
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.sequence_assessment import sequence_scores
-from pyro_lcm.sequence_fitting import hold_out_ends
-from pyro_lcm.text_files import write_json
+from pyro_lcm.process.first_process import is_first_process
+from pyro_lcm.storage.text_files import write_json
 from pyro_lcm.viz.run_figures import training_figure
 
 __all__ = ["evaluate_run", "load_frames", "load_sequences", "predict_run", "train_sequences"]

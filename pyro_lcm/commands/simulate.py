@@ -15,7 +15,7 @@ from pyro_lcm.commands.simulate_scene import simulate_scene
 from pyro_lcm.commands.simulate_sequences import Voronoi, simulate_voronoi
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.folder_lock import locked
+from pyro_lcm.storage.folder_lock import locked
 
 POSITIONAL = ("simulator",)
 

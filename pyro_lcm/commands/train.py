@@ -25,14 +25,14 @@ from pyro_lcm.commands.threads import torch_threads
 from pyro_lcm.commands.train_options import Options
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
-from pyro_lcm.design import check_dim_of_images
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
-from pyro_lcm.first_process import is_first_process
-from pyro_lcm.folder_lock import locked
+from pyro_lcm.fitting.design import check_dim_of_images
 from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
+from pyro_lcm.process.first_process import is_first_process
 from pyro_lcm.registry import spec_of
-from pyro_lcm.run_folder import CODE, is_complete
+from pyro_lcm.storage.folder_lock import locked
+from pyro_lcm.storage.run_folder import CODE, is_complete
 from pyro_lcm.viz.run_figures import learned_graph_figure, save_image_figures, training_figure
 
 POSITIONAL = ("data",)

@@ -13,12 +13,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm import random_state
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.mechanisms import Mechanisms
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.data.scaling_program import ScalingProgram
+from pyro_lcm.process import random_state
 
 __all__ = ["ChangedSystem"]
 

@@ -26,10 +26,10 @@ from pyro.distributions import Bernoulli, MultivariateNormal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from pyro_lcm import random_state
 from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.mixings import MIXINGS, draw_mixing
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.process import random_state
 
 __all__ = ["ContentStyleProgram", "ContentStyleSystem", "StyleLaw"]
 

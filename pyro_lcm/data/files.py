@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pyro_lcm.data.lazy import LazyRows, Rows, chunks
-from pyro_lcm.text_files import reading, replacing
+from pyro_lcm.storage.text_files import reading, replacing
 
 _ENCRYPTED = 1
 """Flag of an encrypted zip member (APPNOTE.TXT section 4.4.4)."""

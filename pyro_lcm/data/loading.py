@@ -16,7 +16,7 @@ from pyro_lcm.data.lazy import Rows
 from pyro_lcm.data.pair_tables import TABLE, find_pairs, image_files_in, is_named_as_side
 from pyro_lcm.data.pixels import Layout, channels_first
 from pyro_lcm.data.tables import Names, is_image_table, is_table, pairs_of_frame, read_frame
-from pyro_lcm.text_files import reading
+from pyro_lcm.storage.text_files import reading
 
 if TYPE_CHECKING:
     import pandas as pd

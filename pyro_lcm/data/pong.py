@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyro_lcm.data.limits import check_memory
 from pyro_lcm.data.pong_program import MARGIN, SIDE, PongProgram
 from pyro_lcm.data.sequences import InterventionSequences
-from pyro_lcm.process_state import alone
+from pyro_lcm.process.process_state import alone
 
 __all__ = ["PongSystem", "render_pong"]
 

@@ -26,7 +26,7 @@ from pyro_lcm.data.mechanisms import LinearMechanisms, NonlinearMechanisms
 from pyro_lcm.data.mixings import MIXINGS, Embedding, draw_mixing
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.scaling_program import Distributions, ScalingProgram
-from pyro_lcm.process_state import alone
+from pyro_lcm.process.process_state import alone
 
 MECHANISMS = ("linear", "nonlinear")
 NOISES = ("gaussian", "laplace", "uniform")

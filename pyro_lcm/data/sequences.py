@@ -21,7 +21,7 @@ from pyro_lcm.data.files import read_arrays, write_arrays
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.pixels import Layout, channels_first
 from pyro_lcm.data.sequence_checks import KEYS, check_sequences, joined
-from pyro_lcm.text_files import reading
+from pyro_lcm.storage.text_files import reading
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyro_lcm.data.image_files import listed
-from pyro_lcm.text_files import replacing
+from pyro_lcm.storage.text_files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,10 +23,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm import random_state
 from pyro_lcm.data.files import write_arrays
 from pyro_lcm.data.limits import check_least
 from pyro_lcm.data.pairs import InterventionPairs
+from pyro_lcm.process import random_state
 
 __all__ = ["Law", "RestorableSystem", "pairs_from"]
 

@@ -23,7 +23,7 @@ from pyro_lcm.data.mixings import MIXINGS, draw_mixing
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.data.voronoi_frames import render_voronoi
 from pyro_lcm.data.voronoi_program import VoronoiProgram
-from pyro_lcm.process_state import alone
+from pyro_lcm.process.process_state import alone
 
 __all__ = ["VoronoiSystem"]
 

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pyro_lcm.discovery.scores import FloatArray
-from pyro_lcm.text_files import replacing
+from pyro_lcm.storage.text_files import replacing
 
 _OVERHEAD = 2**18
 """Bytes that a file takes beside its arrays, at most."""

@@ -26,13 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm import random_state
 from pyro_lcm.causal.targets import hit_mask
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.identify.single_targets import find_single_targets
 from pyro_lcm.identify.target_groups import infer_single_targets, the_same
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.sides import image_sides
+from pyro_lcm.process import random_state
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase

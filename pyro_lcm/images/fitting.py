@@ -16,14 +16,14 @@ from torch import Tensor
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import standardized_tensors
 from pyro_lcm.data.standardize import Mode
-from pyro_lcm.design import fit_standardizer
-from pyro_lcm.first_process import barrier, is_first_process
+from pyro_lcm.fitting.design import fit_standardizer
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import fit_code
 from pyro_lcm.images.sides import image_sides
 from pyro_lcm.images.units import ImageUnits
-from pyro_lcm.run_folder import CHECKPOINT, CODE, CONFIG, is_complete, load_run, load_state, save_run
-from pyro_lcm.text_files import reading
+from pyro_lcm.process.first_process import barrier, is_first_process
+from pyro_lcm.storage.run_folder import CHECKPOINT, CODE, CONFIG, is_complete, load_run, load_state, save_run
+from pyro_lcm.storage.text_files import reading
 from pyro_lcm.training.sources import TensorSource, fingerprint
 
 __all__ = ["CodedPairs", "code_pairs", "find_code"]

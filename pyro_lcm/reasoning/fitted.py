@@ -20,7 +20,7 @@ from torch.distributions import Distribution, Transform
 from pyro_lcm.causal.abilities import mechanisms_of, solution_of
 from pyro_lcm.causal.dag import is_dag
 from pyro_lcm.data.pixels import unit_range
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.reasoning.structure import StructuralModel, World
 
 _ROWS = 8192

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_lcm.causal.dag import as_adjacency
 from pyro_lcm.discovery.arviz_compat import Container, group
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 
 if TYPE_CHECKING:
     import pandas as pd

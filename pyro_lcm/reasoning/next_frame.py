@@ -18,9 +18,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pyro_lcm import random_state
 from pyro_lcm.data.sequences import InterventionSequences
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.process import random_state
 
 __all__ = ["NextFrame", "predict_next"]
 

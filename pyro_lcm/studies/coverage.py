@@ -30,9 +30,9 @@ from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.reasoning.chains import Uncertainty
 from pyro_lcm.reasoning.planning import Range
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.storage.text_files import write_csv, write_json
 from pyro_lcm.studies.study import RESULT
 from pyro_lcm.studies.true_effects import TrueAnswers
-from pyro_lcm.text_files import write_csv, write_json
 from pyro_lcm.training.monitor import TrainingDiverged
 
 Array = NDArray[np.float64]

@@ -26,11 +26,11 @@ from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.run_folder import CHECKPOINT, CODE
+from pyro_lcm.storage.run_folder import CHECKPOINT, CODE
+from pyro_lcm.storage.text_files import read_json, write_csv, write_json, write_text
 from pyro_lcm.studies.resources import Resources
 from pyro_lcm.studies.results import NOTHING, said, score_range
 from pyro_lcm.studies.study import RESULT, Method, new_model
-from pyro_lcm.text_files import read_json, write_csv, write_json, write_text
 from pyro_lcm.training.monitor import TrainingDiverged
 from pyro_lcm.viz.image_figures import IMAGE_CAPTIONS, image_figures
 from pyro_lcm.viz.report import Section, report_html

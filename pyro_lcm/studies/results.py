@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pyro_lcm.evaluation.check import CheckReport
+from pyro_lcm.storage.text_files import read_json, reading, write_csv
 from pyro_lcm.studies.study import COLUMNS
-from pyro_lcm.text_files import read_json, reading, write_csv
 from pyro_lcm.viz.scaling import score_against_dim, score_by_method
 from pyro_lcm.viz.style import save_figure
 

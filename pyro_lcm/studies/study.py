@@ -22,8 +22,8 @@ from pyro_lcm.evaluation.report import METRICS, evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import SPECS
+from pyro_lcm.storage.text_files import write_json
 from pyro_lcm.studies.time_to_d import Snapshots, seconds_to_d
-from pyro_lcm.text_files import write_json
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.monitor import TrainingDiverged
 

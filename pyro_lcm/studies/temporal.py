@@ -16,9 +16,9 @@ from pyro_lcm.data.voronoi import VoronoiSystem
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import spec_of
+from pyro_lcm.storage.text_files import write_csv, write_json
 from pyro_lcm.studies.results import score_range
 from pyro_lcm.studies.study import RESULT
-from pyro_lcm.text_files import write_csv, write_json
 from pyro_lcm.training.monitor import TrainingDiverged
 
 SCORES = ("r2_diag", "r2_sep", "spearman_diag", "spearman_sep", "temporal_shd", "shd", "seconds", "cpu_seconds")

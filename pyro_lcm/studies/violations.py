@@ -19,9 +19,9 @@ from pyro_lcm.data.violations import KINDS
 from pyro_lcm.evaluation.report import evaluate_latents
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.storage.text_files import write_csv, write_json
 from pyro_lcm.studies.results import FOUND, NOTHING, said, score_range
 from pyro_lcm.studies.study import RESULT, new_model
-from pyro_lcm.text_files import write_csv, write_json
 from pyro_lcm.training.monitor import TrainingDiverged
 
 COLUMNS = (

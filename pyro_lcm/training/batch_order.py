@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyro_lcm.random_state import derive_seed
+from pyro_lcm.process.random_state import derive_seed
 
 __all__ = ["BatchOrder"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.tensor_files import read_tensors, write_tensors
-from pyro_lcm.text_files import reading
+from pyro_lcm.storage.tensor_files import read_tensors, write_tensors
+from pyro_lcm.storage.text_files import reading
 
 __all__ = [
     "CheckpointFolder",

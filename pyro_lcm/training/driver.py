@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm import random_state
-from pyro_lcm.folder_lock import locked
-from pyro_lcm.process_state import ready_to_train
-from pyro_lcm.text_files import reading
+from pyro_lcm.process import random_state
+from pyro_lcm.process.process_state import ready_to_train
+from pyro_lcm.storage.folder_lock import locked
+from pyro_lcm.storage.text_files import reading
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree
 from pyro_lcm.training.logs import FitResult, MetricsTable, ProgressBar, make_loggers
 from pyro_lcm.training.loop import Cadence, TrainingLoop

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from pyro_lcm.text_files import reading, replacing, sync, writing
+from pyro_lcm.storage.text_files import reading, replacing, sync, writing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pyro_lcm import random_state
+from pyro_lcm.process import random_state
 from pyro_lcm.training.batch_order import BatchOrder
 from pyro_lcm.training.checkpoint import CheckpointFolder, copy_tensors, load_tensors, named_tensors
 from pyro_lcm.training.logs import MetricsTable, PhaseResult, ProgressBar

@@ -17,9 +17,9 @@ from pyro import poutine
 from pyro.infer import TraceEnum_ELBO
 from torch import Tensor, nn
 
-from pyro_lcm import random_state
 from pyro_lcm.causal.scoring import Scoring
 from pyro_lcm.nn.recall import Recall
+from pyro_lcm.process import random_state
 from pyro_lcm.training.elbo import PairELBO
 from pyro_lcm.training.handlers import DeterministicDtype, LatentWeight, MaskSite, ThroughEncoder, TopHypotheses
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.random_state import isolated
+from pyro_lcm.process.random_state import isolated
 from pyro_lcm.training.monitor import widest
 from pyro_lcm.training.sources import PlacedSource
 

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from pyro_lcm.text_files import DRAWN_BY, replacing
+from pyro_lcm.storage.text_files import DRAWN_BY, replacing
 from pyro_lcm.viz.shown_figure import ShownFigure
 
 BLACK, ORANGE, SKY, GREEN = "#1a1a1a", "#E69F00", "#56B4E9", "#009E73"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from pyro_lcm.text_files import reading
+from pyro_lcm.storage.text_files import reading
 from pyro_lcm.viz.style import BLUE, RED, new_figure, style
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pyro_lcm.cli import main
 from pyro_lcm.data.causal_circuit import tiny_set
 from pyro_lcm.data.files import read_arrays, write_arrays
 from pyro_lcm.lcm import LatentCausalModel
-from pyro_lcm.run_folder import load_run
+from pyro_lcm.storage.run_folder import load_run
 from tables import each_row
 
 FEW = [f"--budget.{name}=2" for name in ("reconstruct", "fit", "refine", "solutions", "code")]

@@ -8,7 +8,7 @@ from pyro_lcm.commands.encode import encode_observations
 from pyro_lcm.commands.files import load_observations, load_pairs
 from pyro_lcm.commands.options import Images
 from pyro_lcm.data.files import read_arrays
-from pyro_lcm.fitted import Encoding
+from pyro_lcm.fitting.fitted import Encoding
 from tables import each_row
 
 SEEN = np.random.default_rng(0).integers(0, 256, size=(2, 5, 16, 32, 3)).astype(np.uint8)

@@ -10,7 +10,7 @@ import yaml
 from campaigns import calls
 from pyro_lcm.commands import COMMANDS
 from pyro_lcm.commands.files import claim_folder, is_empty, refuse_existing
-from pyro_lcm.folder_lock import FolderInUse, locked
+from pyro_lcm.storage.folder_lock import FolderInUse, locked
 
 MINE = b"the user's own"
 

@@ -10,14 +10,14 @@ from pyro.distributions import Normal
 
 from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.architecture import Architecture
-from pyro_lcm.assessment import _claims
+from pyro_lcm.assessment.pair_assessment import _claims
 from pyro_lcm.causal.solution import SolutionFunctions
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.discovery import latents
 from pyro_lcm.discovery.arviz_compat import group
 from pyro_lcm.evaluation import METRICS
 from pyro_lcm.evaluation.alignment import align
-from pyro_lcm.fitted import Encoding
+from pyro_lcm.fitting.fitted import Encoding
 from pyro_lcm.guides.ilcm import ILCMGuide
 from pyro_lcm.models.ilcm import ILCM
 from pyro_lcm.nn import VectorDecoder, VectorEncoder
@@ -120,7 +120,7 @@ def test_the_elbo_falls_on_data_of_another_system(lcm, held_out):
 
 def test_the_elbo_does_not_depend_on_how_many_rows_are_read_at_a_time(lcm, held_out, monkeypatch):
     value = lcm.elbo(held_out)
-    monkeypatch.setattr("pyro_lcm.fitted._ROWS", 400)
+    monkeypatch.setattr("pyro_lcm.fitting.fitted._ROWS", 400)
     assert lcm.elbo(held_out) == pytest.approx(value, abs=0.5)  # other draws of the guide
 
 

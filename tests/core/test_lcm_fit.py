@@ -7,7 +7,7 @@ import pyro
 import pytest
 import torch
 
-import pyro_lcm.fitted
+import pyro_lcm.fitting.fitted
 from pyro_lcm import InterventionPairs, LatentCausalModel
 from pyro_lcm.data.scaling import ScalingSystem
 from pyro_lcm.evaluation.alignment import align
@@ -75,7 +75,7 @@ def test_truth_is_not_used(lcm, train, small):
 def test_memory_mapped_pairs_give_the_same_model(lcm, train, small, tmp_path, monkeypatch):
     train.save(tmp_path / "pairs.npz")
     mapped = InterventionPairs.load(tmp_path / "pairs.npz", mmap=True)
-    monkeypatch.setattr(pyro_lcm.fitted, "fits_in_memory", lambda pairs, shape: False)
+    monkeypatch.setattr(pyro_lcm.fitting.fitted, "fits_in_memory", lambda pairs, shape: False)
     other = LatentCausalModel().fit(mapped, budget=small, seed=0, progress=False)
     assert _same(_state(lcm), _state(other))
 

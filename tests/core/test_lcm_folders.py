@@ -13,7 +13,7 @@ from pyro_lcm.architecture import Architecture
 from pyro_lcm.recipes.calibrate import Calibrate
 from pyro_lcm.recipes.published import annealed
 from pyro_lcm.registry import build
-from pyro_lcm.run_folder import versions
+from pyro_lcm.storage.run_folder import versions
 from tables import each_row
 
 

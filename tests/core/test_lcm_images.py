@@ -9,7 +9,7 @@ import torch
 from pyro_lcm import Budget, InterventionPairs, LatentCausalModel
 from pyro_lcm.data.scenes import SceneSystem, find_scene
 from pyro_lcm.images.units import ImageUnits
-from pyro_lcm.run_folder import CONFIG, TENSORS
+from pyro_lcm.storage.run_folder import CONFIG, TENSORS
 
 BUDGET = Budget(fit=15, refine=5, solutions=5, code=150, batch_size=64)
 

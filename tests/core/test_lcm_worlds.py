@@ -33,7 +33,7 @@ def test_decoding_undoes_encoding(lcm, held_out):
 def test_rows_do_not_depend_on_how_many_are_given(lcm, train, monkeypatch):
     whole = lcm.encode(train.x)
     targets = lcm.infer_targets(train.x, train.x_after)
-    monkeypatch.setattr("pyro_lcm.fitted._ROWS", 700)
+    monkeypatch.setattr("pyro_lcm.fitting.fitted._ROWS", 700)
     pieces = lcm.encode(train.x)
     for name in ("noise", "noise_sd", "causal", "causal_sd"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-4, atol=1e-5)

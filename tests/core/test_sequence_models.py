@@ -182,7 +182,7 @@ def test_what_is_set_is_set_and_nothing_else_without_effects_within_a_frame(mode
 
 def test_the_assignment_is_charged_once_however_a_data_set_is_cut(model, sequences, monkeypatch):
     whole = model.elbo(sequences)
-    monkeypatch.setattr("pyro_lcm.fitted._ROWS", 700)
+    monkeypatch.setattr("pyro_lcm.fitting.fitted._ROWS", 700)
     assert model.elbo(sequences) == pytest.approx(whole, abs=1e-4)
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pyro_lcm.fitting.linearity import MAX_CURVATURE, MAX_UNEVENNESS
 from pyro_lcm.identify.directions import find_directions
 from pyro_lcm.identify.noisy_directions import fit_noisy_directions
-from pyro_lcm.linearity import MAX_CURVATURE, MAX_UNEVENNESS
 
 
 def _noisy(dim, rows=6000, *, noise=0.1, seed=0, curve=0.0, causes=9):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyro_lcm import ScalingSystem
-from pyro_lcm.design import fit_standardizer
+from pyro_lcm.fitting.design import fit_standardizer
 from pyro_lcm.identify.shared_subspace import shared_directions
 
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from pyro_lcm import Budget, LatentCausalModel, ScalingSystem, random_state
+from pyro_lcm import Budget, LatentCausalModel, ScalingSystem
 from pyro_lcm.data.scenes import SceneSystem, find_scene
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.end_to_end import EndToEndObjective, Pixels, image_source, joined, with_causal
+from pyro_lcm.process import random_state
 from pyro_lcm.recipes.objective import RecipeObjective
 
 FEW = Budget(refine=40, batch_size=32)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pyro_lcm import random_state
 from pyro_lcm.nn import ImageDecoder, ImageEncoder
+from pyro_lcm.process import random_state
 
 
 @pytest.mark.parametrize("coordinates", [True, False])

@@ -8,6 +8,7 @@ import pytest
 from pyro_lcm.cli import main
 from pyro_lcm.data.violations import KINDS
 from pyro_lcm.recipes.budget import Budget
+from pyro_lcm.storage.text_files import read_json
 from pyro_lcm.studies.results import FOUND, NOTHING
 from pyro_lcm.studies.violations import (
     ViolationSetting,
@@ -15,7 +16,6 @@ from pyro_lcm.studies.violations import (
     run_violation_job,
     violation_jobs,
 )
-from pyro_lcm.text_files import read_json
 from tables import each_row
 
 FEW = ["--violations.n=400", "--violations.n-test=200", "--dci-rows=100", "--budget.refine=5"]

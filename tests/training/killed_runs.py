@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pyro_lcm import tensor_files
+from pyro_lcm.storage import tensor_files
 from pyro_lcm.training import Linear, Phase, fit
 
 # Where a child kills itself: the place, and how often it was passed before; one entry a start.

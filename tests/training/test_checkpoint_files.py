@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_lcm import random_state, tensor_files, text_files
+from pyro_lcm.process import random_state
+from pyro_lcm.storage import tensor_files, text_files
 from pyro_lcm.training.checkpoint import CheckpointFolder, differences, read_tree, write_tree
 from tables import each_row
 

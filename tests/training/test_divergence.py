@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pyro_lcm.random_state import derive_seed
+from pyro_lcm.process.random_state import derive_seed
 from pyro_lcm.training import Linear, Phase, TrainingDiverged, fit
 from pyro_lcm.training.batch_order import BatchOrder
 from pyro_lcm.training.checkpoint import read_tree

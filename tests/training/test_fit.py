@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pyro_lcm.random_state import derive_seed
+from pyro_lcm.process.random_state import derive_seed
 from pyro_lcm.training import Cosine, Linear, Phase, TensorSource, fit
 from pyro_lcm.training.batch_order import BatchOrder
 from tables import each_row

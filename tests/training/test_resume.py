@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pyro_lcm.folder_lock import FolderInUse, locked
+from pyro_lcm.storage.folder_lock import FolderInUse, locked
 from pyro_lcm.training import Phase, fit
 
 PROGRAM = Path(__file__).with_name("killed_runs.py")

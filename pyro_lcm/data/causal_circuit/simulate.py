@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyro_lcm import random_state
 from pyro_lcm.data.causal_circuit import program
 from pyro_lcm.data.causal_circuit.layout import Split, encode_jpeg
 from pyro_lcm.data.causal_circuit.render import SIZES, Renderer
 from pyro_lcm.data.files import read_arrays, write_arrays
 from pyro_lcm.data.limits import check_least
-from pyro_lcm.jobs import run_jobs
+from pyro_lcm.process import random_state
+from pyro_lcm.process.jobs import run_jobs
 
 SHARD = 1000
 """Pairs of a shard, by default."""

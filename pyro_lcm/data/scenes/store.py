@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.scenes.contract import Scene
 from pyro_lcm.data.scenes.system import CHUNK, SceneSystem, noise_generator, with_noise
-from pyro_lcm.jobs import run_jobs
-from pyro_lcm.text_files import writing
+from pyro_lcm.process.jobs import run_jobs
+from pyro_lcm.storage.text_files import writing
 
 _READY = "ready"
 """File of a partial folder that has its latents and the room for its images."""

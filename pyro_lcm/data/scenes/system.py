@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_lcm import random_state
 from pyro_lcm.causal.dag import as_adjacency, random_dag, topological_order
 from pyro_lcm.data.limits import check_least, check_memory
 from pyro_lcm.data.pairs import InterventionPairs
@@ -21,6 +20,7 @@ from pyro_lcm.data.scenes.contract import Scene, check_size
 from pyro_lcm.data.scenes.law import arc_program
 from pyro_lcm.data.scenes.objects3d import Objects3D
 from pyro_lcm.data.scenes.shapes_scene import ShapesScene
+from pyro_lcm.process import random_state
 
 CHUNK = 100
 """Pairs whose pixel noise comes from one generator; also what is rendered and written at a time."""

@@ -29,7 +29,7 @@ from pyro_lcm.discovery.scores import LocalScore
 from pyro_lcm.discovery.variational.elbo import LeaveOneOutELBO
 from pyro_lcm.discovery.variational.guide import MAX_TABLE_VARIABLES, AutoregressiveGuide, TableGuide
 from pyro_lcm.discovery.variational.model import GraphModel
-from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.process.process_state import ready_to_train
 
 MAX_VARIABLES = 25
 """Most variables of the variational engine: minutes a fit. At 50 a fit would take hours; MCMC takes minutes there."""

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from pyro_lcm import random_state
 from pyro_lcm.data.causal_circuit import program
+from pyro_lcm.process import random_state
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from pyro_lcm.jobs import run_jobs
+from pyro_lcm.process.jobs import run_jobs
 
 PROGRAM = """
 import signal
-from pyro_lcm.jobs import run_jobs
+from pyro_lcm.process.jobs import run_jobs
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 job = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from pyro_lcm.run_folder import CONFIG, FORMAT, TENSORS, load_run, read_config, save_run, versions, write_config
+from pyro_lcm.storage.run_folder import CONFIG, FORMAT, TENSORS, load_run, read_config, save_run, versions, write_config
 
 SAVED = {"a.b": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "mask": torch.tensor([True, False])}
 

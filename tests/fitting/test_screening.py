@@ -7,9 +7,9 @@ import pytest
 
 from pyro_lcm import Budget, InterventionPairs, LatentCausalModel, ScalingSystem
 from pyro_lcm.data.holdout import hold_out
-from pyro_lcm.design import choose_design, fit_standardizer
+from pyro_lcm.fitting.design import choose_design, fit_standardizer
+from pyro_lcm.fitting.screening import without_unrelated, without_wrong_readings
 from pyro_lcm.registry import spec_of
-from pyro_lcm.screening import without_unrelated, without_wrong_readings
 
 PAIRS = 8000
 SYSTEM = ScalingSystem(3, seed=0, observation_noise=0.01)

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS
 from pyro_lcm.data.sequences import InterventionSequences
-from pyro_lcm.design import fit_standardizer
-from pyro_lcm.fit_options import FitOptions
-from pyro_lcm.fitted import FittedModel
-from pyro_lcm.fitting import train_fitted
-from pyro_lcm.model_choice import ModelChoice
-from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.fitting.design import fit_standardizer
+from pyro_lcm.fitting.fit_options import FitOptions
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.model_choice import ModelChoice
+from pyro_lcm.fitting.pair_fitting import train_fitted
+from pyro_lcm.process import random_state
+from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.training.logs import FitResult
 

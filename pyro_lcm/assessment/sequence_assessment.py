@@ -13,7 +13,7 @@ from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.graphs import compare_graphs
 from pyro_lcm.evaluation.groups import GroupScores, group_scores, temporal_shd
 from pyro_lcm.evaluation.triplets import triplet_scores
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 
 __all__ = ["evaluate_sequences", "sequence_scores"]
 

@@ -19,15 +19,15 @@ from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import some_pairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import check_known_targets, check_target_numbers
-from pyro_lcm.fit_options import FitOptions
-from pyro_lcm.fitted import FittedModel
-from pyro_lcm.fitting import train_fitted
+from pyro_lcm.fitting.design import check_known_targets, check_target_numbers
+from pyro_lcm.fitting.fit_options import FitOptions
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.pair_fitting import train_fitted
 from pyro_lcm.images.end_to_end import EndToEndObjective, image_source, joined, with_causal
 from pyro_lcm.images.end_to_end import end_to_end as all_at_once
 from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
-from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.recipes.fine_tune import fine_tune
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.recipes.own import identify_own

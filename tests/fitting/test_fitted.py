@@ -9,7 +9,7 @@ import torch
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.registry import build
 
@@ -94,7 +94,7 @@ def test_the_elbo_is_a_mean_over_rows(known, noise, monkeypatch):
     whole = known.elbo(pairs, hypotheses=1, seed=1)
     first, rest = (known.elbo(part, hypotheses=1, seed=2) for part in (pairs[:20], pairs[20:]))
     assert whole == pytest.approx((20 * first + 30 * rest) / 50, rel=0.02)
-    monkeypatch.setattr("pyro_lcm.fitted._ROWS", 20)
+    monkeypatch.setattr("pyro_lcm.fitting.fitted._ROWS", 20)
     assert known.elbo(pairs, hypotheses=1, seed=3) == pytest.approx(whole, rel=0.02)
 
 

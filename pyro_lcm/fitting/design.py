@@ -19,14 +19,14 @@ from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import some_pairs
 from pyro_lcm.data.standardize import Mode, Standardizer
+from pyro_lcm.fitting.linearity import Linearity, PairsOffLines, judge_linearity
+from pyro_lcm.fitting.variable_count import count_variables
 from pyro_lcm.identify.directions import Array
 from pyro_lcm.identify.shared_subspace import shared_directions, shared_of_any
-from pyro_lcm.linearity import Linearity, PairsOffLines, judge_linearity
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.recipes.implicit import of_codes
 from pyro_lcm.registry import ModelSpec
 from pyro_lcm.training.phases import Phase
-from pyro_lcm.variable_count import count_variables
 
 __all__ = [
     "Design",
@@ -79,7 +79,7 @@ def choose_design(
         pairs: training pairs.
         standardizer: fitted to them.
         dim_z: number of causal variables; by default as many as x has directions in which it varies, less those that
-            are noise (:mod:`pyro_lcm.variable_count`).
+            are noise (:mod:`pyro_lcm.fitting.variable_count`).
         options: fields of :class:`~pyro_lcm.architecture.Architecture` that are not to be chosen.
         budget: steps of the phases.
         coded: whether the pairs are codes that are nearly noise encodings, as those of images

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_lcm.tensor_files import digest, read_tensors, write_tensors
-from pyro_lcm.text_files import read_yaml, reading, write_yaml
+from pyro_lcm.storage.tensor_files import digest, read_tensors, write_tensors
+from pyro_lcm.storage.text_files import read_yaml, reading, write_yaml
 
 FORMAT = 1
 CONFIG = "config.yaml"

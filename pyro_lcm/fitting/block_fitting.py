@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import some_pairs
 from pyro_lcm.data.standardize import Standardizer
-from pyro_lcm.design import fit_standardizer
-from pyro_lcm.fit_options import FitOptions
-from pyro_lcm.fitted import FittedModel
-from pyro_lcm.fitting import train_fitted
+from pyro_lcm.fitting.design import fit_standardizer
+from pyro_lcm.fitting.fit_options import FitOptions
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.model_choice import ModelChoice
+from pyro_lcm.fitting.pair_fitting import train_fitted
 from pyro_lcm.identify.blocks import shared_blocks
-from pyro_lcm.model_choice import ModelChoice
-from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.process import random_state
+from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.training.logs import FitResult
 

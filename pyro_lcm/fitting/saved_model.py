@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pyro_lcm.architecture import Architecture
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.model_choice import ModelChoice
 from pyro_lcm.images.units import units_from_config
-from pyro_lcm.model_choice import ModelChoice
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.registry import build, spec_of
-from pyro_lcm.run_folder import CONFIG, dtype_of, load_run, load_state, save_run, with_prefix
-from pyro_lcm.text_files import reading
+from pyro_lcm.storage.run_folder import CONFIG, dtype_of, load_run, load_state, save_run, with_prefix
+from pyro_lcm.storage.text_files import reading
 
 __all__ = ["load_fitted", "save_fitted"]
 

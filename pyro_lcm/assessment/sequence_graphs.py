@@ -24,7 +24,7 @@ from pyro_lcm.discovery.arviz_compat import Container
 from pyro_lcm.discovery.graph_data import GraphData
 from pyro_lcm.discovery.posterior import Method, ScoreName, graph_posterior
 from pyro_lcm.discovery.priors import GraphPrior
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.identify.parents import MIN_GAIN
 
 __all__ = ["BEFORE", "graph_names", "sequence_graph_posterior", "step_prior"]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-import pyro_lcm.linearity
+import pyro_lcm.fitting.linearity
 from pyro_lcm import ScalingSystem, simulate_scaling
-from pyro_lcm.design import fit_standardizer
+from pyro_lcm.fitting.design import fit_standardizer
+from pyro_lcm.fitting.linearity import judge_linearity
 from pyro_lcm.identify.directions import find_directions
 from pyro_lcm.identify.shared_subspace import shared_directions
-from pyro_lcm.linearity import judge_linearity
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def searched(monkeypatch):
         widths.append(differences.shape[1])
         return find_directions(differences, **how)
 
-    monkeypatch.setattr(pyro_lcm.linearity, "find_directions", search)
+    monkeypatch.setattr(pyro_lcm.fitting.linearity, "find_directions", search)
     return widths
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import sides
 from pyro_lcm.evaluation.blocks import block_scores
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.frames import shown_in_notebook
 from pyro_lcm.identify.blocks import suggest_content
 from pyro_lcm.recipes.content_style import ABLE

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.causal.abilities import (
     as_perfect,
@@ -36,6 +35,7 @@ from pyro_lcm.data.pixels import is_image_shape, like_images, unit_range
 from pyro_lcm.data.sources import StandardizedPairs, fits_in_memory, standardized_tensors
 from pyro_lcm.data.units import Units
 from pyro_lcm.frames import shown_in_notebook
+from pyro_lcm.process import random_state
 from pyro_lcm.recipes.objective import RecipeObjective
 from pyro_lcm.training.sources import DataSource, PlacedSource, TensorSource
 

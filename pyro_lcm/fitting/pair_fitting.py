@@ -1,8 +1,9 @@
 """From pairs to a fitted model: what the user's class does to fit, as functions.
 
-A model by name is built as the pairs demand (:mod:`pyro_lcm.design`) and trained with the recipe of its specification;
-a model of one's own is taken as it is and trained with :func:`~pyro_lcm.recipes.own.identify_own`, or with phases
-that are given. For images, a model by name is one of their codes (:mod:`pyro_lcm.images.fitting`).
+A model by name is built as the pairs demand (:mod:`pyro_lcm.fitting.design`) and trained with the recipe of its
+specification; a model of one's own is taken as it is and trained with
+:func:`~pyro_lcm.recipes.own.identify_own`, or with phases that are given. For images, a model by name is one of their
+codes (:mod:`pyro_lcm.images.fitting`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from typing import Any
 import pyro
 import torch
 
-from pyro_lcm import random_state
 from pyro_lcm.architecture import Architecture
 from pyro_lcm.data.holdout import hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.units import Units
-from pyro_lcm.design import (
+from pyro_lcm.fitting.design import (
     check_dim_of_images,
     check_known_targets,
     check_target_numbers,
@@ -28,15 +28,16 @@ from pyro_lcm.design import (
     fit_standardizer,
     is_flat,
 )
-from pyro_lcm.fit_options import FitOptions
-from pyro_lcm.fitted import FittedModel
+from pyro_lcm.fitting.fit_options import FitOptions
+from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.model_choice import ModelChoice, checked_names
+from pyro_lcm.fitting.screening import without_unrelated, without_wrong_readings
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
-from pyro_lcm.model_choice import ModelChoice, checked_names
-from pyro_lcm.process_state import ready_to_train
+from pyro_lcm.process import random_state
+from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.recipes.own import OwnObjective, identify_own
 from pyro_lcm.registry import ModelSpec, build, spec_of
-from pyro_lcm.screening import without_unrelated, without_wrong_readings
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.logs import FitResult
 from pyro_lcm.training.phases import Phase, describe_phases

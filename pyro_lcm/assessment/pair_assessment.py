@@ -28,10 +28,10 @@ from pyro_lcm.evaluation.alignment import align
 from pyro_lcm.evaluation.check import CheckReport, agreement_of_fits, check_latents
 from pyro_lcm.evaluation.new_values import Claim, NewValues, new_values
 from pyro_lcm.evaluation.report import evaluate_latents
-from pyro_lcm.fitted import Array, Encoding, FittedModel
-from pyro_lcm.linearity import unrelated_changes
+from pyro_lcm.fitting.fitted import Array, Encoding, FittedModel
+from pyro_lcm.fitting.linearity import unrelated_changes
+from pyro_lcm.fitting.screening import sound_readings
 from pyro_lcm.registry import spec_of
-from pyro_lcm.screening import sound_readings
 
 _OTHERS = 16
 """Other values of a parent that a shift is averaged over."""
@@ -97,7 +97,7 @@ def check(
 def _explained_by_some_intervention(
     fitted: FittedModel, pairs: InterventionPairs
 ) -> tuple[InterventionPairs, Encoding, Encoding, tuple[str, ...]]:
-    """The pairs but for those that a fit leaves out (:mod:`pyro_lcm.screening`), encoded, and what is said of these."""
+    """The pairs that a fit takes (:mod:`pyro_lcm.fitting.screening`), encoded, and what is said of the others."""
     said = []
     screened = fitted.architecture is not None and len(fitted.standardizer.shape) == 1
     if screened:

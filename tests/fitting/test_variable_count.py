@@ -7,7 +7,7 @@ import pytest
 
 from pyro_lcm import LatentCausalModel
 from pyro_lcm.data.scaling import ScalingSystem
-from pyro_lcm.design import choose_design, fit_standardizer
+from pyro_lcm.fitting.design import choose_design, fit_standardizer
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.registry import spec_of
 

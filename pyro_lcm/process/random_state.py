@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_lcm.process_state import alone
+from pyro_lcm.process.process_state import alone
 
 __all__ = ["capture", "derive_seed", "isolated", "restore", "seed_all"]
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pyro_lcm.text_files import reading, replacing
+from pyro_lcm.storage.text_files import reading, replacing
 
 __all__ = ["digest", "read_tensors", "write_tensors"]
 

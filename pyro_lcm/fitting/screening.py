@@ -1,8 +1,8 @@
 """Pairs that no intervention explains are left out of a fit, and it is said how many.
 
 Readings far outside those of their sensor, on one side of a pair alone (:mod:`pyro_lcm.identify.wrong_readings`), and,
-where mixing and mechanisms are linear, pairs whose sides do not belong together (:mod:`pyro_lcm.linearity`). One of a
-hundred thousand can wreck what covariances say of all the others.
+where mixing and mechanisms are linear, pairs whose sides do not belong together
+(:mod:`pyro_lcm.fitting.linearity`). One of a hundred thousand can wreck what covariances say of all the others.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.data.sources import pieces, some_pairs
 from pyro_lcm.data.standardize import Standardizer
+from pyro_lcm.fitting.linearity import PairsOffLines
 from pyro_lcm.identify.wrong_readings import ReadingLimits, reading_limits
-from pyro_lcm.linearity import PairsOffLines
 
 __all__ = ["sound_readings", "without_unrelated", "without_wrong_readings"]
 

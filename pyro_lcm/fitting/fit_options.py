@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyro_lcm.recipes.budget import Budget
-from pyro_lcm.run_folder import CONFIG
+from pyro_lcm.storage.run_folder import CONFIG
 from pyro_lcm.training.driver import Precision, check_seed
 from pyro_lcm.training.phases import Phase
 

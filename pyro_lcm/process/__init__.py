@@ -1,0 +1,1 @@
+"""What belongs to the process: generators, locks and handlers, the first of several, and workers of its own."""
