@@ -27,7 +27,7 @@ from pyro_lcm.data.holdout import HELD_OUT, MIN_PAIRS, hold_out
 from pyro_lcm.data.pairs import InterventionPairs
 from pyro_lcm.dim_choice import Candidate, candidate_dims, chosen_dim, compare_dims
 from pyro_lcm.fitting.design import check_dim_of_images
-from pyro_lcm.images.fitting import find_code
+from pyro_lcm.fitting.image_fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.process.first_process import is_first_process
 from pyro_lcm.registry import spec_of

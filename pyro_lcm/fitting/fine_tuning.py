@@ -22,10 +22,10 @@ from pyro_lcm.data.standardize import Standardizer
 from pyro_lcm.fitting.design import check_known_targets, check_target_numbers
 from pyro_lcm.fitting.fit_options import FitOptions
 from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.image_fitting import code_pairs
 from pyro_lcm.fitting.pair_fitting import train_fitted
 from pyro_lcm.images.end_to_end import EndToEndObjective, image_source, joined, with_causal
 from pyro_lcm.images.end_to_end import end_to_end as all_at_once
-from pyro_lcm.images.fitting import code_pairs
 from pyro_lcm.images.units import ImageUnits
 from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.recipes.fine_tune import fine_tune

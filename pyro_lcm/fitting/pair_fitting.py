@@ -3,7 +3,7 @@
 A model by name is built as the pairs demand (:mod:`pyro_lcm.fitting.design`) and trained with the recipe of its
 specification; a model of one's own is taken as it is and trained with
 :func:`~pyro_lcm.recipes.own.identify_own`, or with phases that are given. For images, a model by name is one of their
-codes (:mod:`pyro_lcm.images.fitting`).
+codes (:mod:`pyro_lcm.fitting.image_fitting`).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from pyro_lcm.fitting.design import (
 )
 from pyro_lcm.fitting.fit_options import FitOptions
 from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.image_fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.fitting.model_choice import ModelChoice, checked_names
 from pyro_lcm.fitting.screening import without_unrelated, without_wrong_readings
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.images.fitting import CodedPairs, code_pairs, find_code
 from pyro_lcm.process import random_state
 from pyro_lcm.process.process_state import ready_to_train
 from pyro_lcm.recipes.own import OwnObjective, identify_own

@@ -22,8 +22,8 @@ from pyro_lcm.data.scenes import SCENES as SHAPES
 from pyro_lcm.data.scenes import Objects3D
 from pyro_lcm.data.scenes.contract import check_size
 from pyro_lcm.evaluation.report import METRICS, align_to_truth
+from pyro_lcm.fitting.image_fitting import find_code
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.images.fitting import find_code
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.recipes.budget import Budget
 from pyro_lcm.storage.run_folder import CHECKPOINT, CODE

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pyro_lcm.data.scenes import SceneSystem, find_scene
+from pyro_lcm.fitting.image_fitting import code_pairs, find_code
 from pyro_lcm.images import fitting
 from pyro_lcm.images.code import ImageCode
-from pyro_lcm.images.fitting import code_pairs, find_code
 from pyro_lcm.storage.run_folder import CONFIG, TENSORS
 
 OPTIONS = {"seed": 0, "device": "cpu", "progress": False, "steps": 12}
