@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pyro_lcm.data.scenes import SceneSystem, find_scene
+from pyro_lcm.fitting import image_fitting
 from pyro_lcm.fitting.image_fitting import code_pairs, find_code
-from pyro_lcm.images import fitting
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.storage.run_folder import CONFIG, TENSORS
 
@@ -28,7 +28,7 @@ def _same(first, second):
 
 
 def test_a_finished_code_is_read(pairs, made, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "fit_code", None)
+    monkeypatch.setattr(image_fitting, "fit_code", None)
     _same(find_code(pairs[:100], 4, out=tmp_path, resume=True, **OPTIONS), made)
 
 
