@@ -6,14 +6,13 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
 2. *Functions.* With all groups known, several functions of each variable are found anew, which have to keep all other
    groups, and each pair goes to the variable whose functions it changes, all others being kept up to their own
    tolerance. A function that folds, so that some of its changes come to nothing, is made up for by the others of its
-   variable. Groups that were not found are sought among the pairs that change none of the others' functions.
-3. *Unrolled.* Pairs say nothing of which way a function of one noise encoding runs: where an object moves across an
-   image it is a wave or two as readily as a slope. Together, the functions of a variable put it on a curve, and how far
-   along it is is one function that neither folds nor tears (:mod:`pyro_lcm.identify.unrolling`); the more functions,
-   those of earlier rounds too, the better they tell its places apart. Where the two sides of
-   pairs that nothing has changed are the same to rounding, targets are inferred once more from these too: a pair
-   that differs is of some variable, however little a function changes. Taken for pairs that nothing has changed they
-   hold two places of a variable together, and what is learned from them folds or tears there.
+   variable. Groups that were not found are sought among the pairs that change none of the others' functions, and in
+   groups that are of two variables (:mod:`pyro_lcm.identify.merged_groups`).
+3. *Unrolled.* Functions that wave and fold are made one that runs along its variable, and pairs that noise does not hide
+   are given to variables by these too (:mod:`pyro_lcm.identify.found_variables`); the more functions, those of earlier
+   rounds too, the better they tell places apart.
+4. *Disputes.* Pairs that change the functions of two variables are given to one of them
+   (:mod:`pyro_lcm.identify.disputes`).
 
 That one variable alone changes in a noise encoding is what makes pairs identify a model (Brehmer et al. 2022,
 arXiv 2203.16437, theorem 1); here it is used before there is any encoding.
