@@ -40,5 +40,5 @@ def run(options: Options) -> int:
     model = LatentCausalModel.load(options.run).rename(names)
     say(f"{options.run}: the variables are {', '.join(model.names)}")
     if (Path(options.run) / "report.html").is_file():
-        say("what was drawn and written before has the names of before: check, evaluate, graph draw anew (--overwrite)")
+        say("what was drawn before has the names of before; check, evaluate and graph draw it anew")
     return 0
