@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15_000)
     parser.add_argument("--components", type=int, default=32)
     parser.add_argument("--steps", type=int, default=None)
-    parser.add_argument("--latents", type=int, default=None)
+    parser.add_argument("--latents", type=int, default=12)
     args = parser.parse_args()
     system = SceneSystem(find_scene(args.scene), seed=0, size=args.size)
     training, test = drawn(system, args.content, args.pairs, 0), drawn(system, args.content, 4000, 1)
@@ -47,7 +47,7 @@ def main() -> None:
         return InterventionPairs(*sides, z=pairs.z, z_after=pairs.z_after)
 
     start = time.perf_counter()
-    model = LatentCausalModel("content_style", dim_z=args.latents or len(args.content))
+    model = LatentCausalModel("content_style", dim_z=args.latents)
     model.fit(components(training), seed=0, budget=Budget(fit=args.steps, refine=0), progress=False)
     seconds = time.perf_counter() - start
     scores = {name: value for name, value in model.evaluate(components(test)).items() if value is not None}

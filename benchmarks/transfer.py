@@ -130,7 +130,7 @@ def main() -> None:
     result: dict[str, object] = {}
     for name, system in (("square", square), ("wide", wide)):
         model = fitted(system)
-        if name == "square" and args.counts:
+        if name == "wide" and args.counts:
             result["curve"] = curve(system, model, args.out.with_suffix(".run"), args.counts)
         for kind in KINDS if args.trials else ():
             if kind == "sensor" and name == "square":

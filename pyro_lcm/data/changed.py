@@ -10,7 +10,9 @@ import copy
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyro_lcm.data.limits import check_least
@@ -68,7 +70,7 @@ class ChangedSystem:
                 raise ValueError(f"effects: got {len(self.effects)}, expected {parents}, one for each parent")
 
     @property
-    def adjacency(self) -> object:
+    def adjacency(self) -> NDArray[np.int8]:
         """The graph, that of the system."""
         return self.system.adjacency
 

@@ -148,7 +148,9 @@ def pairs_from(
             on_batch(first + size, n)
     system.restore(start)
     arrays = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
-    return InterventionPairs(**arrays)
+    return InterventionPairs(
+        arrays["x"], arrays["x_after"], targets=arrays["targets"], z=arrays["z"], z_after=arrays["z_after"]
+    )
 
 
 def _batch(
