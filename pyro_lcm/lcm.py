@@ -168,7 +168,9 @@ class LatentCausalModel:
             progress: whether to show a progress bar; by default on a terminal.
             resume: whether to go on with the run in ``out`` that was cut off.
             loggers: Lightning Fabric loggers, or ``"tensorboard"``.
-            code: of images, to be shared by several fits; None for one that is fitted, in the folder ``out/code``.
+            code: of images, to be shared by several fits; None for one that is fitted, in the folder ``out/code``. Of
+                sequences a code of their frames (:func:`pyro_lcm.images.frame_code.fit_frame_code`), or None for
+                convolutional networks.
 
         Returns:
             The fitted model itself; :attr:`result` tells how the training went.
@@ -191,9 +193,11 @@ class LatentCausalModel:
             loggers=loggers,
         )
         if isinstance(pairs, InterventionSequences):
-            if isinstance(validation, InterventionPairs) or code is not None:
-                raise ValueError("validation, code: got one of pairs beside sequences, expected sequences and no code")
-            self._fitted, self._result, self._config = fit_sequences(self._choice, pairs, how, validation=validation)
+            if isinstance(validation, InterventionPairs):
+                raise ValueError("validation: got pairs beside sequences, expected sequences or a share")
+            self._fitted, self._result, self._config = fit_sequences(
+                self._choice, pairs, how, validation=validation, code=code
+            )
         elif isinstance(validation, InterventionSequences):
             raise ValueError("validation: got sequences beside pairs, expected pairs or a fraction")
         elif holds_blocks(self._choice):

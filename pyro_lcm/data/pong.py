@@ -23,7 +23,7 @@ __all__ = ["PongSystem", "render_pong"]
 _WARM_UP = 20
 _PADDLE = (1.0, 3.0)
 """Standard deviations of a paddle across and along."""
-_BALL, _TAIL, _REACH = 1.3, 1.0, 3.0
+_BALL, _TAIL, _REACH = 1.3, 1.5, 4.0
 """Standard deviations of ball and tail, and how far behind the ball the tail is."""
 _COLUMNS = (1, 2, 3, 4, 5, 5)
 

@@ -7,6 +7,7 @@ their targets. What is held out is the end of every episode.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from pyro_lcm.fitting.model_choice import ModelChoice
 from pyro_lcm.fitting.pair_fitting import train_fitted
 from pyro_lcm.process import random_state
 from pyro_lcm.process.process_state import ready_to_train
+from pyro_lcm.fitting.image_fitting import code_pairs
+from pyro_lcm.images.code import ImageCode
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.training.logs import FitResult
 
@@ -34,6 +37,7 @@ def fit_sequences(
     how: FitOptions,
     *,
     validation: InterventionSequences | float = HELD_OUT,
+    code: ImageCode | None = None,
 ) -> tuple[FittedModel, FitResult, dict[str, Any]]:
     """Build what was chosen and train it.
 
@@ -42,6 +46,8 @@ def fit_sequences(
         sequences: training sequences.
         how: the options of the fit.
         validation: held-out sequences, or the share of each episode, its end, to hold out.
+        code: of frames that are images (:func:`pyro_lcm.images.frame_code.fit_frame_code`), to model the codes in their
+            place; without one there are convolutional networks.
 
     Returns:
         The fitted model, how the training went, and the configuration that its run folder records.
@@ -53,15 +59,20 @@ def fit_sequences(
     spec = temporal_spec(choice)
     training, held_out = hold_out_ends(sequences, validation)
     pairs, held_pairs = training.transitions(), held_out.transitions()
-    standardizer = fit_standardizer(pairs, units=None if pairs.is_images else spec.units)
+    coded = None if code is None else code_pairs(code, pairs, held_pairs, mode=spec.units, device=how.device)
+    if coded is None:
+        standardizer = fit_standardizer(pairs, units=None if pairs.is_images else spec.units)
+    else:
+        pairs, held_pairs, standardizer = coded.training, coded.held_out, coded.units.codes
     architecture = choose_architecture(spec, choice, standardizer.output_shape, sequences.dim)
     model, guide = build(architecture, seed=how.seed)
     with random_state.isolated(how.seed, torch.device("cpu")):  # an objective may have networks of its own
         objective = spec.objective(model, guide, 0)
     fitted = FittedModel(objective, standardizer, choice.names_of(architecture.dim_z), architecture)
     recipe = spec.phases(architecture, how.budget, False) if how.phases is None else tuple(how.phases)
-    result, config = train_fitted(fitted, pairs, held_pairs, recipe, how, units=standardizer)
-    return fitted, result, config
+    units = standardizer if coded is None else coded.units
+    result, config = train_fitted(fitted, pairs, held_pairs, recipe, how, units=units)
+    return fitted if coded is None else replace(fitted, standardizer=coded.units.to(fitted.device)), result, config
 
 
 def temporal_spec(choice: ModelChoice) -> ModelSpec:

@@ -59,7 +59,7 @@ class FindSetVariables:
 class TurnPairs:
     """Turn neighbours of the order, train on, and keep what has the higher ELBO of held-out steps.
 
-    A pair without an edge, whose order does not matter, is left as it is.
+    A pair whose edge adds nothing to the ELBO, so that its order does not matter, is left as it is.
 
     Attributes:
         steps: of each training; none leaves the order as it is.

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from pyro_lcm import Budget, InterventionSequences, LatentCausalModel, VoronoiSystem, simulate_scaling
+from pyro_lcm.data.pong import PongSystem
+from pyro_lcm.images.frame_code import fit_frame_code
 
 FEW = Budget(fit=60, reconstruct=20, batch_size=128)
 SYSTEM = VoronoiSystem(3, seed=0, mixing="linear")
@@ -222,3 +224,23 @@ def test_variables_are_found_from_actions_alone(tmp_path):
         model.predict_next(sequences.x[:3])
     with pytest.raises(ValueError, match=r"^targets: got 3 columns, expected 4 as in the fit"):
         model.evaluate(SYSTEM.independent(200))
+
+
+def test_codes_of_frames_can_be_modelled_in_their_place(tmp_path):
+    seen = PongSystem().sample(400, episodes=4)
+    how = {"device": "cpu", "progress": False}
+    code = fit_frame_code(seen, 6, seed=0, steps=30, **how)
+    codes = code.encode(torch.as_tensor(seen.x) / 255).detach()
+    torch.testing.assert_close(codes.std(0), torch.ones(6), atol=0.1, rtol=0)
+    few = Budget(fit=5, batch_size=64)
+    model = LatentCausalModel("citris", dim_z=6).fit(seen, seed=0, budget=few, code=code, out=tmp_path / "a", **how)
+    found = model.encode(seen.x[:20])
+    assert found.causal.shape == (20, 6)
+    assert not found.noise_sd.any()  # a flow of codes, which tells latents exactly
+    assert model.decode(found.noise).shape == (20, 3, 32, 32)
+    again = LatentCausalModel.load(tmp_path / "a")
+    np.testing.assert_allclose(again.encode(seen.x[:20]).causal, found.causal, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"^sequences: got frames of shape \(3,\), expected images"):
+        fit_frame_code(SYSTEM.sample(200), 3, seed=0)
+    with pytest.raises(ValueError, match=r"^dim: got 0"):
+        fit_frame_code(seen, 0, seed=0)

@@ -5,7 +5,7 @@ import pyro
 import pytest
 import torch
 
-from pyro_lcm import VoronoiSystem
+from pyro_lcm import InterventionSequences, VoronoiSystem
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,24 @@ def test_numbers_of_frames_are_checked(system):
         system.sample(10, episodes=6)
     with pytest.raises(ValueError, match=r"^seed: got -2"):
         system.sample(100, seed=-2)
+
+
+def test_actions_act_on_what_their_table_says():
+    system = VoronoiSystem(3, seed=0, mixing="linear", actions=4, noise_sd=0.1)
+    sequences = system.sample(8000, episodes=80)
+    table = system.interactions
+    assert not table[0].any()
+    assert len(np.unique(table, axis=1).T) == 3
+    np.testing.assert_array_equal(sequences.interactions, table)
+    assert (sequences.targets.sum(1) == 1).all()
+    # What is acted on no longer depends on the frame before: its spread is that of an intervention.
+    first, action = sequences.first_frames, sequences.targets.argmax(1)
+    before, after = sequences.z[first], sequences.z[first + 1]
+    for number, variable in zip(*np.nonzero(table), strict=True):
+        drawn = after[action == number, variable]
+        assert drawn.std() == pytest.approx(0.75, abs=0.06)
+        assert np.abs(np.corrcoef(drawn, before[action == number].T)[0, 1:]).max() < 0.1
+    with pytest.raises(ValueError, match=r"^actions: got 2, expected enough for 3 variables"):
+        VoronoiSystem(3, seed=0, actions=2)
+    with pytest.raises(ValueError, match=r"^interactions: got shape \(3, 3\), expected zeros and ones \(4, K\)"):
+        InterventionSequences(sequences.x, sequences.targets, lengths=sequences.lengths, interactions=np.eye(3))
