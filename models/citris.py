@@ -5,10 +5,8 @@
     z_t+1,m | .  ~ p_m(z | z_t, s_m),   s_m of psi_m and I_t      the transition prior: I_t says what was set
     x_t          ~ p(x | g(z_t))
 
-so p(z_t+1 | z_t, I_t) = prod_i p(z_psi(i) | z_t, I_t,i): what belongs to variable i, maybe several latents, sees of all
-targets its own alone, and what no intervention explains has psi_m = 0. The targets I_t are known.
-
-The decoder is a network, as in CITRIS-VAE, or the inverse of a flow (:mod:`pyro_lcm.nn.exact`), as in CITRIS-NF.
+so p(z_t+1 | z_t, I_t) = prod_i p(z_psi(i) | z_t, I_t,i): of all targets, which are known, latents see their own
+variable's alone; psi_m = 0 is what none explains. The decoder is a network (CITRIS-VAE) or a flow's inverse (CITRIS-NF).
 """
 
 from __future__ import annotations
@@ -44,10 +42,8 @@ class CITRIS(PyroModule):
 
     def __init__(self, dim_z: int, variables: int, decoder: nn.Module, transitions: Transitions | None = None) -> None:
         super().__init__()
-        self.dim_z, self.variables = dim_z, variables
-        self.recorded = variables
-        self.decoder = decoder
-        self.transitions = Transitions(dim_z) if transitions is None else transitions
+        self.dim_z, self.variables, self.recorded = dim_z, variables, variables
+        self.decoder, self.transitions = decoder, Transitions(dim_z) if transitions is None else transitions
         self.register_buffer("assignment_prior", torch.full((variables + 1,), 1 / (variables + 1)))
         self.register_buffer("assignment", torch.zeros(dim_z, dtype=torch.long))
         self.register_buffer("temporal_adjacency", torch.zeros(variables, variables))

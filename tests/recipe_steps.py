@@ -29,7 +29,7 @@ def gradients_of(name: str, invertible: bool, device: str) -> Iterator[tuple[Pha
         variables = DIM
         tensors["targets"] = torch.nn.functional.one_hot(targets, DIM + 1)[:, 1:]
     how = {"invertible": invertible, "flow_layers": 2, "flow_hidden": 4}
-    architecture = Architecture(name, DIM, DIM, variables=variables, **how)
+    architecture = Architecture(name, DIM, DIM, variables=variables, actions=DIM if spec.actions else None, **how)
     objective = spec.objective(*build(architecture)).to(place)
     source = PlacedSource(TensorSource(tensors), place)
     parameters = list(objective.parameters())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyro_lcm.assessment.sequence_graphs import graph_names
 from pyro_lcm.commands.console import busy, say
 from pyro_lcm.commands.edges import parse_edges, read_edges
-from pyro_lcm.commands.files import load_pairs, named, refuse_existing, refuse_sequences
+from pyro_lcm.commands.files import load_pairs, named, refuse_existing
 from pyro_lcm.commands.fits import other_fits
 from pyro_lcm.commands.options import Images, Tables
 from pyro_lcm.commands.parsing import INLINED, grouped
@@ -215,7 +215,6 @@ def _from_table(options: Options) -> tuple[Container, NDArray[Any] | None]:
 def _from_run(options: Options) -> tuple[Container, None]:
     folder = Path(options.run or "")
     model = LatentCausalModel.load(folder)
-    refuse_sequences(model)
     fits = other_fits(folder)
     pairs: InterventionPairs | InterventionSequences
     prior: GraphPrior | None

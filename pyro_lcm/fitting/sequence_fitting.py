@@ -18,12 +18,12 @@ from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.fitting.design import fit_standardizer
 from pyro_lcm.fitting.fit_options import FitOptions
 from pyro_lcm.fitting.fitted import FittedModel
+from pyro_lcm.fitting.image_fitting import code_pairs
 from pyro_lcm.fitting.model_choice import ModelChoice
 from pyro_lcm.fitting.pair_fitting import train_fitted
+from pyro_lcm.images.code import ImageCode
 from pyro_lcm.process import random_state
 from pyro_lcm.process.process_state import ready_to_train
-from pyro_lcm.fitting.image_fitting import code_pairs
-from pyro_lcm.images.code import ImageCode
 from pyro_lcm.registry import ModelSpec, build, spec_of
 from pyro_lcm.training.logs import FitResult
 

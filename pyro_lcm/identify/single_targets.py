@@ -8,7 +8,7 @@ Functions that pairs keep and that yet vary are of one noise encoding each (:mod
    tolerance. A function that folds, so that some of its changes come to nothing, is made up for by the others of its
    variable. Groups that were not found are sought among the pairs that change none of the others' functions, and in
    groups that are of two variables (:mod:`pyro_lcm.identify.merged_groups`).
-3. *Unrolled.* Functions that wave and fold are made one that runs along its variable, and pairs that noise does not hide
+3. *Unrolled.* Functions that wave and fold are made one that runs along its variable, and pairs that noise spares
    are given to variables by these too (:mod:`pyro_lcm.identify.found_variables`); the more functions, those of earlier
    rounds too, the better they tell places apart.
 4. *Disputes.* Pairs that change the functions of two variables are given to one of them

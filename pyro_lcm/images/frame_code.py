@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_lcm import random_state
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.images.code import ImageCode
 from pyro_lcm.images.fit_code import RATE, STEPS, CodeObjective
 from pyro_lcm.images.sides import image_sides
+from pyro_lcm.process import random_state
 from pyro_lcm.training.driver import fit
 from pyro_lcm.training.phases import Phase
 from pyro_lcm.training.schedules import Cosine

@@ -1,5 +1,7 @@
 """Figures of what a model has found in images, by a model whose every answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,7 @@ class Checked(Chain):
     """The same with a report of a check."""
 
     dim_z = 2
+    fitted = SimpleNamespace(blocks=False)
 
     def check(self, pairs, *, fits=()):
         return CheckReport(self.names, np.ones(3) / 3, np.ones(2), np.zeros(2), 1.0, 1.0, 0.0, -1.0, None, ())
