@@ -12,7 +12,7 @@ from pyro_lcm.images.end_to_end import EndToEndObjective, Pixels, image_source, 
 from pyro_lcm.process import random_state
 from pyro_lcm.recipes.objective import RecipeObjective
 
-FEW = Budget(refine=80, batch_size=32)
+FEW = Budget(refine=40, batch_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def pairs():
 @pytest.fixture(scope="module")
 def fitted(pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "fitted"
-    few = Budget(code=40, fit=2, refine=2, solutions=2, reconstruct=2)
+    few = Budget(code=20, fit=2, refine=2, solutions=2, reconstruct=2)
     LatentCausalModel(dim_z=4).fit(pairs, budget=few, progress=False, device="cpu", out=folder)
     return folder
 
@@ -126,7 +126,7 @@ def test_the_tolerance_of_programs_of_codes_comes_back(pairs, lcm):
 
 def test_models_without_targets_are_trained_too(pairs, fitted):
     code = LatentCausalModel.load(fitted).fitted.standardizer.code
-    few = Budget(fit=2, refine=2, batch_size=32)
+    few = Budget(fit=2, refine=40, batch_size=32)
     model = LatentCausalModel("beta_vae", dim_z=4).fit(pairs, budget=few, code=code, progress=False, device="cpu")
     model.fine_tune(pairs, budget=few, end_to_end=True, progress=False, device="cpu")
     assert [phase.name for phase in model.result.phases] == ["end to end"]
