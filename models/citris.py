@@ -6,7 +6,7 @@
     x_t          ~ p(x | g(z_t))
 
 so p(z_t+1 | z_t, I_t) = prod_i p(z_psi(i) | z_t, I_t,i): of all targets, which are known, latents see their own
-variable's alone; psi_m = 0 is what none explains. The decoder is a network (CITRIS-VAE) or a flow's inverse (CITRIS-NF).
+variable's alone; psi_m = 0 is what none explains. The decoder is a network (CITRIS-VAE) or a flow's inverse (-NF).
 """
 
 from __future__ import annotations
