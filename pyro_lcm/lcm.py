@@ -231,7 +231,8 @@ class LatentCausalModel:
         """Train a fitted or loaded model further, on other pairs or for longer.
 
         Parameters, standardiser, names and the variables that each mechanism may depend on are kept and gone on from;
-        a graph that is another one takes a new :meth:`fit`. What is kept in the end are the parameters that are best
+        the standardiser is centred anew where that alone gains a nat a pair, as after a sensor has drifted. A graph
+        that is another one takes a new :meth:`fit`. What is kept in the end are the parameters that are best
         on the held-out pairs, those it began with included.
 
         Args:
@@ -327,7 +328,9 @@ class LatentCausalModel:
         if found.any or changes is not None:
             self._fitted = adapted(self.fitted, self._of_pairs(pairs), found)
             self._config = {**self._config, "standardizer": self._fitted.standardizer.to_config()}
-        self._write(out)
+            self._write(out)
+        elif out is not None:
+            self._write(out)
         return self
 
     def _of_pairs(self, pairs: InterventionPairs) -> InterventionPairs:

@@ -41,7 +41,7 @@ __all__ = ["Changes", "adapted", "what_changed"]
 ERROR_RATE = 0.01
 """Of saying that anything has changed where nothing has."""
 _REFERENCE = 2000
-"""Pairs of the world before that are compared with at most, or drawn from the model."""
+"""Pairs of either world that are compared at most, and how many are drawn from the model."""
 _ROUNDS = 3
 """Of putting in for a sensor what the others say of it, each with a step of extrapolation, which is exact for lines."""
 _FLOOR = 1e-4
@@ -119,8 +119,8 @@ def what_changed(
 
     Args:
         fitted: with a causal graph, of pairs of vectors.
-        pairs: of the world now.
-        reference: of the world before, held-out ones say, of which the first 2,000 are used; None for pairs drawn from
+        pairs: of the world now, of which the first 2,000 are used.
+        reference: of the world before, held-out ones say, of which as many are; None for pairs drawn from
             the model. With some the error rate holds however well the model fits.
         error_rate: of saying that anything has changed where nothing has.
         seed: of the permutations.
@@ -135,6 +135,7 @@ def what_changed(
     order = _order(fitted)
     if len(pairs) <= fitted.dim_z + 2:
         raise ValueError(f"pairs: got {len(pairs)}, expected more than {fitted.dim_z + 2}")
+    pairs = pairs[:_REFERENCE]
     before = fitted.sample(_REFERENCE, seed=seed) if reference is None else reference[:_REFERENCE]
     how = {"permutations": permutations_for(fitted.dim_z + 1, error_rate), "seed": seed}
     p_observation, sensor = _observation(fitted, pairs, before, error_rate / (fitted.dim_z + 1), how)

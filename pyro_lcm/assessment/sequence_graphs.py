@@ -90,7 +90,7 @@ def sequence_graph_posterior(
         method: as in :func:`pyro_lcm.discovery.graph_posterior`.
         score: "bge", "linear", "nonlinear", or "auto", which is "nonlinear".
         prior: over graphs of the latents of both frames; by default an edge costs :data:`MIN_GAIN` nats for each row.
-            Edges to the frame before are forbidden beside what it forbids.
+            Edges to the frame before are forbidden beside what it forbids. One that is given has its own ``sparsity``.
         rows: steps used at most, the first ones.
         draws: of each chain.
         chains: number of chains.

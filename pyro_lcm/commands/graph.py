@@ -28,6 +28,7 @@ from pyro_lcm.discovery.priors import GraphPrior
 from pyro_lcm.discovery.problems import posterior_problems
 from pyro_lcm.discovery.scores import GraphData
 from pyro_lcm.discovery.summary import EDGE_COLUMNS, GraphSummary, graph_summary
+from pyro_lcm.identify.parents import MIN_GAIN
 from pyro_lcm.lcm import LatentCausalModel
 from pyro_lcm.storage.text_files import write_csv, write_text
 from pyro_lcm.viz.equivalence import adjacency_figure
@@ -221,7 +222,8 @@ def _from_run(options: Options) -> tuple[Container, None]:
     if model.fitted.temporal:
         pairs = load_sequences(options.data or "", layout=options.images.layout)
         prior = _prior(options, graph_names(model.fitted))
-        prior = None if prior == GraphPrior() else prior
+        if options.prior == "uniform" and options.edges_per_node is None and options.edge_probability is None:
+            prior = replace(prior, sparsity=MIN_GAIN * min(options.rows, len(pairs)))
     else:
         pairs = load_pairs(options.data or "", images=options.images, tables=options.tables, features=model.features)
         prior = _prior(options, model.names)

@@ -129,7 +129,7 @@ def pairs_from(
     folder = None if out is None else Path(out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_facts(folder / "options.npz", facts)
+        _check_facts(folder / "options.npz", {"options": facts, "quantities": np.array(names)})
     start = system.snapshot()
     batches = []
     for number, first in enumerate(range(0, n, _BATCH)):
@@ -185,12 +185,12 @@ def _batch(
     return {key: np.asarray(values) for key, values in rows.items()}
 
 
-def _check_facts(path: Path, facts: NDArray[np.float64]) -> None:
+def _check_facts(path: Path, facts: Mapping[str, NDArray[Any]]) -> None:
     """Write what batches were made with, or compare it with what is there."""
     if not path.is_file():
-        write_arrays(path, {"options": facts})
+        write_arrays(path, dict(facts))
         return
     with np.load(path, allow_pickle=False) as archive:
-        there = archive["options"]
-    if there.shape != facts.shape or not (there == facts).all():
+        same = all(name in archive and np.array_equal(archive[name], value) for name, value in facts.items())
+    if not same:
         raise ValueError(f"out: got {path.parent}, which holds pairs of other options, expected another folder")

@@ -27,6 +27,8 @@ from pyro_lcm.process.process_state import alone
 
 __all__ = ["VoronoiSystem"]
 
+_TABLES = 1000
+"""Tables of interactions that are tried."""
 _WARM_UP = 20
 """Steps before the first frame, by which the system forgets where it began."""
 
@@ -105,11 +107,15 @@ class VoronoiSystem:
         if self.actions is None:
             return None
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, 2)))
-        while True:
+        for _ in range(_TABLES):
             table = rng.integers(0, 2, (self.actions, self.dim)).astype(np.int8)
             table[0] = 0
             if table.any(0).all() and len(np.unique(table, axis=1).T) == self.dim:
                 return table
+        # So few actions tell so many variables apart that a table at random hardly ever does: columns without repeats.
+        columns = 1 + rng.choice(2 ** (self.actions - 1) - 1, self.dim, replace=False)
+        table[1:] = columns >> np.arange(self.actions - 1)[:, None] & 1
+        return table
 
     def _streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
         first, second, third = np.random.SeedSequence(self.seed).spawn(3)

@@ -18,6 +18,8 @@ __all__ = ["split_group"]
 _FUNCTIONS = 8
 _SLACK = 0.5
 """Nats by which a function may be below the best one and still be of the group alone."""
+_FEWEST = 40
+"""Pairs of a group that is looked at, as of two variables that are searched for."""
 _SHARE = 0.2
 """Smallest part of a group that is one of two variables."""
 
@@ -34,9 +36,11 @@ def split_group(search: TargetSearch, target: Tensor, number: int, second: int) 
     Returns:
         (N,) groups with the second one, or None if all are of one variable, as far as is found.
     """
+    members = target == number
+    if int(members.sum()) < _FEWEST:
+        return None
     found = search.functions(target, number, _FUNCTIONS)
     own = found.only(found.nats > found.nats.max() - _SLACK)
-    members = target == number
     inner = TargetSearch(own.before.T[members], own.after.T[members], 2, seed=number, steps=search.steps)
     function = inner.next_function(torch.full((int(members.sum()),), UNKNOWN), 2)
     if float(function.nats) < WORTH:

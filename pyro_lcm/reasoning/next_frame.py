@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pyro_lcm.data.pixels import unit_range
 from pyro_lcm.data.sequences import InterventionSequences
 from pyro_lcm.fitting.fitted import FittedModel
 from pyro_lcm.process import random_state
@@ -28,6 +29,8 @@ Array = NDArray[np.floating[Any]]
 
 _ROWS = 1024
 _LEAST = 50
+_NO_SPREAD = 1e-3
+"""Of the largest spread of a feature: from here on it counts as one."""
 """Fewest steps that an interval is made of."""
 
 
@@ -117,7 +120,10 @@ def _factors(
     share = min(1.0, level * (1 + 1 / len(pairs)))
     errors = np.where(hit, np.nan, np.abs(after - causal) / np.maximum(spread, 1e-12))
     factor = np.nanquantile(errors, share, axis=0)
-    factor_x = np.quantile(np.abs(pairs.x_after - x) / np.maximum(spread_x, 1e-12), share, axis=0)
+    # A feature of latents that are set has no spread in a step, and its error there says nothing of a spread.
+    told = spread_x > _NO_SPREAD * spread_x.max(0)
+    errors_x = np.abs(unit_range(pairs.x_after, np.float64) - x) / np.where(told, spread_x, 1.0)
+    factor_x = np.nanquantile(np.where(told, errors_x, np.where(told.any(0), np.nan, 0.0)), share, axis=0)
     return factor, factor_x
 
 

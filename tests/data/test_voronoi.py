@@ -147,3 +147,10 @@ def test_actions_act_on_what_their_table_says():
         VoronoiSystem(3, seed=0, actions=2)
     with pytest.raises(ValueError, match=r"^interactions: got shape \(3, 3\), expected zeros and ones \(4, K\)"):
         InterventionSequences(sequences.x, sequences.targets, lengths=sequences.lengths, interactions=np.eye(3))
+
+
+def test_few_actions_tell_many_variables_apart():
+    table = VoronoiSystem(31, actions=6, seed=0).interactions
+    assert table.shape == (6, 31)
+    assert not table[0].any()
+    assert len(np.unique(table, axis=1).T) == 31
